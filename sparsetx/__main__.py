@@ -1,0 +1,5 @@
+"""`python -m sparsetx` is the `sparsetx` command."""
+
+from sparsetx.cli.main import run
+
+run()

@@ -1,0 +1,66 @@
+"""`sparsetx COMMAND …`: finds the command, runs it, turns its end into an exit code.
+
+0 done; 1 failed (with the traceback); 2 bad input (one message); 130 Ctrl-C. Each
+command is a module of this package with HELP (a line), `arguments(parser)` and
+`main(args) -> exit code`; it is imported only when it is the one asked for, so that
+`sparsetx --help` answers at once.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+import sparsetx
+from sparsetx.errors import Refusal
+
+COMMANDS = {
+    "config": "sparsetx.cli.config",
+    "doctor": "sparsetx.cli.doctor",
+}
+SUMMARY = {
+    "config": "print an experiment's resolved configuration, or how two differ",
+    "doctor": "check this machine: Python, packages, devices, memory, disk",
+}
+
+
+def _top_parser() -> argparse.ArgumentParser:
+    width = max(map(len, COMMANDS))
+    parser = argparse.ArgumentParser(
+        prog="sparsetx",
+        description="Weight-sparse transformers, and the circuits inside them.",
+        epilog="commands:\n"
+        + "\n".join(f"  {name:<{width}}  {SUMMARY[name]}" for name in COMMANDS)
+        + "\n\nsparsetx COMMAND --help explains each.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"sparsetx {sparsetx.__version__}"
+    )
+    parser.add_argument("command", metavar="COMMAND", choices=list(COMMANDS))
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    chosen = _top_parser().parse_args(argv)
+    module = importlib.import_module(COMMANDS[chosen.command])
+    parser = argparse.ArgumentParser(
+        prog=f"sparsetx {chosen.command}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.arguments(parser)
+    try:
+        return int(module.main(parser.parse_args(chosen.rest)))
+    except Refusal as refusal:
+        print(f"sparsetx {chosen.command}: {refusal}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"sparsetx {chosen.command}: stopped by Ctrl-C", file=sys.stderr)
+        return 130
+
+
+def run() -> None:
+    """The console script."""
+    sys.exit(main())
