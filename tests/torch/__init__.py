@@ -1,0 +1,1 @@
+"""What is held against torch. Run by `make test-torch`; not collected without torch."""
