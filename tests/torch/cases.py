@@ -18,7 +18,8 @@ import torch
 
 from tests.torch.twin import Arrays, Twin, random_state
 
-NODE_SITES = "attn_in attn_q attn_k attn_v attn_out mlp_in mlp_neuron mlp_out".split()
+ATTENTION_SITES = ["attn_in", "attn_q", "attn_k", "attn_v", "attn_out"]
+NODE_SITES = [*ATTENTION_SITES, "mlp_in", "mlp_neuron", "mlp_out"]
 RESIDUAL_SITES = ["resid_post_attn", "resid_post_mlp"]
 SITES = {"all": NODE_SITES, "some": ["attn_in", "attn_k", "attn_out", "mlp_neuron"]}
 FACTORS: dict[str, tuple[Any, ...]] = {

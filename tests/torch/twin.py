@@ -132,7 +132,7 @@ class Twin:
 def loss_and_gradients(
     config: Config, state: Arrays, tokens_BL: np.ndarray, dtype=torch.float32
 ) -> tuple[np.ndarray, float, Arrays]:
-    """Logits, mean next-token cross-entropy (nats), and its gradient in every weight."""
+    """Logits, mean next-token cross-entropy (nats), its gradient in every weight."""
     twin = Twin(config, state, dtype)
     for weight in twin.w.values():
         weight.requires_grad_()
@@ -180,7 +180,7 @@ def shapes(config: Config) -> Iterator[tuple[str, tuple[int, ...]]]:
 
 
 def random_state(config: Config, seed: int) -> Arrays:
-    """Weights so large that every part of the model moves the logits, which are O(1)."""
+    """Weights so large that every part of the model moves the logits, of O(1)."""
     rng = np.random.default_rng(seed)
     state = {}
     for name, shape in shapes(config):
