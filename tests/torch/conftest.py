@@ -2,4 +2,10 @@
 
 from importlib.util import find_spec
 
-collect_ignore_glob = [] if find_spec("torch") else ["*.py"]
+if find_spec("torch"):
+    import torch
+
+    torch.set_num_threads(1)  # the tensors are tiny, and the cores are shared
+    collect_ignore_glob = []
+else:
+    collect_ignore_glob = ["*.py"]

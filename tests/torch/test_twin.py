@@ -212,7 +212,7 @@ def test_causality_by_gradient(of):
 
 
 @pytest.mark.parametrize(
-    "of", cases.pairwise() + cases.single_sites(), ids=lambda of: of.name
+    "of", cases.pairwise() + cases.one_at_a_time(), ids=lambda of: of.name
 )
 def test_cases_feel_every_weight_and_no_choice_is_near(of):
     state, tokens_BL = of.inputs
