@@ -25,6 +25,7 @@ from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 
@@ -33,10 +34,10 @@ Axis = int | tuple[int, ...] | None
 REMAT_NAMES = ("topk_threshold", "topk_cut")
 
 # What a float of each type is read as, and how its infinity reads.
-_LAYOUT = {
-    jnp.dtype("float32"): (jnp.int32, 0x7F800000),
-    jnp.dtype("bfloat16"): (jnp.int16, 0x7F80),
-    jnp.dtype("float16"): (jnp.int16, 0x7C00),
+_LAYOUT: dict[jnp.dtype, tuple[type[np.signedinteger], int]] = {
+    jnp.dtype("float32"): (np.int32, 0x7F800000),
+    jnp.dtype("bfloat16"): (np.int16, 0x7F80),
+    jnp.dtype("float16"): (np.int16, 0x7C00),
 }
 
 
@@ -50,12 +51,15 @@ def keep_largest(x: jax.Array, k: int | jax.Array, axis: Axis = None) -> jax.Arr
       axis: None for the k largest of the whole array; else an axis or several, and
         each slice along them keeps k of its own.
     """
-    return jnp.where(keep_mask(x, k, axis), x, jnp.zeros((), jnp.asarray(x).dtype))
+    x = check_array(x)
+    kept: jax.Array = jnp.where(keep_mask(x, k, axis), x, jnp.zeros((), x.dtype))
+    return kept
 
 
 def keep_mask(x: jax.Array, k: int | jax.Array, axis: Axis = None) -> jax.Array:
     """True where `keep_largest` keeps."""
-    return _keep_mask(check_array(x), check_count(k), axis)
+    mask: jax.Array = _keep_mask(check_array(x), check_count(k), axis)
+    return mask
 
 
 @functools.partial(jax.jit, static_argnames="axis", inline=True)
@@ -72,13 +76,13 @@ def rank(x: jax.Array) -> jax.Array:
     """Integers that order as |x| does: 0 for NaN, 1 for zero, and on up to infinity."""
     integer, infinity = _LAYOUT[x.dtype]
     bits = lax.bitcast_convert_type(lax.stop_gradient(x), integer)
-    magnitude = bits & jnp.array(jnp.iinfo(integer).max, integer)
+    magnitude = bits & jnp.array(np.iinfo(integer).max, integer)
     return jnp.where(magnitude > infinity, 0, magnitude + 1).astype(integer)
 
 
 def above_all(ranks: jax.Array) -> jax.Array:
     """A rank above infinity's: an entry that is given it is kept before any other."""
-    return jnp.array(jnp.iinfo(ranks.dtype).max - 1, ranks.dtype)
+    return jnp.array(np.iinfo(ranks.dtype).max - 1, ranks.dtype)
 
 
 def select(
@@ -107,7 +111,7 @@ def select(
             for r, t, axis in zip(ranks, threshold, over, strict=True)
         ]
 
-    bits = [jnp.iinfo(r.dtype).bits - 1 for r in ranks]
+    bits = [np.iinfo(r.dtype).bits - 1 for r in ranks]
     threshold, counts = _bisect(at_or_above, everything, wanted, bits)
     threshold = [checkpoint_name(t, REMAT_NAMES[0]) for t in threshold]
 
@@ -139,12 +143,13 @@ def _bisect(
     accelerator the read is the cost, so a pass tries seven candidates (3 bits); on a
     CPU the comparisons are, so it tries one.
     """
-    return lax.platform_dependent(
+    found: tuple[Counts, Counts] = lax.platform_dependent(
         at_zero,
         wanted,
         cpu=functools.partial(_bisect_loop, count, bits, 1),
         default=functools.partial(_bisect_loop, count, bits, 3),
     )
+    return found
 
 
 def _bisect_loop(
@@ -154,9 +159,7 @@ def _bisect_loop(
 
     def undecided(state: tuple[jax.Array, Counts, Counts]) -> jax.Array:
         done, _, counts = state
-        open_slices = [
-            jnp.any(c != w) for c, w in zip(counts, wanted, strict=True)
-        ]
+        open_slices = [jnp.any(c != w) for c, w in zip(counts, wanted, strict=True)]
         return (done < passes) & functools.reduce(operator.or_, open_slices)
 
     def decide(

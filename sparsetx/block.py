@@ -1,0 +1,212 @@
+"""One block of the network: attention and an MLP (paper, section 2.1).
+
+Pre-norm with RMSNorm; AbsTopK on what each sublayer reads, computes and writes; an
+optional attention sink; optional positions, read beside the residual. Every site calls
+`visit`, after AbsTopK.
+
+Letters in names: B batch, L position, D residual channel, R read channel (residual and
+concatenated position), P position channel, H head, A channel of a head, C = H·A, F
+neuron, V vocabulary. Norms, selection, softmax and residual are float32;
+`config.compute` is the type in which sites hold values and matrices multiply.
+
+Departure from the paper: values are rounded to bfloat16 only after AbsTopK has chosen,
+because ties in bfloat16 would favour low channels.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from sparsetx import nodes, parameters, topk
+from sparsetx.config import ModelConfig
+
+Visit = Callable[[str, jax.Array], jax.Array]
+Look = Callable[[jax.Array], jax.Array]
+
+INIT_STD = 0.02
+NORM_EPS = 1.1920929e-07  # float32's machine epsilon, as in the released models
+
+
+class Read(NamedTuple):
+    """The names of what a sublayer reads through: norms, the scale's site, its own."""
+
+    norm: str
+    position_norm: str
+    scale: str
+    site: str
+
+
+ATTENTION_READ = Read(
+    parameters.ATTN_NORM,
+    parameters.ATTN_POSITION_NORM,
+    nodes.ATTN_NORM,
+    nodes.ATTN_IN,
+)
+MLP_READ = Read(
+    parameters.MLP_NORM, parameters.MLP_POSITION_NORM, nodes.MLP_NORM, nodes.MLP_IN
+)
+
+
+class Affine(nn.Module):
+    """x @ w + b, multiplied in `compute`, summed in float32."""
+
+    features: int
+    compute: str
+    std: float = INIT_STD
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        shape = (x.shape[-1], self.features)
+        w = self.param(parameters.W, nn.initializers.normal(self.std), shape)
+        b = self.param(parameters.B, nn.initializers.zeros, (self.features,))
+        return multiply(x, w, self.compute) + against(x, b)
+
+
+class RMSNorm(nn.Module):
+    """x / rms(x) · gain. `look` is shown the scale 1/rms(x), and may replace it."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array, look: Look | None = None) -> jax.Array:
+        gain = self.param(parameters.GAIN, nn.initializers.ones, (x.shape[-1],))
+        scale = lax.rsqrt(jnp.mean(jnp.square(x), -1, keepdims=True) + NORM_EPS)
+        if look is not None:
+            scale = look(scale)
+        return x * scale * against(x, gain)
+
+
+class Sink(nn.Module):
+    """A learned logit per head for a slot that holds nothing."""
+
+    n_head: int
+
+    @nn.compact
+    def __call__(self) -> jax.Array:
+        zeros = nn.initializers.zeros
+        logit_H: jax.Array = self.param(parameters.LOGIT, zeros, (self.n_head,))
+        return logit_H
+
+
+class Block(nn.Module):
+    """Attention and MLP, each reading the normalised residual and adding to it."""
+
+    config: ModelConfig
+
+    @nn.compact
+    def __call__(
+        self, x_BLD: jax.Array, position_LP: jax.Array | None, visit: Visit
+    ) -> jax.Array:
+        x_BLD = visit(nodes.RESID_PRE_ATTN, x_BLD)
+        read_BLR = self.read(ATTENTION_READ, x_BLD, position_LP, visit)
+        write_BLD = self.attention(read_BLR, visit)
+        x_BLD = self.add(x_BLD, write_BLD, nodes.RESID_POST_ATTN, visit)
+        read_BLR = self.read(MLP_READ, x_BLD, position_LP, visit)
+        write_BLD = self.mlp(read_BLR, visit)
+        return self.add(x_BLD, write_BLD, nodes.RESID_POST_MLP, visit)
+
+    @nn.nowrap
+    def attention(self, read_BLR: jax.Array, visit: Visit) -> jax.Array:
+        c = self.config
+        qkv = Affine(3 * c.d_attn, c.compute, name=parameters.QKV)(read_BLR)
+        heads = (*read_BLR.shape[:2], c.n_head, c.d_head)
+        q_BLHA, k_BLHA, v_BLHA = (
+            self.hold(site, part, visit).reshape(heads)
+            for site, part in zip(
+                (nodes.Q, nodes.K, nodes.V), jnp.split(qkv, 3, -1), strict=True
+            )
+        )
+        sink_H = Sink(c.n_head, name=parameters.SINK)() if c.sink else None
+        pattern_BHLL = attention_pattern(q_BLHA, k_BLHA, sink_H).astype(c.compute)
+        pattern_BHLL = visit(nodes.ATTN_PATTERN, pattern_BHLL)
+        mix_BLHA = contract("BHLM,BMHA->BLHA", pattern_BHLL, v_BLHA)
+        mix_BLC = mix_BLHA.reshape(*heads[:2], c.d_attn)
+        return self.write(parameters.O, mix_BLC, nodes.ATTN_OUT, visit)
+
+    @nn.nowrap
+    def mlp(self, read_BLR: jax.Array, visit: Visit) -> jax.Array:
+        c = self.config
+        h_BLF = Affine(c.d_mlp, c.compute, name=parameters.FC)(read_BLR)
+        exact_gelu = functools.partial(jax.nn.gelu, approximate=False)
+        h_BLF = exact_gelu(h_BLF) if c.activation == "gelu" else jax.nn.relu(h_BLF)
+        h_BLF = self.hold(nodes.MLP_NEURON, h_BLF, visit)
+        return self.write(parameters.PROJ, h_BLF, nodes.MLP_OUT, visit)
+
+    @nn.nowrap
+    def read(
+        self, names: Read, x_BLD: jax.Array, position_LP: jax.Array | None, visit: Visit
+    ) -> jax.Array:
+        """The normalised residual, with the normalised position beside it if any."""
+        read = RMSNorm(name=names.norm)(x_BLD, lambda x: visit(names.scale, x))
+        if position_LP is not None:
+            position_1LP = RMSNorm(name=names.position_norm)(position_LP[None])
+            shape = (*x_BLD.shape[:2], position_LP.shape[-1])
+            position_BLP = jnp.broadcast_to(position_1LP, shape)
+            read = jnp.concatenate([read, position_BLP], -1)
+        return self.hold(names.site, read, visit)
+
+    @nn.nowrap
+    def write(self, name: str, x: jax.Array, site: str, visit: Visit) -> jax.Array:
+        c = self.config
+        std = INIT_STD / math.sqrt(2 * c.n_layer)
+        return self.hold(site, Affine(c.d_model, c.compute, std, name=name)(x), visit)
+
+    @nn.nowrap
+    def add(
+        self, x_BLD: jax.Array, write_BLD: jax.Array, site: str, visit: Visit
+    ) -> jax.Array:
+        x_BLD = x_BLD + write_BLD.astype(jnp.float32)
+        x_BLD = jax.nn.relu(x_BLD) if self.config.residual == "relu" else x_BLD
+        return visit(site, self.select(site, x_BLD))
+
+    @nn.nowrap
+    def hold(self, site: str, x: jax.Array, visit: Visit) -> jax.Array:
+        """A site's value: selected in float32, then rounded, then shown to the tap."""
+        return visit(site, self.select(site, x).astype(self.config.compute))
+
+    @nn.nowrap
+    def select(self, site: str, x: jax.Array) -> jax.Array:
+        kept = nodes.active_count(self.config, site)
+        if kept is None or kept >= x.shape[-1]:
+            return x
+        return topk.keep_largest(x, kept, axis=-1)
+
+
+def attention_pattern(
+    q_BLHA: jax.Array, k_BLHA: jax.Array, sink_H: jax.Array | None
+) -> jax.Array:
+    """Causal softmax of q·k/√A; a sink only enlarges the denominator."""
+    scores_BHLL = contract("BLHA,BMHA->BHLM", q_BLHA, k_BLHA)
+    scores_BHLL = scores_BHLL / math.sqrt(q_BLHA.shape[-1])
+    length = q_BLHA.shape[1]
+    seen_LL = jnp.tril(jnp.ones((length, length), bool))
+    scores_BHLL = jnp.where(seen_LL[None, None], scores_BHLL, -jnp.inf)
+    total_BHL1 = jax.nn.logsumexp(scores_BHLL, -1, keepdims=True)
+    if sink_H is not None:
+        total_BHL1 = jnp.logaddexp(total_BHL1, sink_H[None, :, None, None])
+    return jnp.exp(scores_BHLL - total_BHL1)
+
+
+def multiply(x: jax.Array, w: jax.Array, compute: str) -> jax.Array:
+    """x @ w in the compute type, summed in float32 (and float32 really means it)."""
+    return contract("...i,io->...o", x.astype(compute), w.astype(compute))
+
+
+def contract(equation: str, *operands: jax.Array) -> jax.Array:
+    """einsum with float32 sums. Accelerators would multiply float32 as bfloat16."""
+    exact = operands[0].dtype == jnp.float32
+    return jnp.einsum(
+        equation,
+        *operands,
+        precision=lax.Precision.HIGHEST if exact else None,
+        preferred_element_type=jnp.float32,
+    )
+
+
+def against(x: jax.Array, b: jax.Array) -> jax.Array:
+    """b with leading axes of 1, as many as x has more."""
+    return b.reshape((1,) * (x.ndim - 1) + b.shape)

@@ -1,0 +1,172 @@
+"""The tap: the one seam through which anything looks into the model, or changes it.
+
+At every site the model calls `x, take = tap.fn(site, x, here)`, after AbsTopK: x goes
+on, and take (unless None) is handed out, stacked over layers, by `model.trace`. `here`
+is this layer's slice of `along`, or `ends` at a site outside the stack. A tap is a
+pytree whose function is static: jit, vmap, grad and sharding see its arrays, and it is
+traced once per site, however many layers there are.
+
+A mask, the means, an adversary's mix and an importance score all have the shape of a
+`Nodes` tree, {site: [layer, width]}. Makers leave sites that they are not given alone.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from sparsetx import fields, nodes
+from sparsetx.nodes import Nodes
+
+Fn = Callable[[str, jax.Array, Any], tuple[jax.Array, Any]]
+BareFn = Callable[[str, jax.Array], jax.Array]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Tap:
+    """`fn` must be hashable (a module's function, not a lambda made per call, or every
+    call compiles anew); `along` has leaves [layer, …]."""
+
+    fn: Fn = dataclasses.field(metadata={"static": True})
+    along: Any = None
+    ends: Any = None
+
+
+def pass_through(site: str, x: jax.Array, here: Any) -> tuple[jax.Array, Any]:
+    return x, None
+
+
+IDENTITY = Tap(pass_through)
+
+
+def as_tap(tap: Tap | BareFn | None) -> Tap:
+    """None, a bare f(site, x) -> x, or a Tap, as a Tap."""
+    if tap is None:
+        return IDENTITY
+    if isinstance(tap, Tap):
+        return tap
+    if callable(tap):
+        return Tap(_Bare(tap))
+    raise ValueError(f"wanted a Tap, a function f(site, x) or None, got {tap!r}")
+
+
+def ablate(keep: Nodes, means: Nodes) -> Tap:
+    """x <- m·x + (1 - m)·mean: nodes with m = 1 stay, those with m = 0 are constant."""
+    return mix(keep, means)
+
+
+def mix(amount: Nodes, values: Nodes, spare: Nodes | None = None) -> Tap:
+    """x <- a·x + (1 - a)·value, with a = 1 where `spare` is 1.
+
+    Values are per node ([layer, width]) or whole activations ([layer, B, L, width]).
+    """
+    _same_sites("mix", amount=amount, values=values, spare=spare)
+    if spare is not None:
+        amount = {s: spare[s] + (1 - spare[s]) * amount[s] for s in amount}
+    return _at_sites(_blend, {s: (amount[s], values[s]) for s in amount})
+
+
+def interchange(where: Nodes, values: Nodes) -> Tap:
+    """Nodes that are 1 in `where` take their activations from another run."""
+    _same_sites("interchange", where=where, values=values)
+    return _at_sites(_take_over, {s: (where[s], values[s]) for s in where})
+
+
+def substitute(values: Mapping[str, Any]) -> Tap:
+    """Whole sites take given values: frozen norms, another run's attention, bridges."""
+    return _at_sites(_replace, dict(values))
+
+
+def capture(sites: Sequence[str]) -> Tap:
+    """Hand out the activations of these sites."""
+    for site in sites:
+        _known(site)
+    return Tap(_Capture(frozenset(sites)))
+
+
+def compose(*taps: Tap | BareFn) -> Tap:
+    """One tap that applies several, in order; at most one may take at any one site."""
+    parts = [as_tap(t) for t in taps]
+    fns = _Composed(tuple(t.fn for t in parts))
+    return Tap(fns, tuple(t.along for t in parts), tuple(t.ends for t in parts))
+
+
+@dataclass(frozen=True)
+class _Bare:
+    f: BareFn
+
+    def __call__(self, site: str, x: jax.Array, here: Any) -> tuple[jax.Array, Any]:
+        return self.f(site, x), None
+
+
+@dataclass(frozen=True)
+class _Capture:
+    sites: frozenset[str]
+
+    def __call__(self, site: str, x: jax.Array, here: Any) -> tuple[jax.Array, Any]:
+        return x, (x if site in self.sites else None)
+
+
+@dataclass(frozen=True)
+class _Composed:
+    fns: tuple[Fn, ...]
+
+    def __call__(self, site: str, x: jax.Array, here: Any) -> tuple[jax.Array, Any]:
+        takes = []
+        for fn, part in zip(self.fns, here, strict=True):
+            x, take = fn(site, x, part)
+            takes += [] if take is None else [take]
+        if len(takes) > 1:
+            raise ValueError(f"{len(takes)} of the composed taps take at {site!r}")
+        return x, takes[0] if takes else None
+
+
+def _blend(site: str, x: jax.Array, here: Any) -> tuple[jax.Array, Any]:
+    if site not in here:
+        return x, None
+    amount, value = (_against(x, a).astype(jnp.float32) for a in here[site])
+    return (amount * x + (1 - amount) * value).astype(x.dtype), None
+
+
+def _take_over(site: str, x: jax.Array, here: Any) -> tuple[jax.Array, Any]:
+    if site not in here:
+        return x, None
+    where, value = (_against(x, a) for a in here[site])
+    return jnp.where(where.astype(bool), value.astype(x.dtype), x), None
+
+
+def _replace(site: str, x: jax.Array, here: Any) -> tuple[jax.Array, Any]:
+    if site not in here:
+        return x, None
+    return jnp.broadcast_to(_against(x, here[site]), x.shape).astype(x.dtype), None
+
+
+def _against(x: jax.Array, value: Any) -> jax.Array:
+    """value with leading axes of 1: it broadcasts against x by its last axes."""
+    array = jnp.asarray(value)
+    return array.reshape((1,) * (x.ndim - array.ndim) + array.shape)
+
+
+def _at_sites(fn: Fn, tree: Mapping[str, Any]) -> Tap:
+    for site in tree:
+        _known(site)
+    ends = {s: v for s, v in tree.items() if s in nodes.END_SITES}
+    return Tap(fn, {s: v for s, v in tree.items() if s not in ends}, ends)
+
+
+def _known(site: str) -> None:
+    known = (*nodes.BLOCK_SITES, *nodes.END_SITES)
+    if site not in known:
+        raise ValueError(f"no site {site!r}; {fields.near(site, known)}")
+
+
+def _same_sites(maker: str, **trees: Nodes | None) -> None:
+    given = {name: set(tree) for name, tree in trees.items() if tree is not None}
+    first = next(iter(given.values()))
+    if any(sites != first for sites in given.values()):
+        listed = "; ".join(f"{n}: {', '.join(sorted(s))}" for n, s in given.items())
+        raise ValueError(f"{maker}: wanted the same sites in every tree, got {listed}")
