@@ -1,0 +1,87 @@
+"""Which weights are zero: the projection after each optimiser step (section 2.2).
+
+The nearest array with k nonzero entries keeps the k of largest magnitude. Under the
+paper's minimum, each neuron's (or channel's) own `alive` largest weights are kept
+first, and count towards k: they are ranked above all others, so one selection serves
+and its budget is always exact.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+
+from sparsetx import topk
+
+
+def project_matrix(
+    w: jax.Array, k: int | jax.Array, alive: int = 0, neuron_axis: int = 0
+) -> jax.Array:
+    """w with all but k entries set to zero, exactly min(k, n) kept.
+
+    Args:
+      w: an array; a neuron's own weights are its slice at one place of `neuron_axis`.
+      k: entries to keep, an int or a traced integer.
+      alive: kept for every neuron, its largest, and counted in k. If a traced k is too
+        small for all of them, neurons of low index come first.
+      neuron_axis: the axis that numbers neurons or channels.
+    """
+    w, k = topk.check_array(w), topk.check_count(k)
+    if not -w.ndim <= neuron_axis < w.ndim:
+        raise ValueError(
+            f"wanted neuron_axis to be an axis of an array of shape {w.shape}, "
+            f"got {neuron_axis}"
+        )
+    neuron_axis %= w.ndim
+    neurons = w.shape[neuron_axis]
+    own = w.size // max(neurons, 1)
+    needed = min(alive, own) * neurons
+    if not isinstance(k, jax.core.Tracer) and int(k) < min(needed, w.size):
+        raise ValueError(
+            f"alive = {alive} for each of {neurons} neurons needs {needed} entries, "
+            f"but k = {int(k)}: wanted alive <= {int(k) // neurons}, or a larger k"
+        )
+    return project_all([w], [k], alive, [neuron_axis])[0]
+
+
+def project_all(
+    arrays: Sequence[jax.Array],
+    ks: Sequence[int | jax.Array],
+    alive: int,
+    neuron_axes: Sequence[int | None],
+    stacked: Sequence[bool] | None = None,
+) -> list[jax.Array]:
+    """Several projections, decided together. A stacked array's axis 0 numbers layers,
+    each with a budget of k of its own; a neuron axis of None keeps no minimum."""
+    stacked = [False] * len(arrays) if stacked is None else stacked
+    ranks = [topk.rank(w) for w in arrays]
+    ranks = _with_minimum(ranks, alive, neuron_axes, stacked)
+    axes = [tuple(range(s, r.ndim)) for r, s in zip(ranks, stacked, strict=True)]
+    masks = topk.select(ranks, ks, axes)
+    return [
+        jnp.where(mask, w, jnp.zeros((), w.dtype))
+        for mask, w in zip(masks, arrays, strict=True)
+    ]
+
+
+def _with_minimum(
+    ranks: Sequence[jax.Array],
+    alive: int,
+    neuron_axes: Sequence[int | None],
+    stacked: Sequence[bool],
+) -> list[jax.Array]:
+    """Ranks in which each neuron's largest entries stand above all others."""
+    guarded = {
+        i: tuple(a for a in range(int(stacked[i]), ranks[i].ndim) if a != axis)
+        for i, axis in enumerate(neuron_axes)
+        if axis is not None and alive > 0
+    }
+    if not guarded:
+        return list(ranks)
+    own = topk.select(
+        [ranks[i] for i in guarded], [alive] * len(guarded), list(guarded.values())
+    )
+    lifted = list(ranks)
+    for i, mask in zip(guarded, own, strict=True):
+        lifted[i] = jnp.where(mask, topk.above_all(ranks[i]), ranks[i])
+    return lifted
