@@ -73,13 +73,19 @@ def diff(one: Any, other: Any) -> list[tuple[str, Any, Any]]:
 
 def leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """(dotted path, value) of every field that is not itself a tree."""
+    for path, value, _ in explained(tree, prefix):
+        yield path, value
+
+
+def explained(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
+    """(dotted path, value, what it means) of every leaf."""
     for field in dataclasses.fields(tree):
         value = getattr(tree, field.name)
         path = f"{prefix}{field.name}"
         if dataclasses.is_dataclass(value):
-            yield from leaves(value, path + ".")
+            yield from explained(value, path + ".")
         else:
-            yield path, value
+            yield path, value, field.metadata.get("help", "")
 
 
 def offences(tree: Any, prefix: str = "") -> Iterator[str]:
