@@ -52,7 +52,8 @@ def project_all(
     stacked: Sequence[bool] | None = None,
 ) -> list[jax.Array]:
     """Several projections, decided together. A stacked array's axis 0 numbers layers,
-    each with a budget of k of its own; a neuron axis of None keeps no minimum."""
+    each with a budget of k of its own; its neuron axis is that of one layer. A neuron
+    axis of None keeps no minimum."""
     stacked = [False] * len(arrays) if stacked is None else stacked
     ranks = [topk.rank(w) for w in arrays]
     ranks = _with_minimum(ranks, alive, neuron_axes, stacked)
@@ -72,7 +73,7 @@ def _with_minimum(
 ) -> list[jax.Array]:
     """Ranks in which each neuron's largest entries stand above all others."""
     guarded = {
-        i: tuple(a for a in range(int(stacked[i]), ranks[i].ndim) if a != axis)
+        i: tuple(a for a in range(stacked[i], ranks[i].ndim) if a != axis + stacked[i])
         for i, axis in enumerate(neuron_axes)
         if axis is not None and alive > 0
     }

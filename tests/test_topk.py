@@ -1,0 +1,229 @@
+"""Exactly k, the right ones, ties by index: against a sort, on every kind of value."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax.ad_checkpoint import checkpoint_name  # noqa: F401  (the names are topk's)
+
+from sparsetx import topk
+
+SHAPES: list[tuple[tuple[int, ...], Any]] = [
+    ((1,), None),
+    ((17,), None),
+    ((8, 8), None),
+    ((3, 4, 5), None),
+    ((64,), 0),
+    ((6, 33), -1),
+    ((33, 6), 0),
+    ((2, 3, 7), 1),
+    ((2, 5, 7), (1, 2)),
+    ((4, 3, 5), (0, 2)),
+    ((1, 129), 1),
+    ((5, 1), 1),
+]
+DTYPES = ("float32", "bfloat16", "float16")
+# What makes selection hard: ties, both zeros, subnormals, infinities, NaN.
+PALETTES = [
+    [0.0, -0.0],
+    [1.0, -1.0, 1.0],
+    [0.0, -0.0, 1e-40, -1e-40, 1e-7, 6e-8],
+    [np.inf, -np.inf, 1.0, 3e38, -3e38],
+    [np.nan, 1.0, -2.0, 0.0],
+    [np.nan],
+    [np.nan, np.inf, -np.inf, 0.0, 1e-42],
+]
+
+
+def values(seed: int, palette: int, shape: tuple[int, ...], dtype: str) -> Any:
+    """An array from a palette, or from a normal distribution, fine or coarse."""
+    rng = np.random.default_rng(seed)
+    if palette < len(PALETTES):
+        x = rng.choice(np.array(PALETTES[palette], np.float32), size=shape)
+    else:
+        x = rng.normal(size=shape).astype(np.float32)
+        x = x.round(1) if palette == len(PALETTES) else x
+    with np.errstate(over="ignore"):
+        return x.astype(jnp.dtype(dtype))
+
+
+def sorted_mask(x: np.ndarray, k: int, axis: Any) -> np.ndarray:
+    """The oracle: a stable sort of each slice, numbers before NaN."""
+    magnitude = np.abs(x.astype(np.float64))
+    magnitude[np.isnan(magnitude)] = -1.0
+    axes = tuple(range(x.ndim)) if axis is None else np.atleast_1d(axis) % x.ndim
+    front = np.moveaxis(magnitude, axes, range(-len(axes), 0))
+    flat = front.reshape(*front.shape[: x.ndim - len(axes)], -1)
+    order = np.argsort(-flat, axis=-1, kind="stable")
+    mask = np.zeros(flat.shape, bool)
+    np.put_along_axis(mask, order[..., :k], True, axis=-1)
+    return np.moveaxis(mask.reshape(front.shape), range(-len(axes), 0), axes)
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def both(x: jax.Array, k: jax.Array, axis: Any) -> tuple[jax.Array, jax.Array]:
+    return topk.keep_mask(x, k, axis), topk.keep_largest(x, k, axis)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("shape", "axis"), SHAPES, ids=str)
+@settings(max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    palette=st.integers(0, len(PALETTES) + 1),
+    k=st.integers(0, 140),
+)
+def test_against_a_sort(
+    shape: tuple[int, ...], axis: Any, dtype: str, seed: int, palette: int, k: int
+) -> None:
+    """12 shapes x 3 types x 60 = 2 160 examples; k is traced, so 36 compilations."""
+    x = values(seed, palette, shape, dtype)
+    mask, kept = both(x, k, axis)
+    wanted = sorted_mask(x, k, axis)
+    np.testing.assert_array_equal(mask, wanted)
+    # Bit for bit: what is kept is untouched (the sign of -0 too), the rest is +0.
+    bits = np.asarray(kept).view(f"u{kept.dtype.itemsize}")
+    original = np.where(wanted, x, np.zeros((), x.dtype)).view(bits.dtype)
+    np.testing.assert_array_equal(bits, original)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_the_bits_per_pass_change_nothing(
+    step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Accelerators decide several bits per pass; this machine's tests run that too."""
+
+    def bisect(count: Any, at_zero: Any, wanted: Any, bits: Any) -> Any:
+        return topk._bisect_loop(count, bits, step, at_zero, wanted)
+
+    monkeypatch.setattr(topk, "_bisect", bisect)
+    select = jax.jit(lambda x, k: topk.select([topk.rank(x)], [k], [None])[0])
+    for dtype in DTYPES:
+        for seed in range(20):
+            x = values(seed, seed % 9, (7, 9), dtype)
+            k = seed * 11 % 66
+            np.testing.assert_array_equal(select(x, k), sorted_mask(x, k, None))
+
+
+def test_several_arrays_in_one_loop() -> None:
+    """Of other types, shapes and axes than each other: as if each were alone."""
+    xs = [
+        values(0, 8, (4, 9), "float32"),
+        values(1, 8, (3, 5), "bfloat16"),
+        values(2, 1, (2, 3, 4), "float32"),
+    ]
+    axes = [None, -1, (1, 2)]
+    ks = [7, 2, 5]
+    masks = jax.jit(lambda xs, ks: topk.select([topk.rank(x) for x in xs], ks, axes))(
+        [jnp.asarray(x) for x in xs], ks
+    )
+    for mask, x, k, axis in zip(masks, xs, ks, axes, strict=True):
+        np.testing.assert_array_equal(mask, sorted_mask(x, k, axis))
+
+
+def test_one_compilation_for_every_k() -> None:
+    compiled = 0
+
+    @jax.jit
+    def keep(x: jax.Array, k: jax.Array) -> jax.Array:
+        nonlocal compiled
+        compiled += 1
+        return topk.keep_largest(x, k)
+
+    x = jnp.arange(100.0)
+    counts = [int(jnp.count_nonzero(keep(x + 1, k))) for k in range(0, 110, 7)]
+    assert counts == [min(k, 100) for k in range(0, 110, 7)]
+    assert compiled == 1
+
+
+def test_k_may_differ_per_slice() -> None:
+    x = values(3, 9, (5, 8), "float32")
+    k = np.array([[0], [1], [3], [8], [5]])
+    mask = topk.keep_mask(x, k, axis=1)
+    assert np.asarray(mask).sum(1).tolist() == k.ravel().tolist()
+
+
+def test_gradient_through_kept_entries_only() -> None:
+    x = jnp.array([3.0, -1.0, 2.0, 2.0, 0.5])
+    gradient = jax.grad(lambda x: jnp.sum(topk.keep_largest(x, 2) ** 2))(x)
+    assert gradient.tolist() == [6.0, 0.0, 4.0, 0.0, 0.0]
+
+
+def test_inside_vmap_scan_grad_and_remat() -> None:
+    x = jnp.asarray(values(5, 9, (4, 3, 16), "float32"))
+    policy = jax.checkpoint_policies.save_only_these_names(*topk.REMAT_NAMES)
+
+    def slice_sum(x: jax.Array) -> jax.Array:
+        return jnp.sum(jnp.sin(topk.keep_largest(jnp.sin(x), 5, axis=-1)) ** 2)
+
+    def scanned(f: Any, x: jax.Array) -> jax.Array:
+        return jax.lax.scan(lambda c, row: (c + f(row), None), 0.0, x)[0]
+
+    wanted = sum(jax.grad(slice_sum)(row).sum() for row in x)
+    for f in (slice_sum, jax.checkpoint(slice_sum, policy=policy)):
+        lone = jnp.stack([jax.grad(f)(row) for row in x])
+        mapped = jax.jit(jax.vmap(jax.grad(f)))(x)
+        np.testing.assert_allclose(mapped, lone, rtol=1e-6)
+        through_scan = jax.jit(jax.grad(functools.partial(scanned, f)))(x)
+        np.testing.assert_allclose(through_scan, lone, rtol=1e-6)
+        np.testing.assert_allclose(through_scan.sum(), wanted, rtol=1e-5)
+    masks = jax.vmap(lambda row: topk.keep_mask(row, 7))(x)
+    for mask, row in zip(masks, x, strict=True):
+        np.testing.assert_array_equal(mask, topk.keep_mask(row, 7))
+
+
+def test_remat_never_selects_twice() -> None:
+    """With the names saved, the backward pass has no loop of its own."""
+
+    def loss(x: jax.Array) -> jax.Array:
+        return jnp.sum(jnp.sin(topk.keep_largest(jnp.sin(x), 5, axis=-1)) ** 2)
+
+    def loops(policy: Any) -> int:
+        f = jax.grad(jax.checkpoint(loss, policy=policy))
+        return str(jax.make_jaxpr(f)(jnp.ones((3, 16)))).count("while[")
+
+    save = jax.checkpoint_policies.save_only_these_names(*topk.REMAT_NAMES)
+    forget = jax.checkpoint_policies.nothing_saveable
+    assert loops(forget) == 2 * loops(save) > 0
+
+
+def test_nonfinite_counts_what_selection_ignores() -> None:
+    x = jnp.array([np.nan, np.inf, -np.inf, 1.0, 0.0])
+    assert int(topk.nonfinite(x)) == 3
+    assert int(topk.nonfinite(jnp.ones(4))) == 0
+
+
+def test_empty_arrays_and_scalars() -> None:
+    assert topk.keep_largest(jnp.zeros((0,)), 3).shape == (0,)
+    assert topk.keep_largest(jnp.zeros((4, 0)), 3, axis=1).shape == (4, 0)
+    assert float(topk.keep_largest(jnp.float32(2.0), 1)) == 2.0
+    assert float(topk.keep_largest(jnp.float32(2.0), 0)) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("x", "k", "axis", "message"),
+    [
+        (jnp.arange(3), 1, None, "wanted an array of float32, bfloat16, float16"),
+        (jnp.ones(3), -1, None, "0 or more; got -1"),
+        (jnp.ones(3), 1.5, None, "as an integer; got 1.5"),
+        (jnp.ones(3), True, None, "as an integer; got True"),
+        (jnp.ones((3, 3)), 1, 2, r"of shape \(3, 3\), got axis=2"),
+        (jnp.ones((3, 3)), 1, (0, 0), r"distinct axes .* got axis=\(0, 0\)"),
+    ],
+)
+def test_refusals(x: jax.Array, k: Any, axis: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        topk.keep_largest(x, k, axis)
+
+
+def test_too_many_entries_for_one_selection() -> None:
+    with pytest.raises(ValueError, match=r"at most 2\*\*31 - 1 entries"):
+        jax.eval_shape(
+            lambda x: topk.keep_largest(x, 1),
+            jax.ShapeDtypeStruct((2**16, 2**16), "float32"),
+        )
