@@ -1,0 +1,190 @@
+"""Tasks about brackets: how deep a list is, and whether an open bracket is a dict.
+
+The paper's own bracket circuit averages the brackets that it has seen. So the
+distractors close one literal of one kind and two or three of the other beforehand,
+alike in both prompts: an average then says the same for both, and is wrong for one. As
+with quotes, the test pool closes them otherwise than the train pool does.
+"""
+
+from sparsetx.tasks.task import Task, pools
+
+BRACKET_COUNTING = Task(
+    name="bracket_counting",
+    contrast="`x = [1, 2` → `]` | `x = [[1, 2` → `]]`",
+    excludes="length and nearest bracket: closed rows before, equal in both prompts",
+    construct=(r" = \[\d+(, \d+)+\]\n", r" = \[\[\d+(, \d+)*\](, \[\d+(, \d+)*\])*\]\n"),
+    templates=pools(
+        train="""
+<fill0-3>
++print(<k1>, [[<row1>]])
++print(<k2>, [[<row2>]])
+<n1>, <n2> = «[|[[»<row3>], [<items>^«]|]]»↵^
+---
+def <f1>():
+    <fill0-2>
++    print(<k1>, [<row1>])
++    print(<k2>, [<row2>])
++    print(<k3>, [[<row3>]])
++    print(<k4>, [<row4>])
+    <n1> = «[|[[»<items>^«]|]]»↵^
+---
+-<n2> = [<row1>]
+-<n3> = [[<row2>]]
+<fill0-3>
++print(<k1>, §[[|[§<row3>§]]|]§)
++print(<k2>, §[|[[§<row4>§]|]]§)
++print(<k3>, §[|[[§<row5>§]|]]§)
++print(<k4>, §[|[[§<row6>§]|]]§)
+<n1> = «[|[[»<items>^«]|]]»↵^
+---
+<n3> = <k3>
+if <n3> > <k4>:
+-    <n4> = [[<row5>]]
+-    <n5> = [<row6>]
+    <fill0-2>
++    print(<n3>, [[<row1>]])
++    print(<n3>, [[<row2>]])
+    <n1>, <n2> = «[|[[»<row3>], [<items>^«]|]]»↵^
+---
+for <n3> in range(<k9>):
++    print(<n3>, [[<row1>]])
++    print(<n3>, [[<row2>]])
++    print(<n3>, [<row3>])
++    print(<n3>, [[<row4>]])
+    <fill0-2>
+    <n1> = «[|[[»<items>^«]|]]»↵^
+""",
+        val="""
+<n3> = <k3> * <k4>
++<n4> = §[[|[§<row1>§]]|]§
++<n5> = §[|[[§<row2>§]|]]§
++<n6> = §[|[[§<row3>§]|]]§
++<n7> = §[|[[§<row4>§]|]]§
+<fill0-2>
+<n1> = «[|[[»<items>^«]|]]»↵^
+---
+while <k3> > <k4>:
+    <fill0-2>
++    <n4> = [[<row1>]]
++    <n5> = [[<row2>]]
+    <n1>, <n2> = «[|[[»<row3>], [<items>^«]|]]»↵^
+""",
+        test="""
+<n3> = <k3> + <k4>
+<fill0-2>
++<n4> = [[<row1>]]
++<n5> = [[<row2>]]
+<n1>, <n2> = «[|[[»<row3>], [<items>^«]|]]»↵^
+---
+def <f1>(<n3>):
++    <n4> = §[|[[§<row1>§]|]]§
++    <n5> = §[|[[§<row2>§]|]]§
++    <n6> = §[[|[§<row3>§]]|]§
++    <n7> = §[|[[§<row4>§]|]]§
+    <fill0-2>
+    <n1> = «[|[[»<items>^«]|]]»↵^
+---
+<fill1-3>
++<n4> = [<row1>]
++<n5> = [[<row2>]]
++<n6> = [<row3>]
++<n7> = [<row4>]
+<n1> = «[|[[»<items>^«]|]]»↵^
+""",
+    ),
+)
+
+BRACKET_BRACE = Task(
+    name="bracket_brace",
+    contrast="""`x = {"a` → `":` | `x = ["a` → `",`""",
+    excludes="nearest closed pair: dicts and lists closed before, equal in both prompts",
+    construct=(r' = \{"[a-z]+": ', r' = \["[a-z]+", '),
+    aligned=True,
+    templates=pools(
+        train="""
+<fill0-3>
++print(<k1>, §{"<w2>": <k2>}|["<w2>", <k2>]§)
++print(<k3>, §["<w4>", <k4>]|{"<w4>": <k4>}§)
++print(<k5>, §["<w6>", <k6>]|{"<w6>": <k6>}§)
++print(<k7>, §["<w8>", <k8>]|{"<w8>": <k8>}§)
+<n1> = «{"|["»<w1>^«":|",»^« <k9>}| "<w9>"]»
+---
+def <f1>(<n2>):
+    <fill0-2>
++    print(<n2>, §["<w4>", <n2>]|{"<w4>": <n2>}§)
++    print(<n2>, §["<w6>", <n2>]|{"<w6>": <n2>}§)
++    print(<n2>, §{"<w2>": <n2>}|["<w2>", <n2>]§)
++    print(<n2>, §["<w8>", <n2>]|{"<w8>": <n2>}§)
+    <n1> = «{"|["»<w1>^«":|",»^« <k9>}| "<w9>"]»
+---
+-<n2> = {"<w4>": "<w5>"}
+-<n3> = ["<w6>", "<w7>"]
+<fill0-3>
++print(<k4>, §["<w4>", <k5>]|{"<w4>": <k5>}§)
++print(<k5>, §["<w6>", <k6>]|{"<w6>": <k6>}§)
++print(<k6>, §["<w8>", <k7>]|{"<w8>": <k7>}§)
++print(<k2>, §{"<w2>": <k3>}|["<w2>", <k3>]§)
+<n1> = «{"|["»<w1>^«":|",»^« <k9>}| "<w9>"]»
+---
+<n2> = <k2>
+if <n2> > <k3>:
+-    <n3> = ["<w6>", "<w7>"]
+-    <n4> = {"<w4>": "<w5>"}
+    <fill0-2>
++    print(<n2>, §{"<w2>": <n2>}|["<w2>", <n2>]§)
++    print(<n2>, §["<w6>", <n2>]|{"<w6>": <n2>}§)
++    print(<n2>, §["<w8>", <n2>]|{"<w8>": <n2>}§)
++    print(<n2>, §["<w4>", <n2>]|{"<w4>": <n2>}§)
+    <n1> = «{"|["»<w1>^«":|",»^« <k9>}| "<w9>"]»
+---
+for <n2> in range(<k1>):
++    print(<n2>, §["<w4>", <k4>]|{"<w4>": <k4>}§)
++    print(<n2>, §{"<w2>": <k2>}|["<w2>", <k2>]§)
++    print(<n2>, §["<w6>", <n2>]|{"<w6>": <n2>}§)
++    print(<n2>, §["<w8>", <n2>]|{"<w8>": <n2>}§)
+    <fill0-2>
+    <n1> = «{"|["»<w1>^«":|",»^« <n2>}| "<w9>"]»
+""",
+        val="""
+<n2> = <k2> * <k3>
++<n3> = §{"<w2>": <k4>}|["<w2>", <k4>]§
++<n4> = §["<w3>", <k5>]|{"<w3>": <k5>}§
++<n5> = §["<w4>", <k6>]|{"<w4>": <k6>}§
++<n6> = §["<w5>", <k7>]|{"<w5>": <k7>}§
+<fill0-2>
+<n1> = «{"|["»<w1>^«":|",»^« <k9>}| "<w9>"]»
+---
+while <k2> > <k3>:
+    <fill0-2>
++    <n4> = §["<w3>", <k5>]|{"<w3>": <k5>}§
++    <n5> = §["<w4>", <k6>]|{"<w4>": <k6>}§
++    <n3> = §{"<w2>": <k4>}|["<w2>", <k4>]§
++    <n6> = §["<w5>", <k7>]|{"<w5>": <k7>}§
+    <n1> = «{"|["»<w1>^«":|",»^« <k9>}| "<w9>"]»
+""",
+        test="""
+<n2> = <k2> + <k3>
+<fill0-2>
++<n3> = §{"<w2>": <n2>}|["<w2>", <n2>]§
++<n4> = §["<w3>", <k5>]|{"<w3>": <k5>}§
++<n5> = §["<w4>", <k6>]|{"<w4>": <k6>}§
++<n6> = §["<w5>", <n2>]|{"<w5>": <n2>}§
+<n1> = «{"|["»<w1>^«":|",»^« <k9>}| "<w9>"]»
+---
+def <f1>(<n2>, <n7>):
++    <n4> = §["<w3>", <n2>]|{"<w3>": <n2>}§
++    <n3> = §{"<w2>": <n7>}|["<w2>", <n7>]§
++    <n5> = §["<w4>", <n7>]|{"<w4>": <n7>}§
++    <n6> = §["<w5>", <n2>]|{"<w5>": <n2>}§
+    <fill0-2>
+    <n1> = «{"|["»<w1>^«":|",»^« <n2>}| "<w9>"]»
+---
+<fill1-3>
++<n4> = §["<w3>", <k4>]|{"<w3>": <k4>}§
++<n5> = §["<w4>", <k5>]|{"<w4>": <k5>}§
++<n6> = §["<w5>", <k6>]|{"<w5>": <k6>}§
++<n3> = §{"<w2>": <k7>}|["<w2>", <k7>]§
+<n1> = «{"|["»<w1>^«":|",»^« <k9>}| "<w9>"]»
+""",
+    ),
+)

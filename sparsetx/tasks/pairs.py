@@ -1,0 +1,189 @@
+"""Pairs: a task's prompts as tokens, ready to prune, search and report with.
+
+Everything is read at the last real token: `<eot>` first, then the prompt, then padding
+with `<eot>`. A prompt ends where the tokenizer would end a token anyway, so that
+encode(prompt + answer + rest) starts with encode(prompt) + [answer]; a pair for which
+this fails is not used.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsetx.errors import Refusal
+from sparsetx.tasks.template import Draft, Side
+
+CONTEXT = 256  # tokens, the paper's
+
+
+class Tokenizer(Protocol):
+    """What a task asks of a tokenizer."""
+
+    @property
+    def eot(self) -> int: ...
+
+    def encode(self, text: str) -> list[int]: ...
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Rows 2i and 2i + 1 are a pair; each one's right answer is the other's wrong one.
+
+    tokens_BL    int32, `<eot>` first and as padding
+    position_B   int32, the last real token: where the answer is read
+    answers_B2   int32, (right, wrong)
+    sign_B       float32. A one-token contrast (`one_token`) has a single candidate t in
+                 both columns: its loss is -log p(t) where the sign is +1 and
+                 -log(1 - p(t)) where it is -1. Else +1, and the loss is the
+                 cross-entropy between the two candidates.
+    texts        the B prompts; drafts: pair i in words, with its completion
+    distractor_P whether pair i carries a distractor;  template_P  which template made it
+    """
+
+    task: str
+    split: str
+    tokens_BL: npt.NDArray[np.int32]
+    position_B: npt.NDArray[np.int32]
+    answers_B2: npt.NDArray[np.int32]
+    sign_B: npt.NDArray[np.float32]
+    drafts: tuple[Draft, ...]
+    one_token: bool = False
+
+    def __len__(self) -> int:
+        """The number of pairs."""
+        return len(self.drafts)
+
+    @property
+    def texts(self) -> list[str]:
+        return [side.prompt for draft in self.drafts for side in (draft.a, draft.b)]
+
+    @property
+    def distractor_P(self) -> npt.NDArray[np.bool_]:
+        return np.array([draft.distractor for draft in self.drafts], bool)
+
+    @property
+    def template_P(self) -> npt.NDArray[np.int32]:
+        return np.array([draft.template for draft in self.drafts], np.int32)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One draft in tokens: both prompts (without `<eot>`) and both answers."""
+
+    draft: Draft
+    a: list[int]
+    b: list[int]
+    answer_a: int
+    answer_b: int
+
+
+class Unfit(Exception):
+    """This pair cannot be said in this tokenizer; the text says why."""
+
+
+def _answer(tokenizer: Tokenizer, side: Side) -> tuple[list[int], int]:
+    """The prompt's tokens and the single token that its answer is."""
+    ids = tokenizer.encode(side.prompt)
+    whole = tokenizer.encode(side.program)
+    alone = tokenizer.encode(side.prompt + side.answer)
+    if len(alone) != len(ids) + 1:
+        raise Unfit(f"the answer {side.answer!r} is not a single token")
+    if whole[: len(alone)] != alone or alone[: len(ids)] != ids:
+        raise Unfit(f"the boundary before {side.answer!r} is not a natural one")
+    return ids, alone[-1]
+
+
+def encode(
+    tokenizer: Tokenizer,
+    draft: Draft,
+    *,
+    context: int = CONTEXT,
+    aligned: bool = False,
+    one_token: bool = False,
+) -> Encoded:
+    """A draft in tokens, or `Unfit` with the reason."""
+    b, answer_b = _answer(tokenizer, draft.b)
+    if one_token:
+        a, answer_a = tokenizer.encode(draft.a.prompt), answer_b
+    else:
+        a, answer_a = _answer(tokenizer, draft.a)
+        if answer_a == answer_b:
+            raise Unfit(f"both answers are the token {draft.a.answer!r}")
+    if aligned and len(a) != len(b):
+        raise Unfit("the two prompts differ in length, so positions do not compare")
+    if 1 + max(len(a), len(b)) > context:
+        raise Unfit(f"the prompts exceed the context of {context} tokens")
+    return Encoded(draft, a, b, answer_a, answer_b)
+
+
+def pack(
+    task: str, split: str, rows: Sequence[Encoded], eot: int, one_token: bool = False
+) -> Pairs:
+    """Encoded pairs side by side, padded on the right to the longest."""
+    prompts = [[eot, *ids] for row in rows for ids in (row.a, row.b)]
+    width = max(map(len, prompts))
+    tokens_BL = np.full((len(prompts), width), eot, np.int32)
+    for row, ids in zip(tokens_BL, prompts, strict=True):
+        row[: len(ids)] = ids
+    answers = [
+        pair
+        for row in rows
+        for pair in ((row.answer_a, row.answer_b), (row.answer_b, row.answer_a))
+    ]
+    sign_B = np.ones(len(prompts), np.float32)
+    if one_token:
+        sign_B[0::2] = -1
+    return Pairs(
+        task=task,
+        split=split,
+        tokens_BL=tokens_BL,
+        position_B=np.array([len(ids) - 1 for ids in prompts], np.int32),
+        answers_B2=np.array(answers, np.int32),
+        sign_B=sign_B,
+        drafts=tuple(row.draft for row in rows),
+        one_token=one_token,
+    )
+
+
+class Sieve:
+    """Lets through distinct drafts that fit, and counts why others did not."""
+
+    def __init__(self, tokenizer: Tokenizer, context: int, aligned: bool, one: bool):
+        self.tokenizer, self.context = tokenizer, context
+        self.aligned, self.one_token = aligned, one
+        self.seen: set[tuple[str, str]] = set()
+        self.reasons: Counter[str] = Counter()
+
+    def __call__(self, draft: Draft) -> Iterator[Encoded]:
+        key = (draft.a.prompt, draft.b.prompt)
+        if key in self.seen:
+            self.reasons["drawn before"] += 1
+            return
+        try:
+            row = encode(
+                self.tokenizer,
+                draft,
+                context=self.context,
+                aligned=self.aligned,
+                one_token=self.one_token,
+            )
+        except Unfit as unfit:
+            self.reasons[str(unfit)] += 1
+            return
+        self.seen.add(key)
+        yield row
+
+    def refuse(self, task: str, split: str, wanted: int) -> Refusal:
+        """What to say when the pool has run dry."""
+        why = "".join(
+            f"\n  - {count} x {reason}" for reason, count in self.reasons.most_common(6)
+        )
+        return Refusal(
+            f"wanted {wanted} distinct pairs of {task}, pool {split}, and found "
+            f"{len(self.seen)} with this tokenizer; of the others:{why}\n"
+            "Ask for fewer, or use a tokenizer trained on code like tinypython's."
+        )

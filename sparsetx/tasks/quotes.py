@@ -1,0 +1,173 @@
+"""Tasks about strings: which quote closes one, and whether it may hold a brace.
+
+An average over all quotes so far is the wrong way that circuits are known to take. The
+distractors put one closed string of one kind and three of the other before the open
+one, the same in both prompts, so that any average points the same way in both. In the
+train pool they close with `",`, in the test pool with `")`: a count of closers learned
+on one does not carry over.
+"""
+
+from sparsetx.tasks.task import Task, pools
+
+SINGLE_DOUBLE_QUOTE = Task(
+    name="single_double_quote",
+    contrast="""`print("w w` → `")` | `print('w w` → `')`""",
+    excludes="any quote seen, or their average: closed strings of both kinds before",
+    construct=(r'print\("[a-z]+ [a-z ]+"\)\n', r"print\('[a-z]+ [a-z ]+'\)\n"),
+    aligned=True,
+    templates=pools(
+        train="""
+<fill0-4>
++print(§"|'§<w1>§"|'§, <k1>)
++print(§'|"§<w2>§'|"§, <k2>)
++print(§'|"§<w3>§'|"§, <k3>)
++print(§'|"§<w4>§'|"§, <k4>)
+print(«"|'»<phrase>^«")|')»↵^
+---
+def <f1>(<n1>):
+    <fill0-3>
++    print(§'|"§<w2>§'|"§, <n1>)
++    print(§'|"§<w3>§'|"§, <k3>)
++    print(§"|'§<w1>§"|'§, <n1>)
++    print(§'|"§<w4>§'|"§, <k4>)
+    print(«"|'»<phrase>^«")|')»↵^
+---
+<n1> = <k5>
+if <n1> > <k6>:
+    <fill0-3>
++    print(§'|"§<w1>§'|"§, <n1>)
++    print(§'|"§<w2>§'|"§, <n1>)
++    print(§'|"§<w3>§'|"§, <k1>)
++    print(§"|'§<w4>§"|'§, <n1>)
+    print(«"|'»<phrase>^«")|')»↵^
+---
+-print("<w1> <w2>")
+-print('<w3> <w4>')
+<fill0-3>
++print(§'|"§<w5>§'|"§, <k5>)
++print(§'|"§<w6>§'|"§, <k6>)
++print(§"|'§<w7>§"|'§, <k7>)
++print(§'|"§<w8>§'|"§, <k8>)
+print(«"|'»<phrase>^«")|')»↵^
+---
+for <n1> in range(<k9>):
+-    print('<w1> <w2>')
+-    print("<w3> <w4>")
++    print(§"|'§<w5>§"|'§, <n1>)
++    print(§'|"§<w6>§'|"§, <n1>)
++    print(§'|"§<w7>§'|"§, <n1>)
++    print(§'|"§<w8>§'|"§, <k8>)
+    <fill0-3>
+    print(«"|'»<phrase>^«")|')»↵^
+""",
+        val="""
+<n1> = <k9>
++print(§"|'§<w1>§"|'§)
++print(§'|"§<w2>§'|"§)
++print(§'|"§<w3>§'|"§)
++print(§'|"§<w4>§'|"§)
+<fill0-3>
+print(«"|'»<phrase>^«")|')»↵^
+---
+while <k9> > <k8>:
+    <fill0-3>
++    print(§'|"§<w1>§'|"§)
++    print(§'|"§<w2>§'|"§)
++    print(§"|'§<w3>§"|'§)
++    print(§'|"§<w4>§'|"§)
+    print(«"|'»<phrase>^«")|')»↵^
+""",
+        test="""
+<n1> = <k1>
+<n2> = <n1>
++print(§"|'§<w1> <w2>§"|'§)
++print(§'|"§<w3> <w4>§'|"§)
++print(§'|"§<w5>§'|"§)
++print(§'|"§<w6> <w7>§'|"§)
+<fill0-3>
+print(«"|'»<phrase>^«")|')»↵^
+---
+def <f1>():
+    <fill0-3>
++    print(§'|"§<w1>§'|"§)
++    print(§'|"§<w2> <w3>§'|"§)
++    print(§"|'§<w4> <w5>§"|'§)
++    print(§'|"§<w6>§'|"§)
+    print(«"|'»<phrase>^«")|')»↵^
+---
+<fill1-4>
++print(§'|"§<w1> <w2>§'|"§)
++print(§'|"§<w3>§'|"§)
++print(§'|"§<w4> <w5>§'|"§)
++print(§"|'§<w6>§"|'§)
+print(«"|'»<phrase>^«")|')»↵^
+""",
+    ),
+)
+
+FSTRING_BRACE = Task(
+    name="fstring_brace",
+    contrast="""`print(f"w w` → ` {` | `print("w w` → `")`""",
+    excludes="any f seen: before, a template is formatted in B and left plain in A",
+    construct=(r'print\(f"[a-z]+ [a-z]+ \{', r'print\("[a-z]+ [a-z ]+"\)\n'),
+    templates=pools(
+        train="""
+<fill0-3>
+<n1> = <k1>
++<n2> = len(«|f»"<w1> <w2> {<n1>}")
+print(«f|»"<phrase>^« {|")↵»^«<n1>}")|»
+---
+def <f1>(<n1>):
+    <fill0-3>
++    <n2> = str(«|f»"<phrase2> {<n1>}")
+    print(«f|»"<phrase>^« {|")↵»^«<n1>}")|»
+---
+for <n1> in range(<k1>):
++    print(len(«|f»"<w1> {<n1>}"))
+    <fill0-3>
+    print(«f|»"<phrase>^« {|")↵»^«<n1>}")|»
+---
+<n1> = <k1>
++<n2> = input(«|f»"<phrase2> {<n1>}")
+<fill0-3>
+if <n1>:
+    print(«f|»"<phrase>^« {|")↵»^«<n1>}")|»
+---
+def <f1>(<n1>, <n2>):
++    if len(«|f»"<w1> {<n2>}") > <k1>:
+-    if <n2> > <k1>:
+        <fill0-2>
+        print(«f|»"<phrase>^« {|")↵»^«<n1>}")|»
+""",
+        val="""
+<n1> = <k1> * <k2>
+<fill0-3>
++<n2> = str(«|f»"<w1> <w2> {<n1>}")
+<n3> = <n1>
+print(«f|»"<phrase>^« {|")↵»^«<n3>}")|»
+---
+def <f1>(<n1>, <n2>):
++    <n3> = len(«|f»"<w1> {<n1>}")
+    <fill0-3>
+    print(«f|»"<phrase>^« {|")↵»^«<n2>}")|»
+""",
+        test="""
+<n1> = <k1> + <k2>
++<n2> = len(«|f»"<phrase2> {<n1>}")
+<fill0-3>
+<n3> = <n1> * <k3>
+print(«f|»"<phrase>^« {|")↵»^«<n3>}")|»
+---
+def <f1>(<n1>, <n2>, <n3>):
+    <fill0-3>
++    <n4> = str(«|f»"<w1> <w2> {<n2>}")
+    print(«f|»"<phrase>^« {|")↵»^«<n1>}")|»
+---
+<n1> = <k1> - <k2>
+while <n1>:
++    <n2> = input(«|f»"<phrase2> {<n1>}")
+    <fill0-3>
+    print(«f|»"<phrase>^« {|")↵»^«<n1>}")|»
+""",
+    ),
+)
