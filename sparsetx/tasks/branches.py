@@ -8,6 +8,7 @@ ELSE_ELIF = Task(
     excludes="nothing: a bigram decides it, so no shortcut test and no mean holds it",
     construct=(r"^ *elif .*:\n", r"^ *else:\n"),
     one_token=True,
+    aligned=False,
     templates=pools(
         train="""
 <n1> = <k1>
@@ -126,66 +127,76 @@ IF_TERNARY = Task(
         train="""
 def <f1>(<n1>, <n2>):
     <fill0-4>
-+    «if <n1>:↵        <n4> = <k1>|<n4> = <k1> + <k2> if <n1> else <k3>»
++    «if <n1>:↵        <n4> = <d1>|<n4> = <d1> + <n2> if <n1> else <d3>»
+-    <n9> = <n2>«| + <d9>»
     «<n3> = <n2> if|if» <n1>^« else|:↵»^« <k4>|        return <n2>»
 ---
 def <f1>(<n1>, <n2>):
-+    «if <n1>:↵        print(<n2>)|<n4> = <n2> + <k2> if <n1> else <k3>»
++    «if <n1>:↵        <n4> = <n2>|<n4> = <n2> if <n1> else <n1> + <d2>»
     <fill0-4>
+-    <n9> = <n2>«| + <d9>»
     «<n3> = <n2> if|if» <n1>^« else|:↵»^« <k4>|        return <n2>»
 ---
 <n1> = input()
 <n2> = len(<n1>)
 for <n5> in range(<n2>):
     <fill0-4>
-+    «if <n2>:↵        <n4> = <k1>|<n4> = <k1> + <n5> if <n2> else <n5>»
++    «if <n2>:↵        <n4> = <n5>|<n4> = <n5> if <n2> else <n2> + <d2>»
+-    <n9> = <n2>«| + <d9>»
     «<n3> = <n5> if|if» <n1>^« else|:↵»^« <k4>|        print(<n2>)»
 ---
 def <f1>(<n1>, <n2>, <n5>):
     <n6> = <k5>
-+    «if <n5>:↵        <n6> = <k1>|<n6> = <k1> + <n1> if <n5> else <k3>»
++    «if <n5>:↵        <n6> = <n1>|<n6> = <n1> if <n5> else <n1> + <d2>»
     <fill0-4>
+-    <n9> = <n2>«| + <d9>»
     «<n3> = <n2> if|if» <n1>^« else|:↵»^« <n6>|        print(<n2>)»
 ---
 <n2> = len(input())
 while <n2>:
     <n1> = <n2> > <k1>
-+    «if <n1>:↵        <n2> = <k1>|<n2> = <k1> + <n2> if <n1> else <k3>»
++    «if <n1>:↵        <n2> = <d1>|<n2> = <d1> + <n2> if <n1> else <d3>»
     <fill0-4>
+-    <n9> = <n2>«| + <d9>»
     «<n3> = <n2> if|if» <n1>^« else|:↵»^« <k4>|        print(<n2>)»
 """,
         val="""
 def <f1>(<n1>, <n2>):
     <n5> = <n2> * <k1>
     <fill0-4>
-+    «if <n1>:↵        <n5> = <n2> - <k3>|<n5> = <n5> - <k1> if <n1> else <n2> - <k3>»
++    «if <n1>:↵        <n5> = <n2>|<n5> = <n2> if <n1> else <n2> - <d2>»
+-    <n9> = <n2>«| + <d9>»
     «<n3> = <n2> if|if» <n1>^« else|:↵»^« <k4>|        return <n5>»
 ---
 <n1> = input()
 <n2> = len(<n1>) * <k1>
 while <n2>:
-+    «if <n1>:↵        <n2> = <n2> - <k3>|<n2> = <n2> - <k1> if <n1> else <n2> - <k3>»
++    «if <n1>:↵        <n2> = <d3>|<n2> = <d3> if <n1> else <n2> - <d2>»
     <fill0-4>
+-    <n9> = <n2>«| + <d9>»
     «<n3> = <n2> if|if» <n1>^« else|:↵»^« <k4>|        print(<n2>)»
 """,
         test="""
 def <f1>(<n1>, <n2>, <n3>):
     <n5> = <n2> + <n3>
-+    «if <n2>:↵        <n5> = <n3> * <k1>|<n5> = <n3> * <k1> if <n2> else <n2> + <k2>»
++    «if <n2>:↵        <n5> = <n3>|<n5> = <n3> if <n2> else <n2> * <d2>»
     <fill0-4>
+-    <n9> = <n2>«| + <d9>»
     «<n6> = <n5> if|if» <n1>^« else|:↵»^« <k4>|        return <n5>»
 ---
 <n1> = input()
 <n2> = len(<n1>) + <k1>
 for <n3> in <n1>:
     <fill0-4>
-+    «if <n1>:↵        <n2> = <n2> + <k3>|<n2> = <n2> + <k3> if <n1> else <n2> * <k2>»
++    «if <n1>:↵        <n2> = <n2> + <k3>|<n2> = <n2> + <k3> if <n1> else <n2> * <d2>»
+-    <n9> = <n2>«| + <d9>»
     «<n5> = <n2> if|if» <n1>^« else|:↵»^« <k4>|        print(<n3>)»
 ---
 def <f1>(<n1>, <n2>):
     <fill0-4>
     <n5> = <n2> * <k1>
-+    «if <n1>:↵        <n5> = <n5> + <k3>|<n5> = <n5> * <k2> if <n1> else <n2> + <k3>»
++    «if <n1>:↵        <n5> = <n5> + <k3>|<n5> = <n5> + <k3> if <n1> else <n2> * <d2>»
+-    <n9> = <n2>«| + <d9>»
     «<n6> = <n2> if|if» <n1>^« else|:↵»^« <k4>|        return <n5>»
 """,
     ),
@@ -199,62 +210,72 @@ IF_EQUALS = Task(
     templates=pools(
         train="""
 def <f1>(<n1>, <n2>):
-+    «<n1> = <k1>|if <n1> == <k1>:↵        <n2> = <k2>»
++    «<n1> = <k1>↵    |if <n1> == <k1>:↵        »<n2> = <k2>
     <fill0-4>
+-    <n9> = «|not »<n1>
     «if |»<n1>^« ==| =»^ <k3>«:↵        return <n2>|»
 ---
 def <f1>(<n1>):
     <fill0-4>
-+    «<n1> = <k1>|if <n1> == <k1>:↵        print(<n1>)»
++    «<n1> = <k1>↵    |if <n1> == <k1>:↵        »print(<n1>)
+-    <n9> = «|not »<n1>
     «if |»<n1>^« ==| =»^ <k3>«:↵        return <k4>|»
 ---
 <n2> = input()
 for <n1> in <n2>:
-+    «<n2> = <k1>|if <n2> == <n1>:↵        print(<n2>)»
++    «<n2> = <k1>↵    |if <n2> == <n1>:↵        »print(<n2>)
     <fill0-4>
+-    <n9> = «|not »<n1>
     «if |»<n1>^« ==| =»^ <n2>«:↵        print(<n1>)|»
 ---
 <n1> = <k1>
 while <n1>:
     <fill0-4>
-+    «<n1> = <n1> + <k2>|if <n1> == <k2>:↵        print(<n1>)»
++    «<n1> = <n1> + <k2>↵    |if <n1> == <k2>:↵        »print(<n1>)
+-    <n9> = «|not »<n1>
     «if |»<n1>^« ==| =»^ <k3>«:↵        print(<n1>)|»
 ---
 def <f1>(<n1>, <n2>):
     <n3> = <n2>
-+    «<n3> = <n1>|if <n3> == <n1>:↵        <n3> = <k1>»
++    «<n3> = <n1>↵    |if <n3> == <n1>:↵        »<n3> = <k1>
     <fill0-4>
+-    <n9> = «|not »<n1>
     «if |»<n1>^« ==| =»^ <n3>«:↵        return <n2>|»
 """,
         val="""
 def <f1>(<n1>, <n2>):
     <n3> = <n1> * <n2>
-+    «<n3> = <n1> - <k1>|if <n3> == <k1>:↵        <n3> = <n1> - <k2>»
++    «<n3> = <n1> - <k1>↵    |if <n3> == <k1>:↵        »<n3> = <n1> - <k2>
     <fill0-4>
+-    <n9> = «|not »<n1>
     «if |»<n1>^« ==| =»^ <n3>«:↵        return <n2>|»
 ---
 <n1> = len(input()) * <k1>
 while <n1>:
     <fill0-4>
-+    «<n1> = <n1> - <k1>|if <n1> == <k1>:↵        <n1> = <n1> - <k2>»
++    «<n1> = <n1> - <k1>↵    |if <n1> == <k1>:↵        »<n1> = <n1> - <k2>
+-    <n9> = «|not »<n1>
     «if |»<n1>^« ==| =»^ <k3>«:↵        print(<n1>)|»
 """,
         test="""
 def <f1>(<n1>, <n2>, <n3>):
     <fill0-4>
-+    «<n3> = <n2>|if <n3> == <n2>:↵        <n3> = <n2> + <k2>»
++    «<n3> = <n2>↵    |if <n3> == <n2>:↵        »<n3> = <n2> + <k2>
+-    <n9> = «|not »<n1>
     «if |»<n1>^« ==| =»^ <n3>«:↵        return <n2>|»
 ---
 <n1> = len(input()) + <k1>
 for <n2> in range(<n1>):
     <fill0-4>
-+    «<n1> = <n1> * <k1>|if <n1> == <k1>:↵        print(<n1> + <k2>)»
++    «<n1> = <n1> * <k1>↵    |if <n1> == <k1>:↵        »print(<n1> + <k2>)
+-    <n9> = «|not »<n1>
     «if |»<n1>^« ==| =»^ <n2>«:↵        print(<n2>)|»
 ---
 def <f1>(<n1>, <n2>):
     <n3> = <n1> + <n2>
     <fill0-4>
-+    «<n1> = <n3> * <k1>|if <n1> == <n3>:↵        print(<n3> + <k1>)»
++    «<n1> = <n3> * <k1>↵    |if <n1> == <n3>:↵        »print(<n3> + <k1>)
+-    <n9> = «|not »<n1>
     «if |»<n1>^« ==| =»^ <k3>«:↵        return <n3>|»
 """,
     ),
@@ -268,63 +289,73 @@ VAR_IF = Task(
     templates=pools(
         train="""
 def <f1>(<n1>, <n2>):
-+    «<n2> = <const1>|if <n2> == <const1>:↵        return <n1>»
++    «<n2> = <const1>↵    |if <n2> == <const1>:↵        »return <n1>
     <fill0-4>
+-    <n9> = «|not »<n1>
     «if <n1> ==|<n1> =» <const1>^«:↵|↵»^«        return <n2>|    return <n2>»
 ---
 def <f1>(<n1>):
     <fill0-4>
-+    «<n3> = <const1>|if <n1> == <const1>:↵        print(<n1>)»
++    «<n3> = <const1>↵    |if <n1> == <const1>:↵        »print(<n1>)
+-    <n9> = «|not »<n1>
     «if <n1> ==|<n1> =» <const1>^«:↵|↵»^«        return <n1>|    return <n1>»
 ---
 <n2> = input()
 for <n1> in <n2>:
-+    «<n2> = <const1>|if <n2> == <const1>:↵        print(<n2>)»
++    «<n2> = <const1>↵    |if <n2> == <const1>:↵        »print(<n2>)
     <fill0-4>
+-    <n9> = «|not »<n1>
     «if <n1> ==|<n1> =» <const1>^«:↵|↵»^«        print(<n1>)|    print(<n1>)»
 ---
 <n1> = <k1>
 while <n1>:
     <fill0-4>
-+    «<n2> = <const1>|if <n1> == <const1>:↵        <n1> = <k2>»
++    «<n2> = <const1>↵    |if <n1> == <const1>:↵        »<n1> = <k2>
+-    <n9> = «|not »<n1>
     «if <n1> ==|<n1> =» <const1>^«:↵|↵»^«        print(<n1>)|    print(<n1>)»
 ---
 def <f1>(<n1>, <n2>, <n3>):
     if <n3>:
-+        «<n2> = <const1>|if <n2> == <const1>:↵            print(<n2>)»
++        «<n2> = <const1>↵        |if <n2> == <const1>:↵            »print(<n2>)
         <fill0-3>
+-        <n9> = «|not »<n1>
         «if <n1> ==|<n1> =» <const1>^«:↵|↵»^«            print(<n2>)|        print(<n2>)»
 """,
         val="""
 def <f1>(<n1>, <n2>):
     <n3> = <n1> * <n2>
-+    «<n2> = <const1>|if <n2> == <const1>:↵        <n3> = <n3> - <k1>»
++    «<n2> = <const1>↵    |if <n2> == <const1>:↵        »<n3> = <n3> - <k1>
     <fill0-4>
+-    <n9> = «|not »<n1>
     «if <n1> ==|<n1> =» <const1>^«:↵|↵»^«        return <n3>|    return <n3>»
 ---
 <n2> = len(input()) * <k1>
 for <n1> in range(<n2>):
     <fill0-4>
-+    «<n2> = <const1>|if <n2> == <const1>:↵        <n2> = <n1> - <k2>»
++    «<n2> = <const1>↵    |if <n2> == <const1>:↵        »<n2> = <n1> - <k2>
+-    <n9> = «|not »<n1>
     «if <n1> ==|<n1> =» <const1>^«:↵|↵»^«        print(<n1>)|    print(<n1>)»
 """,
         test="""
 def <f1>(<n1>, <n2>, <n3>):
     <n4> = <n2> + <n3>
-+    «<n2> = <const1>|if <n2> == <const1>:↵        <n4> = <n4> * <k1>»
++    «<n2> = <const1>↵    |if <n2> == <const1>:↵        »<n4> = <n4> * <k1>
     <fill0-4>
+-    <n9> = «|not »<n1>
     «if <n1> ==|<n1> =» <const1>^«:↵|↵»^«        return <n4>|    return <n4>»
 ---
 <n2> = len(input()) + <k1>
 for <n1> in range(<n2>):
-+    «<n2> = <const1>|if <n2> == <const1>:↵        print(<n1> + <k2>)»
++    «<n2> = <const1>↵    |if <n2> == <const1>:↵        »print(<n1> + <k2>)
     <fill0-4>
+-    <n9> = «|not »<n1>
     «if <n1> ==|<n1> =» <const1>^«:↵|↵»^«        print(<n1>)|    print(<n1>)»
 ---
 def <f1>(<n1>, <n2>):
     <fill0-4>
     <n3> = <n1> + <k1>
-+    «<n3> = <const1>|if <n3> == <const1>:↵        <n3> = <n2> + <k2>»
++    «<n3> = <const1>↵    |if <n3> == <const1>:↵        »<n3> = <n2> + <k2>
+-    <n9> = «|not »<n1>
     «if <n1> ==|<n1> =» <const1>^«:↵|↵»^«        return <n3>|    return <n3>»
 """,
     ),

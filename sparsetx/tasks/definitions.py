@@ -7,7 +7,6 @@ CLASS_INIT = Task(
     contrast="`self.a = a … self.b =` → ` b` | `self.b = b … self.a =` → ` a`",
     excludes="parameter order (equal in both) and the name not used yet: both are used",
     construct=(r"self\.(\w+) = \1\n +self\.(\w+) = \2\n",) * 2,
-    aligned=True,
     templates=pools(
         train="""
 class <c1>:
@@ -66,8 +65,8 @@ class <c1>:
 class <c1>:
     def __init__(self, <n1>, <n2>):
         self.«<n1> = <n1>|<n2> = <n2>»
-        self.<n4> = len(«<n1>|<n2>»)
-+        self.<n3> = «<n2>|<n1>» + «<n2>|<n1>»
+        self.<n4> = <k1> + <k2>
++        self.<n3> = «<n2>|<n1>» + <k3>
         self.«<n2>|<n1>» =^« <n2>| <n1>»^
 ---
 <fill1-3>
@@ -105,6 +104,8 @@ FINAL_KWARG = Task(
 +def <f2>(<n5>«|=None»):
 +    return <n5>
 +
+-<n6> = <k1>
+-<n7> = «|not »<n6>
 <fill0-3>
 def <f1>(<n1>«=None|», <n2>^«=None|):↵»^«):↵|»    return <n1>
 ---
@@ -121,15 +122,15 @@ def <f1>(<n1>«=None|», <n2>«=None|», <n3>^«=None|):↵»^«):↵|»    retu
 +    print(<n5>, <n6>)
 +
 -def <f2>(<n5>«|, <n7>»):
--    return <n5>
+-    return «|not »<n5>
 -
-def <f1>(<n1>«=None|», <n2>«=None|», <n3>«=None|», <n4>^«=None|):↵»^«):↵|»    print(<n1>)
+def <f1>(<n1>«=None|», <n2>«=None|», <n3>«=None|», <n4>^«=None|):↵»^\
+«):↵|»    print(<n1>)
 ---
 +def <f2>(<n5>«|=None», <n6>«|=None»):
 +    return <n6>
 +
 def <f3>(<n8>, <n9>=None):
--    print(<n8>)
 -    return <n9>«| + <n8>»
 +    print(<n8>, <n9>)
 
@@ -142,7 +143,7 @@ def <f1>(<n1>«=None|», <n2>«=None|», <n3>^«=None|):↵»^«):↵|»    retu
 +    print(<n6>)
 +
 -def <f2>(<n6>):
--    print(<n6>)
+-    print(«|not »<n6>)
 -
 def <f1>(<n1>«=None|», <n2>^«=None|):↵»^«):↵|»    print(<n2>)
 """,
@@ -163,7 +164,7 @@ def <f1>(<n1>«=None|», <n2>«=None|», <n3>^«=None|):↵»^«):↵|»    retu
 +    return <n5> - <k3>
 +
 -def <f2>(<n5>):
--    return <n5> - <k3>
+-    return «|not »<n5>
 -
 def <f1>(<n1>«=None|», <n2>^«=None|):↵»^«):↵|»    return <n1>
 """,
@@ -182,7 +183,7 @@ def <f1>(<n1>«=None|», <n2>«=None|», <n3>^«=None|):↵»^«):↵|»    retu
 +    return <n5> * <k3>
 +
 -def <f2>(<n5>):
--    return <n5> * <k3>
+-    return «|not »<n5>
 -
 <fill1-3>
 
@@ -192,11 +193,12 @@ def <f1>(<n1>«=None|», <n2>^«=None|):↵»^«):↵|»    return <n2>
 +    return <n7> * <k3>
 +
 -def <f2>(<n5>«|, <n6>»):
--    return <n5> + <k3>
+-    return «|not »<n5>
 -
 <n9> = <k1> - <k2>
 
-def <f1>(<n1>«=None|», <n2>«=None|», <n3>«=None|», <n4>^«=None|):↵»^«):↵|»    return <n4>
+def <f1>(<n1>«=None|», <n2>«=None|», <n3>«=None|», <n4>^«=None|):↵»^\
+«):↵|»    return <n4>
 """,
     ),
 )
@@ -209,68 +211,78 @@ LAMBDA_FUNC = Task(
     templates=pools(
         train="""
 def <f1>(<n3>):
-+    «def <n4>():↵        return <n3>|<n4> = lambda <n5>: <n5>»
++    «def <n4>():↵        return <n3>|<n4> = lambda <n5>: <n5> + <n3>»
     <fill0-4>
+-    <n7> = <n3>«| + <n3>»
     «<n2> = lambda|def» <n1>^«:|():↵»^« <n1> + <k1>|        return <k1>»
 ---
 def <f1>(<n1>):
     print(<n1>)
-+    «def <n4>():↵        return <n1>|<n4> = lambda <n5>: <n1>»
++    «def <n4>():↵        return <n1>|<n4> = lambda <n5>: <n1> + <n5>»
     <fill0-4>
+-    <n7> = <n3>«| + <n3>»
     «<n2> = lambda|def» <n1>^«:|():↵»^« <n1> * <k1>|        return <k1>»
 ---
 <n1> = <k2>
 <fill0-2>
 
 def <f1>(<n3>):
-+    «def <n4>():↵        return <n3>|<n4> = lambda <n5>: <n3>»
++    «def <n4>():↵        return <n3>|<n4> = lambda <n5>: <n3> + <n5>»
+-    <n7> = <n3>«| + <n3>»
     «<n2> = lambda|def» <n1>^«:|():↵»^« <n1> + <n3>|        return <n3>»
 ---
 <n3> = <k2>
 if <n3>:
     <n1> = <n3>
-+    «def <n4>():↵        print(<n3>)|<n4> = lambda <n5>: <n5>»
++    «def <n4>():↵        print(<n3>)|<n4> = lambda <n5>: <n5> + <n3>»
     <fill0-3>
+-    <n7> = <n3>«| + <n3>»
     «<n2> = lambda|def» <n1>^«:|():↵»^« <n1>|        return <k1>»
 ---
 def <f1>(<n3>, <n4>):
     <fill0-3>
     <n1> = <n3>
-+    «def <n6>():↵        print(<n4>)|<n6> = lambda <n5>: <n5>»
++    «def <n6>():↵        print(<n4>)|<n6> = lambda <n5>: <n5> + <n3>»
+-    <n7> = <n3>«| + <n3>»
     «<n2> = lambda|def» <n1>^«:|():↵»^« <n1> + <n3>|        return <n4>»
 """,
         val="""
 def <f1>(<n3>):
     <n1> = <n3> * <k3>
-+    «def <n4>():↵        return <n3> - <k4>|<n4> = lambda <n5>: <n5> - <k4>»
++    «def <n4>():↵        return <n3>|<n4> = lambda <n5>: <n5> - <n3>»
     <fill0-4>
+-    <n7> = <n3>«| + <n3>»
     «<n2> = lambda|def» <n1>^«:|():↵»^« <n1> - <k1>|        return <k1>»
 ---
 <n1> = <k2> * <k3>
 
 def <f1>(<n3>, <n4>):
     <fill0-3>
-+    «def <n6>():↵        return <n3> - <k4>|<n6> = lambda <n5>: <n5> - <k4>»
++    «def <n6>():↵        return <n3>|<n6> = lambda <n5>: <n5> - <n3>»
+-    <n7> = <n3>«| + <n3>»
     «<n2> = lambda|def» <n1>^«:|():↵»^« <n1> - <n3>|        return <n3>»
 """,
         test="""
 def <f1>(<n3>):
     <n1> = <n3> + <k3>
     <fill0-4>
-+    «def <n4>():↵        return <k4> + <n3>|<n4> = lambda <n5>: <k4> + <n5>»
++    «def <n4>():↵        return <n3>|<n4> = lambda <n5>: <n3> * <n5>»
+-    <n7> = <n3>«| + <n3>»
     «<n2> = lambda|def» <n1>^«:|():↵»^« <n1> + <k1>|        return <k1>»
 ---
 def <f1>(<n1>, <n3>):
-+    «def <n4>():↵        return <n1> * <n3>|<n4> = lambda <n5>: <n1> * <n5>»
++    «def <n4>():↵        return <n3>|<n4> = lambda <n5>: <n5> * <n3>»
     <n6> = <n1> + <k3>
     <fill0-3>
+-    <n7> = <n3>«| + <n3>»
     «<n2> = lambda|def» <n1>^«:|():↵»^« <n1> * <k1>|        return <n6>»
 ---
 <n1> = <k2> + <k3>
 <fill0-2>
 
 def <f1>(<n3>):
-+    «def <n4>():↵        return <n3> * <k4>|<n4> = lambda <n5>: <n5> * <k4>»
++    «def <n4>():↵        return <n3>|<n4> = lambda <n5>: <n3> * <n5>»
+-    <n7> = <n3>«| + <n3>»
     «<n2> = lambda|def» <n1>^«:|():↵»^« <n1> + <n3>|        return <n3>»
 """,
     ),

@@ -11,66 +11,66 @@ FOR_WHILE = Task(
         train="""
 <n1> = <k1>
 <n2> = input()
-+«while <n1>:↵    <n1> -= <k2>|for <n1> in <n2>:↵    print(<n1>)»
++«while <n1>:↵    <n1> -= <d2>|for <n1> in <n2>:↵    print(<n1>)»
 <fill0-4>
 «for|while» <n1>^« in|:↵»^« <n2>:↵    print(<n1>)|    <n1> = <k2>»
 ---
 def <f1>(<n1>, <n2>):
     <fill0-4>
-+    «while <n1>:↵        <n1> -= <k2>|for <n1> in <n2>:↵        print(<n1>)»
++    «while <n1>:↵        <n1> -= <d2>|for <n1> in <n2>:↵        print(<n1>)»
     «for|while» <n1>^« in|:↵»^« <n2>:↵        print(<n1>)|        <n1> = <k2>»
 ---
 def <f1>(<n1>, <n2>):
     if <n1>:
         <fill0-3>
-+        «while <n1>:↵            <n1> -= <k2>|for <n1> in <n2>:↵            print(<n1>)»
++        «while <n1>:↵            <n1> -= <d2>|for <n1> in <n2>:↵            print(<n1>)»
         «for|while» <n1>^« in|:↵»^« <n2>:↵            print(<n1>)|            <n1> = <k2>»
 ---
 <n2> = input()
 <n1> = len(<n2>)
-+«while <n1>:↵    <n1> = <n1> - <k2>|for <n1> in <n2>:↵    print(<n1>)»
++«while <n1>:↵    <n1> -= <d2>|for <n1> in <n2>:↵    print(<n1>)»
 if <n1>:
     <fill0-3>
-    «for|while» <n1>^« in|:↵»^« <n2>:↵        print(<n1>)|        <n1> -= <k2>»
+    «for|while» <n1>^« in|:↵»^« <n2>:↵        print(<n1>)|        <n1> -= <d2>»
 ---
 def <f1>(<n2>):
     <n1> = <k1>
-+    «while <n1>:↵        <n1> -= <k2>|for <n1> in <n2>:↵        print(<n1>)»
++    «while <n1>:↵        <n1> -= <d2>|for <n1> in <n2>:↵        print(<n1>)»
     <fill0-4>
-    «for|while» <n1>^« in|:↵»^« <n2>:↵        print(<n1>)|        <n1> -= <k2>»
+    «for|while» <n1>^« in|:↵»^« <n2>:↵        print(<n1>)|        <n1> -= <d2>»
 """,
         val="""
 def <f1>(<n1>, <n2>):
     <n3> = <n1> * <k3>
     <fill0-4>
-+    «while <n1>:↵        <n1> -= <k2>|for <n1> in <n2>:↵        print(<n1>, <n3>)»
-    «for|while» <n1>^« in|:↵»^« <n2>:↵        print(<n1>)|        <n1> -= <k2>»
++    «while <n1>:↵        <n1> -= <d2>|for <n1> in <n2>:↵        print(<n1>, <n3>)»
+    «for|while» <n1>^« in|:↵»^« <n2>:↵        print(<n1>)|        <n1> -= <d2>»
 ---
 <n2> = input()
 <n1> = len(<n2>) * <k3>
 <fill0-4>
-+«while <n1>:↵    <n1> -= <k2>|for <n1> in <n2>:↵    print(<n1>)»
-«for|while» <n1>^« in|:↵»^« <n2>:↵    print(<n1>)|    <n1> -= <k2>»
++«while <n1>:↵    <n1> -= <d2>|for <n1> in <n2>:↵    print(<n1>)»
+«for|while» <n1>^« in|:↵»^« <n2>:↵    print(<n1>)|    <n1> -= <d2>»
 """,
         test="""
 <n2> = input()
 <n1> = len(<n2>) + <k3>
-+«while <n1>:↵    <n1> -= <k2>|for <n1> in <n2>:↵    print(<n1>)»
++«while <n1>:↵    <n1> -= <d2>|for <n1> in <n2>:↵    print(<n1>)»
 <fill0-4>
-«for|while» <n1>^« in|:↵»^« <n2>:↵    print(<n1>)|    <n1> -= <k2>»
+«for|while» <n1>^« in|:↵»^« <n2>:↵    print(<n1>)|    <n1> -= <d2>»
 ---
 def <f1>(<n1>, <n2>, <n3>):
     if <n1>:
         <n1> = <n3> + <k3>
-+    «while <n1>:↵        <n1> -= <k2>|for <n1> in <n2>:↵        print(<n1>)»
++    «while <n1>:↵        <n1> -= <d2>|for <n1> in <n2>:↵        print(<n1>)»
     <fill0-3>
-    «for|while» <n1>^« in|:↵»^« <n2>:↵        print(<n1>)|        <n1> -= <k2>»
+    «for|while» <n1>^« in|:↵»^« <n2>:↵        print(<n1>)|        <n1> -= <d2>»
 ---
 def <f1>(<n1>, <n2>):
     <fill0-4>
     <n3> = <n1> * <k3>
-+    «while <n1>:↵        <n1> -= <k2>|for <n1> in <n2>:↵        print(<n3>)»
-    «for|while» <n1>^« in|:↵»^« <n2>:↵        print(<n1>)|        <n1> -= <k2>»
++    «while <n1>:↵        <n1> -= <d2>|for <n1> in <n2>:↵        print(<n3>)»
+    «for|while» <n1>^« in|:↵»^« <n2>:↵        print(<n1>)|        <n1> -= <d2>»
 """,
     ),
 )
@@ -88,6 +88,7 @@ def <f1>(<n4>):
     <fill0-3>
 +    for <n3>«|, <n2>» in <n4>:
 +        print(<n3>)
+-    print(<n4>«|, <n4>»)
     for <n1>«, <n2>|» in^« enumerate| range»^(«<n4>|<k1>»):
         print(<n1>)
 ---
@@ -95,6 +96,7 @@ def <f1>(<n4>):
 +for <n3>«|, <n2>» in <n4>:
 +    print(<n3>)
 <fill0-4>
+-print(<n4>«|, <n4>»)
 for <n1>«, <n2>|» in^« enumerate| range»^(«<n4>|<k1>»):
     print(<n1>)
 ---
@@ -111,6 +113,7 @@ def <f1>(<n4>, <n5>):
 +        for <n3>«|, <n2>» in <n4>:
 +            print(<n5>, <n3>)
         <fill0-3>
+-        print(<n4>«|, <n4>»)
         for <n1>«, <n2>|» in^« enumerate| range»^(«<n4>|<n5>»):
             print(<n1>)
 ---
@@ -138,6 +141,7 @@ def <f1>(<n4>, <n5>):
 <fill0-4>
 +for <n3>«|, <n2>» in <n4>:
 +    print(<n3>)
+-print(<n4>«|, <n4>»)
 for <n1>«, <n2>|» in^« enumerate| range»^(«<n4>|<n5>»):
     print(<n1>)
 """,
@@ -156,6 +160,7 @@ def <f1>(<n4>, <n5>):
     <fill0-4>
 +    for <n3>«|, <n2>» in <n5>:
 +        print(<n3> + <k3>)
+-    print(<n4>«|, <n4>»)
     for <n1>«, <n2>|» in^« enumerate| range»^(«<n4>|<k1>»):
         print(<n1>)
 ---
@@ -179,6 +184,7 @@ INDENT_FOR = Task(
     templates=pools(
         train="""
 <n4> = input()
+<n9> = «|not »<n4>
 if <n4>:
     <n2> = <k1>
     <fill0-4>
@@ -187,6 +193,7 @@ if <n4>:
 «    |»for <n3> in <n4>:↵^«       |   »^ print(<n3>)
 ---
 <n4> = input()
+<n9> = «|not »<n4>
 while <n4>:
     <fill0-3>
     <n4> = input()
@@ -195,6 +202,7 @@ while <n4>:
 «    |»for <n3> in <n4>:↵^«       |   »^ print(<n3>)
 ---
 <n4> = input()
+<n9> = «|not »<n4>
 <fill0-3>
 for <n1> in range(<k1>):
     <n2> = <n1>
@@ -203,6 +211,7 @@ for <n1> in range(<k1>):
 «    |»for <n3> in <n4>:↵^«       |   »^ print(<n3>)
 ---
 <n4> = input()
+<n9> = «|not »<n4>
 
 def <f1>(<n2>):
     <fill0-3>
@@ -213,6 +222,7 @@ def <f1>(<n2>):
 «    |»for <n3> in <n4>:↵^«       |   »^ print(<n3>)
 ---
 <n4> = list(input())
+<n9> = «|not »<n4>
 <n1> = <k1>
 if <n1> > <k2>:
     <fill0-3>
@@ -223,6 +233,7 @@ if <n1> > <k2>:
 """,
         val="""
 <n4> = input()
+<n9> = «|not »<n4>
 <n1> = len(<n4>) * <k3>
 if <n1>:
     <fill0-3>
@@ -232,6 +243,7 @@ if <n1>:
 «    |»for <n3> in <n4>:↵^«       |   »^ print(<n3>)
 ---
 <n4> = input()
+<n9> = «|not »<n4>
 
 def <f1>(<n1>, <n2>):
     <n5> = <n1> * <n2>
@@ -243,6 +255,7 @@ def <f1>(<n1>, <n2>):
 """,
         test="""
 <n4> = input()
+<n9> = «|not »<n4>
 <n1> = len(<n4>) + <k3>
 while <n1>:
     <fill0-3>
@@ -252,6 +265,7 @@ while <n1>:
 «    |»for <n3> in <n4>:↵^«       |   »^ print(<n3>)
 ---
 <n4> = input()
+<n9> = «|not »<n4>
 
 def <f1>(<n1>, <n2>):
     <fill0-3>
@@ -262,6 +276,7 @@ def <f1>(<n1>, <n2>):
 «    |»for <n3> in <n4>:↵^«       |   »^ print(<n3>)
 ---
 <n4> = input()
+<n9> = «|not »<n4>
 <fill1-3>
 if <n4>:
     <n2> = len(<n4>) + <k1>

@@ -9,7 +9,6 @@ VAR_SWAP = Task(
     contrast="`a, b = b,` → ` a` | `b, a = a,` → ` b`",
     excludes="the latest or the rarer name: a swap and a copy before make them equal",
     construct=(r"\b(\w+), (\w+) = \2, \1\b",) * 2,
-    aligned=True,
     templates=pools(
         train="""
 <n1> = <k1>
@@ -102,7 +101,7 @@ def <f1>(<n1>):
     «while|return» True^«:↵|↵»^«        print(<n1>)|»
 ---
 +def <f2>():
-+    «return True|while True:↵        print()»
++    «print()↵    return True|while True:↵        print()»
 +
 <n1> = <k1>
 <fill0-3>
@@ -112,20 +111,20 @@ def <f1>():
 ---
 def <f1>(<n1>, <n2>):
 +    if <n2>:
-+        «return True|while True:↵            print(<n1>)»
++        «print(<n1>)↵        return True|while True:↵            print(<n1>)»
     <fill0-4>
     «while|return» True^«:↵|↵»^«        print(<n1>)|»
 ---
 def <f1>(<n1>):
     if <n1> > <k1>:
 +        if <n1>:
-+            «return True|while True:↵                print(<n1>)»
++            «print(<n1>)↵            return True|while True:↵                print(<n1>)»
         <fill0-3>
         «while|return» True^«:↵|↵»^«            print(<n1>)|»
 ---
 +def <f2>(<n2>):
 +    for <n3> in <n2>:
-+        «return True|while True:↵            print(<n3>)»
++        «print(<n3>)↵        return True|while True:↵            print(<n3>)»
 +
 def <f1>(<n1>):
     print(<n1>)
@@ -136,13 +135,13 @@ def <f1>(<n1>):
 def <f1>(<n1>, <n2>):
     <n3> = <n1> * <n2>
 +    if <n3>:
-+        «return True|while True:↵            print(<n3> - <k1>)»
++        «print(<n3> - <k1>)↵        return True|while True:↵            print(<n3> - <k1>)»
     <fill0-4>
     «while|return» True^«:↵|↵»^«        print(<n3>)|»
 ---
 +def <f2>(<n3>):
 +    print(<n3> - <k1>)
-+    «return True|while True:↵        print(<n3>)»
++    «print(<n3>)↵    return True|while True:↵        print(<n3>)»
 +
 def <f1>(<n1>):
     <fill0-4>
@@ -152,7 +151,7 @@ def <f1>(<n1>):
         test="""
 +def <f2>(<n3>):
 +    <n4> = <n3> + <k1>
-+    «return True|while True:↵        print(<n4>)»
++    «print(<n4>)↵    return True|while True:↵        print(<n4>)»
 +
 def <f1>(<n1>, <n2>):
     <fill0-4>
@@ -163,7 +162,7 @@ def <f1>(<n1>, <n2>):
     <n3> = <n1> + <n2>
     <fill0-4>
 +    if <n3> == <k1>:
-+        «return True|while True:↵            print(<n1>)»
++        «print(<n1>)↵        return True|while True:↵            print(<n1>)»
     «while|return» True^«:↵|↵»^«        print(<n3>)|»
 ---
 <n4> = <k1> + <k2>
@@ -171,7 +170,7 @@ def <f1>(<n1>, <n2>):
 
 def <f1>(<n1>):
 +    while <n1>:
-+        «return True|while True:↵            print(<n1> + <k1>)»
++        «print(<n1> + <k1>)↵        return True|while True:↵            print(<n1> + <k1>)»
     print(<n1> + <n4>)
     «while|return» True^«:↵|↵»^«        print(<n1>)|»
 """,

@@ -13,7 +13,10 @@ def <f1>(<n1>, <n3>):
 +    «<n4> =|with» open(<n3>)«| as <n4>:»
 +    «<n5> = <n4>.read()|    <n5> = <n4>.read()»
     <fill0-4>
-    «with|<n2> =» open(<n1>^«)|)↵»^« as <n2>:↵        print(<n2>.read())|    print(<n2>.read())»
+-    <n9> = «not |»<n3>
++    <n9> = <n3>« + <d9>|»
+    «with|<n2> =» open(<n1>^«)|)↵»^\
+« as <n2>:↵        print(<n2>.read())|    print(<n2>.read())»
 ---
 <n1> = input()
 +«with|<n4> =» open(<n1>)« as <n4>:|»
@@ -21,27 +24,39 @@ def <f1>(<n1>, <n3>):
 +«<n5> =|with» open(<n1>)«| as <n5>:»
 +«<n5>.read()|    <n5>.read()»
 <fill0-3>
-«with|<n2> =» open(<n1>^«)|)↵»^« as <n2>:↵    print(<n2>.read())|print(<n2>.read())»
+-<n9> = «not |»<n1>
++<n9> = «not |»<n1>
+«with|<n2> =» open(<n1>^«)|)↵»^\
+« as <n2>:↵    print(<n2>.read())|print(<n2>.read())»
 ---
 def <f1>(<n3>):
     for <n1> in <n3>:
 +        «<n4> =|with» open(<n1>)«| as <n4>:»
 +        «print(<n4>.read())|    print(<n4>.read())»
         <fill0-2>
-        «with|<n2> =» open(<n1>^«)|)↵»^« as <n2>:↵            print(<n2>.read())|        print(<n2>.read())»
+-        <n9> = «not |»<n3>
++        <n9> = <n3>« + <d9>|»
+        «with|<n2> =» open(<n1>^«)|)↵»^\
+« as <n2>:↵            print(<n2>.read())|        print(<n2>.read())»
 ---
 def <f1>(<n1>):
     <fill0-4>
 +    «<n4> =|with» open(<n1>)«| as <n4>:»
 +    «<n5> = len(<n4>.read())|    <n5> = len(<n4>.read())»
-    «with|<n2> =» open(<n1>^«)|)↵»^« as <n2>:↵        return <n2>.read()|    return <n2>.read()»
+-    <n9> = «not |»<n1>
++    <n9> = <n1>« + <d9>|»
+    «with|<n2> =» open(<n1>^«)|)↵»^\
+« as <n2>:↵        return <n2>.read()|    return <n2>.read()»
 ---
 def <f1>(<n1>, <n3>):
     if <n3>:
         <fill0-3>
 +        «<n4> =|with» open(<n3>)«| as <n4>:»
 +        «<n4>.read()|    <n4>.read()»
-        «with|<n2> =» open(<n1>^«)|)↵»^« as <n2>:↵            print(<n2>.read())|        print(<n2>.read())»
+-        <n9> = «not |»<n3>
++        <n9> = <n3>« + <d9>|»
+        «with|<n2> =» open(<n1>^«)|)↵»^\
+« as <n2>:↵            print(<n2>.read())|        print(<n2>.read())»
 """,
         val="""
 <n1> = input()
@@ -49,14 +64,20 @@ def <f1>(<n1>, <n3>):
 +«<n4> =|with» open(<n1>)«| as <n4>:»
 +«<n5> = <n4>.read()|    <n5> = <n4>.read()»
 <fill0-4>
-«with|<n2> =» open(<n1>^«)|)↵»^« as <n2>:↵    print(<n2>.read())|print(<n2>.read())»
+-<n9> = «not |»<n1>
++<n9> = <n1>« + <d9>|»
+«with|<n2> =» open(<n1>^«)|)↵»^\
+« as <n2>:↵    print(<n2>.read())|print(<n2>.read())»
 ---
 def <f1>(<n1>, <n3>):
     while <n3>:
 +        «<n4> =|with» open(<n3>)«| as <n4>:»
 +        «<n3> = <n4>.read()|    <n3> = <n4>.read()»
         <fill0-3>
-        «with|<n2> =» open(<n1>^«)|)↵»^« as <n2>:↵            print(<n2>.read())|        print(<n2>.read())»
+-        <n9> = «not |»<n3>
++        <n9> = <n3>« + <d9>|»
+        «with|<n2> =» open(<n1>^«)|)↵»^\
+« as <n2>:↵            print(<n2>.read())|        print(<n2>.read())»
 """,
         test="""
 def <f1>(<n1>, <n3>):
@@ -64,20 +85,29 @@ def <f1>(<n1>, <n3>):
 +    «<n4> =|with» open(<n3>)«| as <n4>:»
 +    «<n6> += len(<n4>.read())|    <n6> += len(<n4>.read())»
     <fill0-4>
-    «with|<n2> =» open(<n1>^«)|)↵»^« as <n2>:↵        print(<n2>.read())|    print(<n2>.read())»
+-    <n9> = «not |»<n3>
++    <n9> = <n3>« + <d9>|»
+    «with|<n2> =» open(<n1>^«)|)↵»^\
+« as <n2>:↵        print(<n2>.read())|    print(<n2>.read())»
 ---
 <n1> = input()
 <fill0-4>
 +«<n5> =|with» open(<n1>)«| as <n5>:»
 +«print(len(<n5>.read()))|    print(len(<n5>.read()))»
-«with|<n2> =» open(<n1>^«)|)↵»^« as <n2>:↵    print(<n2>.read())|print(<n2>.read())»
+-<n9> = «not |»<n1>
++<n9> = <n1>« + <d9>|»
+«with|<n2> =» open(<n1>^«)|)↵»^\
+« as <n2>:↵    print(<n2>.read())|print(<n2>.read())»
 ---
 def <f1>(<n1>, <n3>, <n6>):
     if <n3> == <n6>:
 +        «<n5> =|with» open(<n3>)«| as <n5>:»
 +        «<n6> = <n5>.read()|    <n6> = <n5>.read()»
         <fill0-3>
-        «with|<n2> =» open(<n1>^«)|)↵»^« as <n2>:↵            print(<n2>.read())|        print(<n2>.read())»
+-        <n9> = «not |»<n3>
++        <n9> = <n3>« + <d9>|»
+        «with|<n2> =» open(<n1>^«)|)↵»^\
+« as <n2>:↵            print(<n2>.read())|        print(<n2>.read())»
 """,
     ),
 )

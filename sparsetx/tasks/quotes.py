@@ -14,7 +14,6 @@ SINGLE_DOUBLE_QUOTE = Task(
     contrast="""`print("w w` → `")` | `print('w w` → `')`""",
     excludes="any quote seen, or their average: closed strings of both kinds before",
     construct=(r'print\("[a-z]+ [a-z ]+"\)\n', r"print\('[a-z]+ [a-z ]+'\)\n"),
-    aligned=True,
     templates=pools(
         train="""
 <fill0-4>
@@ -115,28 +114,33 @@ FSTRING_BRACE = Task(
 <fill0-3>
 <n1> = <k1>
 +<n2> = len(«|f»"<w1> <w2> {<n1>}")
+-<n9> = «|not »<n1>
 print(«f|»"<phrase>^« {|")↵»^«<n1>}")|»
 ---
 def <f1>(<n1>):
     <fill0-3>
 +    <n2> = str(«|f»"<phrase2> {<n1>}")
+-    <n9> = «|not »<n1>
     print(«f|»"<phrase>^« {|")↵»^«<n1>}")|»
 ---
 for <n1> in range(<k1>):
 +    print(len(«|f»"<w1> {<n1>}"))
     <fill0-3>
+-    <n9> = «|not »<n1>
     print(«f|»"<phrase>^« {|")↵»^«<n1>}")|»
 ---
 <n1> = <k1>
 +<n2> = input(«|f»"<phrase2> {<n1>}")
 <fill0-3>
 if <n1>:
+-    <n9> = «|not »<n1>
     print(«f|»"<phrase>^« {|")↵»^«<n1>}")|»
 ---
 def <f1>(<n1>, <n2>):
 +    if len(«|f»"<w1> {<n2>}") > <k1>:
 -    if <n2> > <k1>:
         <fill0-2>
+-        <n9> = «|not »<n1>
         print(«f|»"<phrase>^« {|")↵»^«<n1>}")|»
 """,
         val="""
@@ -144,11 +148,13 @@ def <f1>(<n1>, <n2>):
 <fill0-3>
 +<n2> = str(«|f»"<w1> <w2> {<n1>}")
 <n3> = <n1>
+-<n9> = «|not »<n3>
 print(«f|»"<phrase>^« {|")↵»^«<n3>}")|»
 ---
 def <f1>(<n1>, <n2>):
 +    <n3> = len(«|f»"<w1> {<n1>}")
     <fill0-3>
+-    <n9> = «|not »<n2>
     print(«f|»"<phrase>^« {|")↵»^«<n2>}")|»
 """,
         test="""
@@ -156,17 +162,20 @@ def <f1>(<n1>, <n2>):
 +<n2> = len(«|f»"<phrase2> {<n1>}")
 <fill0-3>
 <n3> = <n1> * <k3>
+-<n9> = «|not »<n3>
 print(«f|»"<phrase>^« {|")↵»^«<n3>}")|»
 ---
 def <f1>(<n1>, <n2>, <n3>):
     <fill0-3>
 +    <n4> = str(«|f»"<w1> <w2> {<n2>}")
+-    <n9> = «|not »<n1>
     print(«f|»"<phrase>^« {|")↵»^«<n1>}")|»
 ---
 <n1> = <k1> - <k2>
 while <n1>:
 +    <n2> = input(«|f»"<phrase2> {<n1>}")
     <fill0-3>
+-    <n9> = «|not »<n1>
     print(«f|»"<phrase>^« {|")↵»^«<n1>}")|»
 """,
     ),

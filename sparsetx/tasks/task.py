@@ -18,7 +18,7 @@ class Task:
     """`prompt_a` → `prompt_b` shows the contrast; `excludes` is the nearest wrong way.
 
     construct: one regular expression for each side, as it stands in a corpus.
-    aligned: both prompts have equally many tokens, so positions can be compared.
+    aligned: both prompts have equally many tokens: positions compare, length tells nothing.
     one_token: there is no second candidate; A's right answer is "not this token".
     """
 
@@ -27,7 +27,7 @@ class Task:
     excludes: str
     construct: tuple[str, str]
     templates: Mapping[str, tuple[str, ...]]
-    aligned: bool = False
+    aligned: bool = True
     one_token: bool = False
 
 

@@ -72,12 +72,21 @@ def _value(draw: Draw, kind: str) -> str:
     match kind:
         case "k":
             return str(draw.number(2, 99))
+        case "d":  # one digit: one token in any tokenizer
+            return str(draw.number(2, 9))
         case "items":  # most rows are short, as they are in the corpus
             return _numbers(draw, 2, draw.pick((3, 5, 12)))
         case "row":
             return _numbers(draw, 1, 2)
+        case "v":
+            return draw.word("w")
         case "phrase":
             return " ".join(draw.word("w") for _ in range(draw.pick((2, 2, 3))))
+        case "dict":
+            words = [draw.word("w") for _ in range(draw.number(1, 2))]
+            return ", ".join(f'"{word}": {draw.number(2, 99)}' for word in words)
+        case "list":
+            return ", ".join(f'"{draw.word("w")}"' for _ in range(draw.number(2, 3)))
         case "const":
             return draw.pick(("True", "False", "None"))
     return draw.word(kind)

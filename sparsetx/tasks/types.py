@@ -20,18 +20,21 @@ def <f1>(<n3>):
     <n1> = «set()|""»
 +    <n2> = «""|set()»
     <fill0-4>
+-    <n9> = «|not »<n3>
     <n1>^«.add| +=»^«(<n3>)| <n3>»
 ---
 def <f1>(<n3>):
 +    <n2> = «""|set()»
     <n1> = «set()|""»
     <fill0-4>
+-    <n9> = «|not »<n3>
     <n1>^«.add| +=»^«(<n3>)| <n3>»
 ---
 <n3> = input()
 <n1> = «set()|""»
 +<n2> = «""|set()»
 <fill0-4>
+-<n9> = «|not »<n3>
 <n1>^«.add| +=»^«(<n3>)| <n3>»
 ---
 <fill0-3>
@@ -39,6 +42,7 @@ def <f1>(<n3>):
 <n1> = «set()|""»
 for <n3> in input():
     <fill0-2>
+-    <n9> = «|not »<n3>
     <n1>^«.add| +=»^«(<n3>)| <n3>»
 ---
 def <f1>(<n3>, <n4>):
@@ -46,6 +50,7 @@ def <f1>(<n3>, <n4>):
     <n1> = «set()|""»
 +    <n2> = «""|set()»
     if <n4>:
+-        <n9> = «|not »<n3>
         <n1>^«.add| +=»^«(<n3>)| <n3>»
 """,
         val="""
@@ -54,6 +59,7 @@ def <f1>(<n3>, <n4>):
 +    <n2> = «""|set()»
     <n1> = «set()|""»
     <fill0-4>
+-    <n9> = «|not »<n3>
     <n1>^«.add| +=»^«(<n3>)| <n3>»
 ---
 <n1> = «set()|""»
@@ -61,6 +67,7 @@ def <f1>(<n3>, <n4>):
 <fill0-4>
 while <k3> > <k4>:
     <n3> = input()
+-    <n9> = «|not »<n3>
     <n1>^«.add| +=»^«(<n3>)| <n3>»
 """,
         test="""
@@ -69,6 +76,7 @@ def <f1>(<n3>, <n4>):
 +    <n2> = «""|set()»
     <fill0-3>
     <n5> = len(<n4>)
+-    <n9> = «|not »<n3>
     <n1>^«.add| +=»^«(<n3>)| <n3>»
 ---
 <n4> = input()
@@ -76,6 +84,7 @@ def <f1>(<n3>, <n4>):
 <n1> = «set()|""»
 <fill0-3>
 for <n3> in <n4>:
+-    <n9> = «|not »<n3>
     <n1>^«.add| +=»^«(<n3>)| <n3>»
 ---
 def <f1>(<n4>):
@@ -84,6 +93,7 @@ def <f1>(<n4>):
 +    <n2> = «""|set()»
     for <n3> in <n4>:
         print(<n3>)
+-        <n9> = «|not »<n3>
         <n1>^«.add| +=»^«(<n3>)| <n3>»
 """,
     ),
@@ -105,6 +115,7 @@ SET_OR_STRING_FIXEDVARNAME = Task(
 <n3> = input()
 current = «set()|""»
 <fill1-6>
+-<n9> = «|not »<n3>
 current^«.add| +=»^«(<n3>)| <n3>»
 ---
 +def <f2>():
@@ -113,18 +124,21 @@ current^«.add| +=»^«(<n3>)| <n3>»
 def <f1>(<n3>):
     current = «set()|""»
     <fill1-6>
+-    <n9> = «|not »<n3>
     current^«.add| +=»^«(<n3>)| <n3>»
 ---
 def <f1>(<n3>, <n4>):
 +    <n4>["<w1>"] = «""|set()»
     current = «set()|""»
     <fill1-6>
+-    <n9> = «|not »<n3>
     current^«.add| +=»^«(<n3>)| <n3>»
 ---
 def <f1>(<n3>, <n4>):
     current = «set()|""»
     <fill1-4>
 +    <n4>["<w1>"] = «""|set()»
+-    <n9> = «|not »<n3>
     current^«.add| +=»^«(<n3>)| <n3>»
 ---
 -<n4> = <k1>
@@ -134,6 +148,7 @@ def <f1>(<n3>, <n4>):
 current = «set()|""»
 <fill1-5>
 for <n3> in input():
+-    <n9> = «|not »<n3>
     current^«.add| +=»^«(<n3>)| <n3>»
 """,
         val="""
@@ -142,6 +157,7 @@ def <f1>(<n3>, <n4>):
 +    <n4>["<w1>"] = «""|set()»
     current = «set()|""»
     <fill1-5>
+-    <n9> = «|not »<n3>
     current^«.add| +=»^«(<n3>)| <n3>»
 ---
 +def <f2>(<n4>):
@@ -151,16 +167,16 @@ def <f1>(<n5>):
     current = «set()|""»
     <fill1-4>
     for <n3> in <n5>:
+-        <n9> = «|not »<n3>
         current^«.add| +=»^«(<n3>)| <n3>»
 """,
         test="""
-+def <f2>(<n4>):
-+    return «""|set()»
-+
-def <f1>(<n3>, <n5>):
+def <f1>(<n3>, <n4>, <n5>):
++    <n4>.<n6> = «""|set()»
     current = «set()|""»
     <fill0-5>
     print(<n5>)
+-    <n9> = «|not »<n3>
     current^«.add| +=»^«(<n3>)| <n3>»
 ---
 def <f1>(<n4>, <n5>):
@@ -168,6 +184,7 @@ def <f1>(<n4>, <n5>):
 +    <n4>["<w1>"] = «""|set()»
     <fill1-4>
     for <n3> in <n5>:
+-        <n9> = «|not »<n3>
         current^«.add| +=»^«(<n3>)| <n3>»
 ---
 def <f1>(<n4>, <n5>):
@@ -175,6 +192,7 @@ def <f1>(<n4>, <n5>):
 +    <n4>["<w1>"] = «""|set()»
     current = «set()|""»
     <fill1-6>
+-    <n9> = «|not »<n5>
     current^«.add| +=»^«(<n5>)| <n5>»
 """,
     ),
