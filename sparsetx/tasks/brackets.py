@@ -12,7 +12,10 @@ BRACKET_COUNTING = Task(
     name="bracket_counting",
     contrast="`x = [1, 2` → `]` | `x = [[1, 2` → `]]`",
     excludes="length and nearest bracket: closed rows before, equal in both prompts",
-    construct=(r" = \[\d+(, \d+)+\]\n", r" = \[\[\d+(, \d+)*\](, \[\d+(, \d+)*\])*\]\n"),
+    construct=(
+        r" = \[\d+(, \d+)+\]\n",
+        r" = \[\[\d+(, \d+)*\](, \[\d+(, \d+)*\])*\]\n",
+    ),
     aligned=False,  # B is longer by `[` where ` [[` is not one token
     templates=pools(
         train="""
@@ -98,11 +101,12 @@ def <f1>(<n3>):
 BRACKET_BRACE = Task(
     name="bracket_brace",
     contrast="""`x = {"a` → `":` | `x = ["a` → `",`""",
-    excludes="nearest closed pair: dicts and lists closed before, equal in both prompts",
+    excludes="nearest closed pair: dicts and lists closed before, alike in both",
     construct=(r' = \{"[a-z]+": ', r' = \["[a-z]+", '),
     templates=pools(
         train="""
-<fill0-3>
+<fill0-2>
+print(<list1>)
 +print(<k1>, §{<dict2>}|[<list2>]§)
 +print(<k3>, §[<list4>]|{<dict4>}§)
 +print(<k5>, §[<list6>]|{<dict6>}§)
@@ -110,7 +114,7 @@ BRACKET_BRACE = Task(
 <n1> = «{"|["»<w1>^«":|",»^« <k9>}| "<w9>"]»
 ---
 def <f1>(<n2>):
-    <fill0-2>
+    print(<list1>)
 +    print(<n2>, §[<list4>]|{<dict4>}§)
 +    print(<n2>, §[<list6>]|{<dict6>}§)
 +    print(<n2>, §{<dict2>}|[<list2>]§)
@@ -119,7 +123,8 @@ def <f1>(<n2>):
 ---
 -<n2> = {"<w4>": "<w5>"}
 -<n3> = ["<w6>", "<w7>"]
-<fill0-3>
+<fill0-2>
+print(<list1>)
 +print(<k4>, §[<list4>]|{<dict4>}§)
 +print(<k5>, §[<list6>]|{<dict6>}§)
 +print(<k6>, §[<list8>]|{<dict8>}§)
@@ -130,7 +135,7 @@ def <f1>(<n2>):
 if <n2> > <k3>:
 -    <n3> = ["<w6>", "<w7>"]
 -    <n4> = {"<w4>": "<w5>"}
-    <fill0-2>
+    print(<list1>)
 +    print(<n2>, §{<dict2>}|[<list2>]§)
 +    print(<n2>, §[<list6>]|{<dict6>}§)
 +    print(<n2>, §[<list8>]|{<dict8>}§)
@@ -165,25 +170,29 @@ while <k2> > <k3>:
         test="""
 <n2> = <k2> + <k3>
 <fill0-2>
-+<n3> = §{"<w2>": <n2>}|["<w2>", "<v2>"]§
-+<n4> = §["<w3>", "<v3>"]|{"<w3>": <k5>}§
-+<n5> = §["<w4>", "<v4>"]|{"<w4>": <k6>}§
-+<n6> = §["<w5>", "<v5>"]|{"<w5>": <n2>}§
++<n3> = §{"<w2>": <n2>}|["<w2>", <n2>]§
++<n4> = §["<w3>", <n2>]|{"<w3>": <n2>}§
++<n5> = §["<w4>", <n2>]|{"<w4>": <n2>}§
++<n6> = §["<w5>", <n2>]|{"<w5>": <n2>}§
++<n8> = §["<w6>", <n2>]|{"<w6>": <n2>}§
 <n1> = «{"|["»<w1>^«":|",»^« <k9>}| "<w9>"]»
 ---
 def <f1>(<n2>, <n7>):
-+    <n4> = §["<w3>", "<v3>"]|{"<w3>": <n2>}§
-+    <n3> = §{"<w2>": <n7>}|["<w2>", "<v2>"]§
-+    <n5> = §["<w4>", "<v4>"]|{"<w4>": <n7>}§
-+    <n6> = §["<w5>", "<v5>"]|{"<w5>": <n2>}§
++    <n4> = §["<w3>", <n2>]|{"<w3>": <n2>}§
++    <n3> = §{"<w2>": <n2>}|["<w2>", <n2>]§
++    <n5> = §["<w4>", <n2>]|{"<w4>": <n2>}§
++    <n6> = §["<w5>", <n2>]|{"<w5>": <n2>}§
++    <n8> = §["<w6>", <n2>]|{"<w6>": <n2>}§
     <fill0-2>
     <n1> = «{"|["»<w1>^«":|",»^« <n2>}| "<w9>"]»
 ---
-<fill1-3>
-+<n4> = §["<w3>", "<v3>"]|{"<w3>": <k4>}§
-+<n5> = §["<w4>", "<v4>"]|{"<w4>": <k5>}§
-+<n6> = §["<w5>", "<v5>"]|{"<w5>": <k6>}§
-+<n3> = §{"<w2>": <k7>}|["<w2>", "<v2>"]§
+<n2> = <k2> - <k3>
+<fill0-3>
++<n4> = §["<w3>", <n2>]|{"<w3>": <n2>}§
++<n5> = §["<w4>", <n2>]|{"<w4>": <n2>}§
++<n6> = §["<w5>", <n2>]|{"<w5>": <n2>}§
++<n8> = §["<w6>", <n2>]|{"<w6>": <n2>}§
++<n3> = §{"<w2>": <n2>}|["<w2>", <n2>]§
 <n1> = «{"|["»<w1>^«":|",»^« <k9>}| "<w9>"]»
 """,
     ),

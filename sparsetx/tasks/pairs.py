@@ -15,9 +15,19 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsetx.errors import Refusal
+from sparsetx.tasks.task import SPLITS
 from sparsetx.tasks.template import Draft, Side
 
 CONTEXT = 256  # tokens, the paper's
+
+
+def pool_name(split: str, task: str) -> str:
+    """train, val or test; heldout is test."""
+    if split not in (*SPLITS, "heldout"):
+        raise Refusal(
+            f"wanted a pool (train, val, test or heldout) of {task}, got {split!r}"
+        )
+    return "test" if split == "heldout" else split
 
 
 class Tokenizer(Protocol):

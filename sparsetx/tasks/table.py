@@ -12,10 +12,18 @@ from sparsetx.tasks.draw import Draw
 from sparsetx.tasks.loops import ENUMERATE_RANGE, FOR_WHILE, INDENT_FOR
 from sparsetx.tasks.names import VAR_SWAP, WHILE_RETURN_TRUE
 from sparsetx.tasks.opens import WITH_AS, WITH_OPEN
-from sparsetx.tasks.pairs import CONTEXT, Encoded, Pairs, Sieve, Tokenizer, pack
+from sparsetx.tasks.pairs import (
+    CONTEXT,
+    Encoded,
+    Pairs,
+    Sieve,
+    Tokenizer,
+    pack,
+    pool_name,
+)
 from sparsetx.tasks.quotes import FSTRING_BRACE, SINGLE_DOUBLE_QUOTE
 from sparsetx.tasks.surroundings import filler
-from sparsetx.tasks.task import SPLITS, Task
+from sparsetx.tasks.task import Task
 from sparsetx.tasks.template import Draft, fill
 from sparsetx.tasks.types import SET_OR_STRING, SET_OR_STRING_FIXEDVARNAME
 from sparsetx.tasks.words import words
@@ -84,11 +92,7 @@ def task_pairs(
     a prompt may have, `<eot>` included.
     """
     task = find(name)
-    split = "test" if split == "heldout" else split
-    if split not in SPLITS:
-        raise Refusal(
-            f"wanted a pool (train, val, test or heldout) of {name}, got {split!r}"
-        )
+    split = pool_name(split, name)
     if n < 1:
         raise Refusal(f"wanted at least one pair of {name}, got n = {n}")
     sieve = Sieve(tokenizer, context, task.aligned, task.one_token)

@@ -20,11 +20,16 @@ day night week month year hour minute home work school music song dance game pla
 happy sad good bad best worst first last one two three four five six seven eight nine ten""".split()
 EXT = "txt csv log json md dat".split()
 W = sorted(set(W))
+
+
 def part(xs, split, cuts=(0.6, 0.75)):
     a, b = (round(len(xs) * c) for c in cuts)
     return tuple({"train": xs[:a], "val": xs[a:b], "test": xs[b:]}[split])
+
+
 def words(split):
     import random
+
     r = {"n": NAMES, "f": FUNCS, "c": CLASSES, "w": W, "out": OUT, "in": IN}
     out = {}
     for k, v in r.items():
