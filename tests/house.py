@@ -123,6 +123,15 @@ def calls(source: Source) -> list[tuple[int, str, str]]:
     return found
 
 
+def opens_for_writing(call: ast.Call) -> bool:
+    """open(path, "w"), path.open(mode="a") and the like."""
+    name = call.func
+    called = name.id if isinstance(name, ast.Name) else getattr(name, "attr", "")
+    modes = [*call.args, *(k.value for k in call.keywords if k.arg == "mode")]
+    texts = [str(m.value) for m in modes if isinstance(m, ast.Constant)]
+    return called == "open" and any(len(t) < 4 and set(t) & set("wax+") for t in texts)
+
+
 def test_ratio() -> float:
     ours = sum(source.lines for source in sources())
     return sum(source.lines for source in sources(ROOT / "tests")) / ours
