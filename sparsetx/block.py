@@ -115,9 +115,9 @@ class Block(nn.Module):
         qkv = Affine(3 * c.d_attn, c.compute, name=parameters.QKV)(read_BLR)
         heads = (*read_BLR.shape[:2], c.n_head, c.d_head)
         q_BLHA, k_BLHA, v_BLHA = (
-            self.hold(site, part, visit).reshape(heads)
+            visit(site, part.astype(c.compute)).reshape(heads)
             for site, part in zip(
-                (nodes.Q, nodes.K, nodes.V), jnp.split(qkv, 3, -1), strict=True
+                (nodes.Q, nodes.K, nodes.V), self.select_qkv(qkv), strict=True
             )
         )
         sink_H = Sink(c.n_head, name=parameters.SINK)() if c.sink else None
@@ -167,6 +167,18 @@ class Block(nn.Module):
     def hold(self, site: str, x: jax.Array, visit: Visit) -> jax.Array:
         """A site's value: selected in float32, then rounded, then shown to the tap."""
         return visit(site, self.select(site, x).astype(self.config.compute))
+
+    @nn.nowrap
+    def select_qkv(self, qkv: jax.Array) -> list[jax.Array]:
+        """AbsTopK on q, k and v, each over its own width, in one selection."""
+        wide = self.config.d_attn
+        sites = (nodes.Q, nodes.K, nodes.V)
+        kept = [nodes.active_count(self.config, site) or wide for site in sites]
+        qkv_BL3C = qkv.reshape(*qkv.shape[:2], 3, wide)
+        if min(kept) < wide:
+            k_1131 = jnp.array(kept)[None, None, :, None]
+            qkv_BL3C = topk.keep_largest(qkv_BL3C, k_1131, axis=-1)
+        return [qkv_BL3C[:, :, i] for i in range(3)]
 
     @nn.nowrap
     def select(self, site: str, x: jax.Array) -> jax.Array:

@@ -6,6 +6,7 @@ and a program does not grow with depth; a tail of the network is the same scan o
 slice. `block.py` says what the letters in names stand for.
 """
 
+import dataclasses
 import functools
 from collections.abc import Mapping
 from typing import Any, cast
@@ -33,6 +34,14 @@ def init(
     (see `bigram_from_counts`).
     """
     parameters.check_model(config)
+    initial: dict[str, Any] = _init(config, key, bigram_VV)
+    return initial
+
+
+@functools.partial(jax.jit, static_argnums=0, inline=True)
+def _init(
+    config: ModelConfig, key: jax.Array, bigram_VV: jax.Array | None
+) -> dict[str, Any]:
     embed, position, blocks, unembed, bigram = jax.random.split(key, 5)
     normal = nn.initializers.normal(INIT_STD)
     shape = (config.vocab_size, config.d_model)
@@ -58,8 +67,10 @@ def _init_blocks(config: ModelConfig, key: jax.Array) -> Any:
     x_BLD = jnp.zeros((1, 1, config.d_model))
     position_LP = jnp.zeros((1, config.d_pos)) if config.d_pos else None
 
+    block = Block(dataclasses.replace(config, afrac=None))  # selects no parameter
+
     def one(key: jax.Array) -> Any:
-        return Block(config).init(key, x_BLD, position_LP, lambda site, x: x)["params"]
+        return block.init(key, x_BLD, position_LP, lambda site, x: x)["params"]
 
     return jax.vmap(one)(jax.random.split(key, config.n_layer))
 

@@ -1,4 +1,4 @@
-"""What a compiled program exchanges between devices: every collective, with its bytes."""
+"""What a compiled program exchanges between devices: every collective, in bytes."""
 
 import re
 from typing import Any

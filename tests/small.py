@@ -3,10 +3,10 @@
 import functools
 from typing import Any
 
-import jax
 import jax.numpy as jnp
+import numpy as np
 
-from sparsetx import model, nodes
+from sparsetx import nodes, parameters
 from sparsetx.config import ModelConfig
 
 SMALL = ModelConfig(
@@ -24,30 +24,31 @@ SMALL = ModelConfig(
     d_pos=5,
     final_bias=True,
 )
-TOKENS = jax.random.randint(jax.random.key(1), (2, 12), 0, SMALL.vocab_size)
+TOKENS = jnp.asarray(np.random.default_rng(1).integers(0, SMALL.vocab_size, (2, 12)))
 
 
 @functools.cache
 def params_of(config: ModelConfig) -> dict[str, Any]:
     """Weights large enough for every part of the network to matter."""
-    initial = model.init(config, jax.random.key(0))
-    leaves, tree = jax.tree.flatten(initial)
-    keys = jax.random.split(jax.random.key(2), len(leaves))
-    return jax.tree.unflatten(
-        tree,
-        [
-            leaf + 0.3 * jax.random.normal(key, leaf.shape)
-            for key, leaf in zip(keys, leaves, strict=True)
-        ],
-    )
+    rng = np.random.default_rng(0)
+    params: dict[str, Any] = {}
+    for parameter in parameters.table(config):
+        inner = params
+        for key in parameter.path[:-1]:
+            inner = inner.setdefault(key, {})
+        shape = parameters.full_shape(config, parameter)
+        center = 1.0 if parameter.kind == "gain" else 0.0
+        inner[parameter.path[-1]] = jnp.asarray(
+            rng.normal(center, 0.3, shape), jnp.float32
+        )
+    return params
 
 
-def random_nodes(config: ModelConfig, seed: Any, masks: bool = False) -> dict[str, Any]:
+def random_nodes(config: ModelConfig, seed: int, masks: bool = False) -> dict[str, Any]:
     """A Nodes tree of normal values, or of zeros and ones."""
-    shapes = nodes.shapes(config)
-    keys = jax.random.split(jax.random.key(seed), len(shapes))
+    rng = np.random.default_rng(seed)
     values = {
-        site: jax.random.normal(key, shape)
-        for key, (site, shape) in zip(keys, shapes.items(), strict=True)
+        site: jnp.asarray(rng.normal(size=shape), jnp.float32)
+        for site, shape in nodes.shapes(config).items()
     }
     return {s: jnp.float32(x > 0) for s, x in values.items()} if masks else values

@@ -1,5 +1,6 @@
 """Taps: where they are called, what they may do, and that they compose."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -49,7 +50,8 @@ def test_capture_stacks_layers() -> None:
     assert set(taken) == set(sites)
     assert taken[nodes.EMBED].shape == (*TOKENS.shape, SMALL.d_model)
     assert taken[nodes.Q].shape == (SMALL.n_layer, *TOKENS.shape, SMALL.d_attn)
-    np.testing.assert_allclose(taken[nodes.ATTN_PATTERN].sum(-1).max(), 1, atol=1e-5)
+    attended = taken[nodes.ATTN_PATTERN].sum(-1)  # the sink takes the rest
+    assert 0 < attended.min() < attended.max() < 1 + 1e-5
 
 
 def test_ablating_nothing_and_everything() -> None:
@@ -68,14 +70,18 @@ def test_ablating_nothing_and_everything() -> None:
 
 
 def test_mask_gradient_is_the_effect_of_a_node() -> None:
-    """d loss / d mask through the tap agrees with a finite difference."""
-    params, means = params_of(SMALL), random_nodes(SMALL, 1)
-    keep = {s: jnp.full(n, 0.5) for s, n in nodes.shapes(SMALL, (nodes.V,)).items()}
-    means = {nodes.V: means[nodes.V]}
+    """d loss / d mask through the tap agrees with a finite difference.
 
+    Without AbsTopK, whose choices make the loss jump."""
+    config = dataclasses.replace(SMALL, afrac=None)
+    params = params_of(config)
+    keep = {nodes.V: jnp.full(nodes.shapes(config)[nodes.V], 0.5)}
+    means = {nodes.V: random_nodes(config, 1)[nodes.V]}
+
+    @jax.jit
     def loss(keep: Any) -> jax.Array:
         return jnp.mean(
-            model.apply(SMALL, params, TOKENS, taps.ablate(keep, means)) ** 2
+            model.apply(config, params, TOKENS, taps.ablate(keep, means)) ** 2
         )
 
     gradient = jax.jit(jax.grad(loss))(keep)[nodes.V]
@@ -120,7 +126,7 @@ def test_interchange_moves_one_run_into_another() -> None:
 
 
 def test_substituted_norms_make_the_unembedding_linear() -> None:
-    """Frozen scales: doubling the last residual doubles the logits beyond the bigram."""
+    """With frozen scales, doubling the last residual doubles what it adds."""
     params = params_of(SMALL)
     plain, scales = model.trace(SMALL, params, TOKENS, taps.capture(nodes.NORM_SITES))
     frozen = taps.substitute(scales)
@@ -139,14 +145,16 @@ def _double_the_last_residual(site: str, x: jax.Array) -> jax.Array:
 
 def test_vmap_over_masks_equals_each_alone() -> None:
     params, means = params_of(SMALL), random_nodes(SMALL, 1)
-    masks = jax.vmap(lambda key: random_nodes(SMALL, key, masks=True))(jnp.arange(3))
+    each = [random_nodes(SMALL, seed, masks=True) for seed in range(3)]
+    masks = jax.tree.map(lambda *m: jnp.stack(m), *each)
 
     def logits(keep: Any) -> jax.Array:
         return model.apply(SMALL, params, TOKENS, taps.ablate(keep, means))
 
     together = jax.jit(jax.vmap(logits))(masks)
+    alone_logits = jax.jit(logits)
     for i in range(3):
-        alone = jax.jit(logits)(jax.tree.map(lambda m, i=i: m[i], masks))
+        alone = alone_logits(each[i])
         np.testing.assert_allclose(together[i], alone, rtol=1e-5, atol=1e-5)
 
 
