@@ -2,7 +2,7 @@
 
     .venv-torch/bin/python -m tests.torch.grid
 
-Compiles the model 1152 times: about twenty minutes on two busy cores. Not part of any suite.
+Compiles the model 1152 times: about twenty minutes on two busy cores. Part of no suite.
 """
 
 import sys
