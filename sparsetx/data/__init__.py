@@ -1,0 +1,1 @@
+"""Corpora: builders, the grammar of tinypython, preparation and the loader."""
