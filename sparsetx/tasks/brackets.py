@@ -13,7 +13,7 @@ BRACKET_COUNTING = Task(
     contrast="`x = [1, 2` → `]` | `x = [[1, 2` → `]]`",
     excludes="length and nearest bracket: closed rows before, equal in both prompts",
     construct=(
-        r" = \[\d+(, \d+)+\]\n",
+        r" = \[\d+(, \d+)*\](, \[\d+(, \d+)*\])*\n",
         r" = \[\[\d+(, \d+)*\](, \[\d+(, \d+)*\])*\]\n",
     ),
     aligned=False,  # B is longer by `[` where ` [[` is not one token

@@ -6,7 +6,7 @@ CLASS_INIT = Task(
     name="class_init",
     contrast="`self.a = a … self.b =` → ` b` | `self.b = b … self.a =` → ` a`",
     excludes="parameter order (equal in both) and the name not used yet: both are used",
-    construct=(r"self\.(\w+) = \1\n +self\.(\w+) = \2\n",) * 2,
+    construct=(r"self\.(\w+) = \1\n( +self\..*\n)* +self\.(\w+) = \3\b",) * 2,
     templates=pools(
         train="""
 class <c1>:
@@ -220,7 +220,7 @@ def <f1>(<n1>):
     print(<n1>)
 +    «def <n4>():↵        return <n1>|<n4> = lambda <n5>: <n1> + <n5>»
     <fill0-4>
--    <n7> = <n3>«| + <n3>»
+-    <n7> = <n1>«| + <n1>»
     «<n2> = lambda|def» <n1>^«:|():↵»^« <n1> * <k1>|        return <k1>»
 ---
 <n1> = <k2>

@@ -23,8 +23,10 @@ def <f1>(<n1>, <n2>):
 def <f1>(<n1>, <n2>):
     if <n1>:
         <fill0-3>
-+        «while <n1>:↵            <n1> -= <d2>|for <n1> in <n2>:↵            print(<n1>)»
-        «for|while» <n1>^« in|:↵»^« <n2>:↵            print(<n1>)|            <n1> = <k2>»
++        «while <n1>:↵            <n1> -= <d2>|\
+for <n1> in <n2>:↵            print(<n1>)»
+        «for|while» <n1>^« in|:↵»^\
+« <n2>:↵            print(<n1>)|            <n1> = <k2>»
 ---
 <n2> = input()
 <n1> = len(<n2>)

@@ -33,10 +33,10 @@ def <f1>(<n2>, <n1>):
 ---
 <n1> = <k1>
 <n2> = <k2>
-+<n3> = «<n1>|<n2>»
-+«<n2>, <n1> = <n1>, <n2>|<n1>, <n2> = <n2>, <n1>»
 <fill0-3>
 if <n2> > <n1>:
++    <n3> = «<n1>|<n2>»
++    «<n2>, <n1> = <n1>, <n2>|<n1>, <n2> = <n2>, <n1>»
     «<n1>, <n2> = <n2>,|<n2>, <n1> = <n1>,»^« <n1>| <n2>»^
 ---
 def <f1>(<n4>, <n1>, <n2>):
@@ -118,7 +118,8 @@ def <f1>(<n1>, <n2>):
 def <f1>(<n1>):
     if <n1> > <k1>:
 +        if <n1>:
-+            «print(<n1>)↵            return True|while True:↵                print(<n1>)»
++            «print(<n1>)↵            return True|\
+while True:↵                print(<n1>)»
         <fill0-3>
         «while|return» True^«:↵|↵»^«            print(<n1>)|»
 ---
@@ -135,7 +136,8 @@ def <f1>(<n1>):
 def <f1>(<n1>, <n2>):
     <n3> = <n1> * <n2>
 +    if <n3>:
-+        «print(<n3> - <k1>)↵        return True|while True:↵            print(<n3> - <k1>)»
++        «print(<n3> - <k1>)↵        return True|\
+while True:↵            print(<n3> - <k1>)»
     <fill0-4>
     «while|return» True^«:↵|↵»^«        print(<n3>)|»
 ---
@@ -170,7 +172,8 @@ def <f1>(<n1>, <n2>):
 
 def <f1>(<n1>):
 +    while <n1>:
-+        «print(<n1> + <k1>)↵        return True|while True:↵            print(<n1> + <k1>)»
++        «print(<n1> + <k1>)↵        return True|\
+while True:↵            print(<n1> + <k1>)»
     print(<n1> + <n4>)
     «while|return» True^«:↵|↵»^«        print(<n1>)|»
 """,

@@ -50,16 +50,17 @@ class Pairs:
                  both columns: its loss is -log p(t) where the sign is +1 and
                  -log(1 - p(t)) where it is -1. Else +1, and the loss is the
                  cross-entropy between the two candidates.
-    texts        the B prompts; drafts: pair i in words, with its completion
-    distractor_P whether pair i carries a distractor;  template_P  which template made it
+    texts        the B prompts;  drafts  pair i in words, with its completion
+    distractor_P whether pair i carries a distractor
+    template_P   which of the pool's templates made pair i
     """
 
     task: str
     split: str
-    tokens_BL: npt.NDArray[np.int32]
-    position_B: npt.NDArray[np.int32]
-    answers_B2: npt.NDArray[np.int32]
-    sign_B: npt.NDArray[np.float32]
+    tokens_BL: npt.NDArray[np.int32]  # noqa: N815
+    position_B: npt.NDArray[np.int32]  # noqa: N815
+    answers_B2: npt.NDArray[np.int32]  # noqa: N815
+    sign_B: npt.NDArray[np.float32]  # noqa: N815
     drafts: tuple[Draft, ...]
     one_token: bool = False
 
@@ -72,11 +73,11 @@ class Pairs:
         return [side.prompt for draft in self.drafts for side in (draft.a, draft.b)]
 
     @property
-    def distractor_P(self) -> npt.NDArray[np.bool_]:
+    def distractor_P(self) -> npt.NDArray[np.bool_]:  # noqa: N802
         return np.array([draft.distractor for draft in self.drafts], bool)
 
     @property
-    def template_P(self) -> npt.NDArray[np.int32]:
+    def template_P(self) -> npt.NDArray[np.int32]:  # noqa: N802
         return np.array([draft.template for draft in self.drafts], np.int32)
 
 

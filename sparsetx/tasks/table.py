@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from itertools import zip_longest
 
 from sparsetx.errors import Refusal
-from sparsetx.tasks.branches import ELSE_ELIF, IF_EQUALS, IF_TERNARY, VAR_IF
 from sparsetx.tasks.brackets import BRACKET_BRACE, BRACKET_COUNTING
+from sparsetx.tasks.branches import ELSE_ELIF, IF_EQUALS, IF_TERNARY, VAR_IF
 from sparsetx.tasks.definitions import CLASS_INIT, FINAL_KWARG, LAMBDA_FUNC
 from sparsetx.tasks.draw import Draw
 from sparsetx.tasks.loops import ENUMERATE_RANGE, FOR_WHILE, INDENT_FOR

@@ -18,7 +18,8 @@ class Task:
     """`prompt_a` → `prompt_b` shows the contrast; `excludes` is the nearest wrong way.
 
     construct: one regular expression for each side, as it stands in a corpus.
-    aligned: both prompts have equally many tokens: positions compare, length tells nothing.
+    aligned: both prompts have equally many tokens, so that positions compare and length
+        tells nothing.
     one_token: there is no second candidate; A's right answer is "not this token".
     """
 

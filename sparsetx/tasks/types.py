@@ -109,8 +109,9 @@ SET_OR_STRING_FIXEDVARNAME = Task(
     ),
     templates=pools(
         train="""
-+def <f2>():
-+    return «""|set()»
++def <f2>(<n7>):
++    <n7>.<n6> = «""|set()»
++    return <n7>
 +
 <n3> = input()
 current = «set()|""»
@@ -118,8 +119,9 @@ current = «set()|""»
 -<n9> = «|not »<n3>
 current^«.add| +=»^«(<n3>)| <n3>»
 ---
-+def <f2>():
-+    return «""|set()»
++def <f2>(<n7>):
++    <n7>.<n6> = «""|set()»
++    return <n7>
 +
 def <f1>(<n3>):
     current = «set()|""»
@@ -142,8 +144,9 @@ def <f1>(<n3>, <n4>):
     current^«.add| +=»^«(<n3>)| <n3>»
 ---
 -<n4> = <k1>
-+def <f2>():
-+    return «""|set()»
++def <f2>(<n7>):
++    <n7>.<n6> = «""|set()»
++    return <n7>
 +
 current = «set()|""»
 <fill1-5>
@@ -160,8 +163,9 @@ def <f1>(<n3>, <n4>):
 -    <n9> = «|not »<n3>
     current^«.add| +=»^«(<n3>)| <n3>»
 ---
-+def <f2>(<n4>):
-+    return «""|set()»
++def <f2>(<n7>):
++    <n7>.<n6> = «""|set()»
++    return <n7>
 +
 def <f1>(<n5>):
     current = «set()|""»

@@ -1,0 +1,193 @@
+"""List the tasks that circuits are cut for, show their prompts, or check them.
+
+Without a name: the table. With a name: what it asks, and pairs with the place that
+decides marked. With --check: how many pairs a tokenizer can express, and how much three
+classifiers that know no program can tell of them.
+"""
+
+import argparse
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from sparsetx.errors import Refusal, refuse_all
+
+if TYPE_CHECKING:
+    from sparsetx.tasks.pairs import Pairs, Tokenizer
+    from sparsetx.tasks.task import Task
+    from sparsetx.tasks.template import Draft, Side
+
+WANTED = {"train": 2000, "val": 500, "test": 500}  # distinct pairs per pool
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a task (default: all)")
+    parser.add_argument(
+        "--show",
+        type=int,
+        default=3,
+        metavar="N",
+        help="pairs to print (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--split",
+        default="heldout",
+        choices=("train", "val", "test", "heldout"),
+        help="the pool they come from; heldout is test (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="which pairs (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--context",
+        type=int,
+        default=256,
+        metavar="TOKENS",
+        help="the longest prompt, in tokens (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--tokenizer", metavar="FILE", help="a tokenizer.json; its tokens are shown"
+    )
+    parser.add_argument(
+        "--task-file",
+        metavar="FILE.jsonl",
+        help="your own pairs: prompt_a, answer_a, prompt_b, answer_b on each line",
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="pairs per pool and shortcut accuracies with --tokenizer (half a minute)",
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    from sparsetx.tasks.table import TASKS, find
+
+    if args.show < 1:
+        raise Refusal(f"wanted --show of at least 1 pair, got {args.show}")
+    tokenizer = _tokenizer(args.tokenizer)
+    if (args.check or args.task_file) and tokenizer is None:
+        what = "--check" if args.check else "--task-file"
+        raise Refusal(f"{what} needs --tokenizer FILE: the run's tokenizer.json")
+    if args.task_file:
+        _show_file(args, tokenizer)
+    elif args.check:
+        _check([find(args.name)] if args.name else TASKS.values(), tokenizer, args)
+    elif args.name:
+        _show(find(args.name), tokenizer, args)
+    else:
+        _table(TASKS.values())
+    return 0
+
+
+def _tokenizer(path: str | None) -> "Tokenizer | None":
+    if path is None:
+        return None
+    from sparsetx.tokenizer import Tokenizer
+
+    return Tokenizer.load(path)
+
+
+def _table(tasks: "Iterable[Task]") -> None:
+    tasks = list(tasks)
+    width = max(len(task.name) for task in tasks)
+    for task in tasks:
+        print(f"{task.name:<{width}}  {task.contrast}")
+    print(
+        f"\n{len(tasks)} tasks. Templates per pool (train/val/test): "
+        + ", ".join(sorted({_templates(task) for task in tasks}))
+        + "; half of the pairs carry a distractor.\nsparsetx tasks NAME shows one."
+    )
+
+
+def _templates(task: "Task") -> str:
+    return "/".join(str(len(pool)) for pool in task.templates.values())
+
+
+def _show(
+    task: "Task", tokenizer: "Tokenizer | None", args: argparse.Namespace
+) -> None:
+    """A task's definition, then pairs: checked ones where there is a tokenizer."""
+    from itertools import islice
+
+    from sparsetx.tasks.pairs import pool_name
+    from sparsetx.tasks.table import drafts, task_pairs
+
+    print(f"{task.name}: {task.contrast}\nexcludes {task.excludes}")
+    print(f"templates (train/val/test): {_templates(task)}")
+    split = pool_name(args.split, task.name)
+    if tokenizer is None:
+        _print_pairs(islice(drafts(task, split, args.seed), args.show))
+        return
+    pairs = task_pairs(
+        task.name, tokenizer, split, args.show, args.seed, context=args.context
+    )
+    _print_pairs(pairs.drafts, pairs)
+
+
+def _show_file(args: argparse.Namespace, tokenizer: "Tokenizer | None") -> None:
+    from sparsetx.tasks.jsonl import file_pairs
+
+    assert tokenizer is not None
+    pairs = file_pairs(args.task_file, tokenizer, args.split, context=args.context)
+    print(f"{pairs.task}: {len(pairs)} pairs in pool {pairs.split}")
+    _print_pairs(pairs.drafts[: args.show], pairs)
+
+
+def _print_pairs(drafts: "Iterable[Draft]", pairs: "Pairs | None" = None) -> None:
+    for i, draft in enumerate(drafts):
+        kind = "with a distractor" if draft.distractor else "plain"
+        print(f"\npair {i}, {kind}, template {draft.template}")
+        for letter, side, row in (("A", draft.a, 2 * i), ("B", draft.b, 2 * i + 1)):
+            _print_side(letter, side)
+            if pairs is not None:
+                count, answer = pairs.position_B[row] + 1, pairs.answers_B2[row, 0]
+                print(f"    {count} tokens, answer {answer}")
+
+
+def _print_side(letter: str, side: "Side") -> None:
+    """The prompt, a caret under the place that decides, and the answer."""
+    answer = repr(side.answer) if side.answer else "anything but the other's"
+    print(f"  {letter} -> {answer}")
+    start = 0
+    for line in side.prompt.split("\n"):
+        print(f"    | {line}")
+        if start <= side.where <= start + len(line):
+            print("    | " + " " * (side.where - start) + "^")
+        start += len(line) + 1
+
+
+def _check(
+    tasks: "Iterable[Task]", tokenizer: "Tokenizer | None", args: argparse.Namespace
+) -> None:
+    """One line per task; then one refusal with every task that cannot be said."""
+    from sparsetx.tasks import shortcuts
+    from sparsetx.tasks.table import task_pairs
+
+    assert tokenizer is not None
+    print(
+        f"{'accuracy on test, fitted on train':<34}{'pairs':>14}{'tokens':>9}"
+        f"{'bigram':>8}{'ends':>7}{'bag':>7}{'bag, distractors':>18}"
+    )
+    offences = []
+    for task in tasks:
+        try:
+            train, val, test = (
+                task_pairs(
+                    task.name, tokenizer, split, n, args.seed, context=args.context
+                )
+                for split, n in WANTED.items()
+            )
+        except Refusal as refusal:
+            offences.append(str(refusal).replace("\n", "\n    "))
+            continue
+        hard = test.distractor_P.repeat(2)
+        told = shortcuts.bag(train, test)
+        pools = "/".join(str(len(pairs)) for pairs in (train, val, test))
+        print(
+            f"{task.name:<34}{pools:>14}{(test.position_B + 1).mean():>9.1f}"
+            f"{shortcuts.bigram(train, test).mean():>8.3f}"
+            f"{shortcuts.ends(train, test).mean():>7.3f}"
+            f"{told.mean():>7.3f}{told[hard].mean():>18.3f}",
+            flush=True,
+        )
+    refuse_all("this tokenizer cannot express every task", offences)
