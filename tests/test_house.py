@@ -65,7 +65,7 @@ def test_only_the_vocabulary_spells_the_names_of_sites() -> None:
     names = {s for s in (*nodes.BLOCK_SITES, *nodes.END_SITES) if len(s) > 5}
     names |= {parameters.POSITIONS, parameters.UNEMBED, parameters.MLP_POSITION_NORM}
     # The released format has names of its own, some of them alike.
-    spelled = ("nodes", "parameters", "openai_format", "config")
+    spelled = ("nodes", "parameters", "openai_config", "openai_format")
     for source in house.sources():
         if house.room(source.module) in (*spelled, "cli", "data", "tasks"):
             continue

@@ -15,10 +15,12 @@ import sparsetx
 from sparsetx.errors import Refusal
 
 COMMANDS = {
+    "bench": "sparsetx.cli.bench",
     "config": "sparsetx.cli.config",
     "doctor": "sparsetx.cli.doctor",
 }
 SUMMARY = {
+    "bench": "time what was made for speed, side by side",
     "config": "print an experiment's resolved configuration, or how two differ",
     "doctor": "check this machine: Python, packages, devices, memory, disk",
 }

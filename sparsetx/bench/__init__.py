@@ -1,0 +1,1 @@
+"""Benchmarks of what was made for speed, side by side in one run."""

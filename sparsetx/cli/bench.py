@@ -1,0 +1,35 @@
+"""Time what was made for speed. Ratios are to sparsetx's own, within this run."""
+
+import argparse
+
+GROUPS = {"topk": "sparsetx.bench.topk"}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "group",
+        nargs="*",
+        metavar="GROUP",
+        help=f"which benchmarks: {', '.join(GROUPS)} (default: all)",
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    import importlib
+
+    from sparsetx import fields
+    from sparsetx.errors import refuse_all
+
+    refuse_all(
+        "no such benchmark",
+        [f"{g}: {fields.near(g, list(GROUPS))}" for g in args.group if g not in GROUPS],
+    )
+    for name in args.group or GROUPS:
+        group = ""
+        for row in importlib.import_module(GROUPS[name]).run():
+            if row.group != group:
+                group = row.group
+                print(f"\n{group}")
+            milliseconds = f"{1000 * row.seconds:.2f} ms"
+            print(f"  {row.name:<24} {milliseconds:>12} {row.ratio:>8.2f} x")
+    return 0
