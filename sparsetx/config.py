@@ -191,11 +191,3 @@ def model_rules(model: ModelConfig, prefix: str = "") -> Iterator[str]:
             f"{prefix}d_pos = {model.d_pos}: wanted {wanted}, "
             f"since {prefix}positions = {fields.shown(model.positions)}"
         )
-    widths = (model.d_model, model.d_attn, model.d_mlp)
-    if model.afrac is not None and 0 < model.afrac <= 1:
-        narrow = min(widths)
-        if int(model.afrac * narrow) < 1:
-            yield (
-                f"{prefix}afrac = {model.afrac}: wanted at least {1 / narrow:.3g}, to "
-                f"keep one entry of the narrowest site ({narrow} wide)"
-            )

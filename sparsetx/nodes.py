@@ -94,13 +94,20 @@ def active_count(model: ModelConfig, site: str) -> int | None:
 
 
 def site_offences(model: ModelConfig, prefix: str) -> list[str]:
-    """AbsTopK at a place that does not exist."""
+    """AbsTopK at a place that does not exist, or that would keep nothing."""
     known = (*NODE_SITES, *RESIDUAL_SITES)
-    return [
+    found = [
         f"{prefix}afrac_sites: AbsTopK cannot act at {site!r}; "
         + fields.near(site, known)
         for site in model.afrac_sites
         if site not in known
+    ]
+    return found + [
+        f"{prefix}afrac = {model.afrac}: wanted at least {1 / wide:.3g}, to keep one "
+        f"entry of {site}, {wide} wide"
+        for site in active_sites(model)
+        if site in known and active_count(model, site) == 0
+        for wide in [width(model, site)]
     ]
 
 

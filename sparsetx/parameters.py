@@ -182,16 +182,15 @@ def check_tree(model: ModelConfig, tree: Mapping[str, Any], what: str) -> None:
 def check(run: RunConfig, what: str = "this configuration cannot be used") -> None:
     """Refuse a run's configuration with everything that is wrong with it."""
     found = list(configuration.offences(run))
-    found += nodes.site_offences(run.model, "model.")
-    if not found:  # budgets of a broken shape would only confuse
-        found += _starved(run)
+    if not found:  # widths and budgets of a broken shape would only confuse
+        found = [*nodes.site_offences(run.model, "model."), *_starved(run)]
     refuse_all(what, found)
 
 
 def check_model(model: ModelConfig, what: str = "this model cannot be built") -> None:
     """The same for a model alone."""
     found = [*fields.offences(model), *configuration.model_rules(model)]
-    refuse_all(what, [*found, *nodes.site_offences(model, "")])
+    refuse_all(what, found or nodes.site_offences(model, ""))
 
 
 def _starved(run: RunConfig) -> Iterator[str]:

@@ -17,7 +17,8 @@ PACKAGE = ROOT / "sparsetx"
 ROOMS = [
     "errors", "fields", "config", "files", "schedules", "tokenizer", "metrics",
     "nodes", "parameters", "kernels", "topk", "mesh", "runtime", "taps", "block",
-    "model", "projection", "optim", "data", "tasks", "checkpoint", "openai_config", "openai_format",
+    "model", "projection", "optim", "data", "tasks", "checkpoint", "openai_config",
+    "openai_format",
     "train", "run", "circuits.ablate", "circuits.edges", "circuits.circuit",
     "circuits.prune", "circuits.graph", "circuits.controls", "circuits.binarise",
     "circuits.decompile", "circuits.report", "bridges", "aot", "bench", "cli",

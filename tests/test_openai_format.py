@@ -158,8 +158,8 @@ def test_a_config_that_is_no_object_is_refused() -> None:
 
 
 def test_a_model_that_cannot_be_built_is_refused() -> None:
-    released, arrays = state()
-    with pytest.raises(Refusal, match="afrac = 0.01: wanted at least"):
+    released, arrays = state("added")
+    with pytest.raises(Refusal, match=r"afrac = 0\.01: wanted .* one entry of q, 18"):
         openai_format.from_state(released | {"afrac": 0.01}, arrays)
 
 
@@ -185,13 +185,13 @@ def test_without_torch_the_message_says_what_to_install(
 
 
 def test_folders_that_are_none(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="wanted a folder .* there is none"):
+    with pytest.raises(Refusal, match=r"wanted a folder .* there is none"):
         openai_format.load(tmp_path / "nowhere")
     file = tmp_path / "file"
     file.write_text("x")
     with pytest.raises(Refusal, match="it is a file"):
         openai_format.load(file)
-    with pytest.raises(Refusal, match="config of a released model at .*No such file"):
+    with pytest.raises(Refusal, match=r"config of a released model at .*No such file"):
         openai_format.load(tmp_path)
     (tmp_path / openai_config.CONFIG_FILE).write_text("{")
     with pytest.raises(Refusal, match="it is not JSON"):
