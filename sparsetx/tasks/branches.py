@@ -16,13 +16,13 @@ ELSE_ELIF = Task(
 +    print(<n1>)
 +«else|elif <n1>»:
 +    <n1> = <k5>
-<fill0-4>
+<fill0-2>
 if <n1>:
     <n2> = <k2>
 «elif|else»^«|:↵»^« <n1> == <k3>:↵    <n2> = <k2>|    <n2> = <k3>»
 ---
 def <f1>(<n1>):
-    <fill0-4>
+    <fill0-2>
 +    if <n1> == <k4>:
 +        print(<n1>)
 +    «else|elif <n1>»:
@@ -36,13 +36,13 @@ def <f1>(<n1>, <n2>):
 +        <n2> = <k4>
 +    «else|elif <n2>»:
 +        <n1> = <k5>
-    <fill0-4>
+    <fill0-2>
     if <n1> < <n2>:
         print(<n1>)
     «elif|else»^«|:↵»^« <n2>:↵        print(<n2>)|        print(<n2>)»
 ---
 for <n1> in range(<k1>):
-    <fill0-4>
+    <fill0-2>
 +    if <n1> == <k4>:
 +        print(<k4>)
 +    «else|elif <n1> == <k5>»:
@@ -52,7 +52,7 @@ for <n1> in range(<k1>):
     «elif|else»^«|:↵»^« <n1> > <k3>:↵        <n2> = <k2>|        <n2> = <k3>»
 ---
 <n1> = input()
-<fill0-4>
+<fill0-2>
 +if <n1>:
 +    <n3> = <k3>
 +«else|elif <n1>»:
@@ -68,13 +68,13 @@ def <f1>(<n1>, <n2>):
 +        <n3> = <n3> - <k4>
 +    «else|elif <n2>»:
 +        <n3> = <n1> - <k5>
-    <fill0-4>
+    <fill0-2>
     if <n3>:
         print(<n1> - <k2>)
     «elif|else»^«|:↵»^« <n2>:↵        print(<n2>)|        print(<n2>)»
 ---
 <n1> = len(input()) * <k3>
-<fill0-4>
+<fill0-2>
 +if <n1> == <k4>:
 +    print(<n1> - <k3>)
 +«else|elif <n1>»:
@@ -89,13 +89,13 @@ if <n1> > <k5>:
 +    <n1> = <n1> + <k2>
 +«else|elif <n1>»:
 +    print(<n1>)
-<fill0-4>
+<fill0-2>
 if <n1> < <k5>:
     <n2> = <n1> * <k2>
 «elif|else»^«|:↵»^« <n1>:↵    <n2> = <k2>|    <n2> = <k3>»
 ---
 def <f1>(<n1>, <n2>, <n3>):
-    <fill0-4>
+    <fill0-2>
 +    if <n1>:
 +        print(<n2>)
 +    «else|elif <n3>»:
@@ -106,7 +106,7 @@ def <f1>(<n1>, <n2>, <n3>):
 ---
 def <f1>(<n1>, <n2>):
     <n3> = <n1> + <n2>
-    <fill0-4>
+    <fill0-2>
 +    if <n2>:
 +        <n3> = <n3> + <k4>
 +    «else|elif <n1>»:
@@ -126,21 +126,21 @@ IF_TERNARY = Task(
     templates=pools(
         train="""
 def <f1>(<n1>, <n2>):
-    <fill0-4>
+    <fill0-2>
 +    «if <n1>:↵        <n4> = <d1>|<n4> = <d1> + <n2> if <n1> else <d3>»
 -    <n9> = <n2>«| + <d9>»
     «<n3> = <n2> if|if» <n1>^« else|:↵»^« <k4>|        return <n2>»
 ---
 def <f1>(<n1>, <n2>):
 +    «if <n1>:↵        <n4> = <n2>|<n4> = <n2> if <n1> else <n1> + <d2>»
-    <fill0-4>
+    <fill0-2>
 -    <n9> = <n2>«| + <d9>»
     «<n3> = <n2> if|if» <n1>^« else|:↵»^« <k4>|        return <n2>»
 ---
 <n1> = input()
 <n2> = len(<n1>)
 for <n5> in range(<n2>):
-    <fill0-4>
+    <fill0-2>
 +    «if <n2>:↵        <n4> = <n5>|<n4> = <n5> if <n2> else <n2> + <d2>»
 -    <n9> = <n2>«| + <d9>»
     «<n3> = <n5> if|if» <n1>^« else|:↵»^« <k4>|        print(<n2>)»
@@ -148,7 +148,7 @@ for <n5> in range(<n2>):
 def <f1>(<n1>, <n2>, <n5>):
     <n6> = <k5>
 +    «if <n5>:↵        <n6> = <n1>|<n6> = <n1> if <n5> else <n1> + <d2>»
-    <fill0-4>
+    <fill0-2>
 -    <n9> = <n2>«| + <d9>»
     «<n3> = <n2> if|if» <n1>^« else|:↵»^« <n6>|        print(<n2>)»
 ---
@@ -156,14 +156,14 @@ def <f1>(<n1>, <n2>, <n5>):
 while <n2>:
     <n1> = <n2> > <k1>
 +    «if <n1>:↵        <n2> = <d1>|<n2> = <d1> + <n2> if <n1> else <d3>»
-    <fill0-4>
+    <fill0-2>
 -    <n9> = <n2>«| + <d9>»
     «<n3> = <n2> if|if» <n1>^« else|:↵»^« <k4>|        print(<n2>)»
 """,
         val="""
 def <f1>(<n1>, <n2>):
     <n5> = <n2> * <k1>
-    <fill0-4>
+    <fill0-2>
 +    «if <n1>:↵        <n5> = <n2>|<n5> = <n2> if <n1> else <n2> - <d2>»
 -    <n9> = <n2>«| + <d9>»
     «<n3> = <n2> if|if» <n1>^« else|:↵»^« <k4>|        return <n5>»
@@ -172,7 +172,7 @@ def <f1>(<n1>, <n2>):
 <n2> = len(<n1>) * <k1>
 while <n2>:
 +    «if <n1>:↵        <n2> = <d3>|<n2> = <d3> if <n1> else <n2> - <d2>»
-    <fill0-4>
+    <fill0-2>
 -    <n9> = <n2>«| + <d9>»
     «<n3> = <n2> if|if» <n1>^« else|:↵»^« <k4>|        print(<n2>)»
 """,
@@ -180,20 +180,20 @@ while <n2>:
 def <f1>(<n1>, <n2>, <n3>):
     <n5> = <n2> + <n3>
 +    «if <n2>:↵        <n5> = <n3>|<n5> = <n3> if <n2> else <n2> * <d2>»
-    <fill0-4>
+    <fill0-2>
 -    <n9> = <n2>«| + <d9>»
     «<n6> = <n5> if|if» <n1>^« else|:↵»^« <k4>|        return <n5>»
 ---
 <n1> = input()
 <n2> = len(<n1>) + <k1>
 for <n3> in <n1>:
-    <fill0-4>
+    <fill0-2>
 +    «if <n1>:↵        <n2> = <n2> + <k3>|<n2> = <n2> + <k3> if <n1> else <n2> * <d2>»
 -    <n9> = <n2>«| + <d9>»
     «<n5> = <n2> if|if» <n1>^« else|:↵»^« <k4>|        print(<n3>)»
 ---
 def <f1>(<n1>, <n2>):
-    <fill0-4>
+    <fill0-2>
     <n5> = <n2> * <k1>
 +    «if <n1>:↵        <n5> = <n5> + <k3>|<n5> = <n5> + <k3> if <n1> else <n2> * <d2>»
 -    <n9> = <n2>«| + <d9>»
@@ -211,12 +211,12 @@ IF_EQUALS = Task(
         train="""
 def <f1>(<n1>, <n2>):
 +    «<n1> = <k1>↵    |if <n1> == <k1>:↵        »<n2> = <k2>
-    <fill0-4>
+    <fill0-3>
 -    <n9> = «|not »<n1>
     «if |»<n1>^« ==| =»^ <k3>«:↵        return <n2>|»
 ---
 def <f1>(<n1>):
-    <fill0-4>
+    <fill0-3>
 +    «<n1> = <k1>↵    |if <n1> == <k1>:↵        »print(<n1>)
 -    <n9> = «|not »<n1>
     «if |»<n1>^« ==| =»^ <k3>«:↵        return <k4>|»
@@ -224,13 +224,13 @@ def <f1>(<n1>):
 <n2> = input()
 for <n1> in <n2>:
 +    «<n2> = <k1>↵    |if <n2> == <n1>:↵        »print(<n2>)
-    <fill0-4>
+    <fill0-3>
 -    <n9> = «|not »<n1>
     «if |»<n1>^« ==| =»^ <n2>«:↵        print(<n1>)|»
 ---
 <n1> = <k1>
 while <n1>:
-    <fill0-4>
+    <fill0-3>
 +    «<n1> = <k2>↵    |if <n1> == <k2>:↵        »print(<n1>)
 -    <n9> = «|not »<n1>
     «if |»<n1>^« ==| =»^ <k3>«:↵        print(<n1>)|»
@@ -238,7 +238,7 @@ while <n1>:
 def <f1>(<n1>, <n2>):
     <n3> = <n2>
 +    «<n3> = <n1>↵    |if <n3> == <n1>:↵        »<n3> = <k1>
-    <fill0-4>
+    <fill0-3>
 -    <n9> = «|not »<n1>
     «if |»<n1>^« ==| =»^ <n3>«:↵        return <n2>|»
 """,
@@ -246,34 +246,34 @@ def <f1>(<n1>, <n2>):
 def <f1>(<n1>, <n2>):
     <n3> = <n1> * <n2>
 +    «<n3> = <n1> - <k1>↵    |if <n3> == <n1> - <k1>:↵        »<n3> = <n1> - <k2>
-    <fill0-4>
+    <fill0-3>
 -    <n9> = «|not »<n1>
     «if |»<n1>^« ==| =»^ <n3>«:↵        return <n2>|»
 ---
 <n1> = len(input()) * <k1>
 while <n1>:
-    <fill0-4>
+    <fill0-3>
 +    «<n1> = <k1>↵    |if <n1> == <k1>:↵        »<n1> = <n1> - <k2>
 -    <n9> = «|not »<n1>
     «if |»<n1>^« ==| =»^ <k3>«:↵        print(<n1>)|»
 """,
         test="""
 def <f1>(<n1>, <n2>, <n3>):
-    <fill0-4>
+    <fill0-3>
 +    «<n3> = <n2>↵    |if <n3> == <n2>:↵        »<n3> = <n2> + <k2>
 -    <n9> = «|not »<n1>
     «if |»<n1>^« ==| =»^ <n3>«:↵        return <n2>|»
 ---
 <n1> = len(input()) + <k1>
 for <n2> in range(<n1>):
-    <fill0-4>
+    <fill0-3>
 +    «<n1> = <k1>↵    |if <n1> == <k1>:↵        »print(<n1> + <k2>)
 -    <n9> = «|not »<n1>
     «if |»<n1>^« ==| =»^ <n2>«:↵        print(<n2>)|»
 ---
 def <f1>(<n1>, <n2>):
     <n3> = <n1> + <n2>
-    <fill0-4>
+    <fill0-3>
 +    «<n1> = <n3> * <k1>↵    |if <n1> == <n3> * <k1>:↵        »print(<n3> + <k1>)
 -    <n9> = «|not »<n1>
     «if |»<n1>^« ==| =»^ <k3>«:↵        return <n3>|»
@@ -290,12 +290,12 @@ VAR_IF = Task(
         train="""
 def <f1>(<n1>, <n2>):
 +    «<n2> = <const1>↵    |if <n2> == <const1>:↵        »return <n1>
-    <fill0-4>
+    <fill0-3>
 -    <n9> = «|not »<n1>
     «if <n1> ==|<n1> =» <const1>^«:↵|↵»^«        return <n2>|    return <n2>»
 ---
 def <f1>(<n1>):
-    <fill0-4>
+    <fill0-3>
 +    «<n3> = <const1>↵    |if <n1> == <const1>:↵        »print(<n1>)
 -    <n9> = «|not »<n1>
     «if <n1> ==|<n1> =» <const1>^«:↵|↵»^«        return <n1>|    return <n1>»
@@ -303,13 +303,13 @@ def <f1>(<n1>):
 <n2> = input()
 for <n1> in <n2>:
 +    «<n2> = <const1>↵    |if <n2> == <const1>:↵        »print(<n2>)
-    <fill0-4>
+    <fill0-3>
 -    <n9> = «|not »<n1>
     «if <n1> ==|<n1> =» <const1>^«:↵|↵»^«        print(<n1>)|    print(<n1>)»
 ---
 <n1> = <k1>
 while <n1>:
-    <fill0-4>
+    <fill0-3>
 +    «<n2> = <const1>↵    |if <n1> == <const1>:↵        »<n1> = <k2>
 -    <n9> = «|not »<n1>
     «if <n1> ==|<n1> =» <const1>^«:↵|↵»^«        print(<n1>)|    print(<n1>)»
@@ -326,13 +326,13 @@ def <f1>(<n1>, <n2>, <n3>):
 def <f1>(<n1>, <n2>):
     <n3> = <n1> * <n2>
 +    «<n2> = <const1>↵    |if <n2> == <const1>:↵        »<n3> = <n3> - <k1>
-    <fill0-4>
+    <fill0-3>
 -    <n9> = «|not »<n1>
     «if <n1> ==|<n1> =» <const1>^«:↵|↵»^«        return <n3>|    return <n3>»
 ---
 <n2> = len(input()) * <k1>
 for <n1> in range(<n2>):
-    <fill0-4>
+    <fill0-3>
 +    «<n2> = <const1>↵    |if <n2> == <const1>:↵        »<n2> = <n1> - <k2>
 -    <n9> = «|not »<n1>
     «if <n1> ==|<n1> =» <const1>^«:↵|↵»^«        print(<n1>)|    print(<n1>)»
@@ -341,19 +341,19 @@ for <n1> in range(<n2>):
 def <f1>(<n1>, <n2>, <n3>):
     <n4> = <n2> + <n3>
 +    «<n2> = <const1>↵    |if <n2> == <const1>:↵        »<n4> = <n4> * <k1>
-    <fill0-4>
+    <fill0-3>
 -    <n9> = «|not »<n1>
     «if <n1> ==|<n1> =» <const1>^«:↵|↵»^«        return <n4>|    return <n4>»
 ---
 <n2> = len(input()) + <k1>
 for <n1> in range(<n2>):
 +    «<n2> = <const1>↵    |if <n2> == <const1>:↵        »print(<n1> + <k2>)
-    <fill0-4>
+    <fill0-3>
 -    <n9> = «|not »<n1>
     «if <n1> ==|<n1> =» <const1>^«:↵|↵»^«        print(<n1>)|    print(<n1>)»
 ---
 def <f1>(<n1>, <n2>):
-    <fill0-4>
+    <fill0-3>
     <n3> = <n1> + <k1>
 +    «<n3> = <const1>↵    |if <n3> == <const1>:↵        »<n3> = <n2> + <k2>
 -    <n9> = «|not »<n1>

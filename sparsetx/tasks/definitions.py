@@ -22,7 +22,7 @@ class <c1>:
 +        self.<n3> = «<n2>|<n1>»
         self.«<n2>|<n1>» =^« <n2>| <n1>»^
 ---
-<fill1-3>
+<fill1-2>
 
 class <c1>:
     def __init__(self, <n1>, <n2>):
@@ -56,7 +56,7 @@ class <c1>:
 ---
 class <c1>:
     def __init__(self, <n1>, <n2>):
-        <fill1-3>
+        <fill0-2>
         self.«<n1> = <n1>|<n2> = <n2>»
 +        self.<n3> = «<n2>|<n1>»
         self.«<n2>|<n1>» =^« <n2>| <n1>»^
@@ -69,7 +69,7 @@ class <c1>:
 +        self.<n3> = «<n2>|<n1>» + <k3>
         self.«<n2>|<n1>» =^« <n2>| <n1>»^
 ---
-<fill1-3>
+<fill1-2>
 
 class <c1>:
     def __init__(self, <n4>, <n1>, <n2>):
@@ -80,7 +80,7 @@ class <c1>:
 ---
 class <c1>:
     def __init__(self, <n1>, <n2>):
-        <fill1-3>
+        <fill0-2>
 +        self.<n3> = «<n2>|<n1>»
         self.«<n1> = <n1>|<n2> = <n2>»
         self.<n4> = <k1>

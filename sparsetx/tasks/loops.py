@@ -189,7 +189,7 @@ INDENT_FOR = Task(
 <n9> = «|not »<n4>
 if <n4>:
     <n2> = <k1>
-    <fill0-4>
+    <fill0-2>
 +    if <n2>:
 +        <n2> = <k2>
 «    |»for <n3> in <n4>:↵^«       |   »^ print(<n3>)
@@ -197,7 +197,7 @@ if <n4>:
 <n4> = input()
 <n9> = «|not »<n4>
 while <n4>:
-    <fill0-3>
+    <fill0-2>
     <n4> = input()
 +    if <n4>:
 +        <n2> = <k2>
@@ -205,7 +205,7 @@ while <n4>:
 ---
 <n4> = input()
 <n9> = «|not »<n4>
-<fill0-3>
+<fill0-2>
 for <n1> in range(<k1>):
     <n2> = <n1>
 +    if <n2>:
@@ -216,7 +216,7 @@ for <n1> in range(<k1>):
 <n9> = «|not »<n4>
 
 def <f1>(<n2>):
-    <fill0-3>
+    <fill0-2>
     <n5> = <n2>
 +    while <n5>:
 +        <n5> = <n5> - <k2>
@@ -227,7 +227,7 @@ def <f1>(<n2>):
 <n9> = «|not »<n4>
 <n1> = <k1>
 if <n1> > <k2>:
-    <fill0-3>
+    <fill0-2>
     <n2> = <n1>
 +    while <n2>:
 +        <n2> = <n2> - <k3>
@@ -238,7 +238,7 @@ if <n1> > <k2>:
 <n9> = «|not »<n4>
 <n1> = len(<n4>) * <k3>
 if <n1>:
-    <fill0-3>
+    <fill0-2>
     <n2> = <n1> - <k2>
 +    if <n2>:
 +        print(<n2> - <k2>)
@@ -249,7 +249,7 @@ if <n1>:
 
 def <f1>(<n1>, <n2>):
     <n5> = <n1> * <n2>
-    <fill0-3>
+    <fill0-2>
 +    if <n5>:
 +        print(<n5> - <k3>)
 
@@ -260,7 +260,7 @@ def <f1>(<n1>, <n2>):
 <n9> = «|not »<n4>
 <n1> = len(<n4>) + <k3>
 while <n1>:
-    <fill0-3>
+    <fill0-2>
     <n1> = <n1> - <k2>
 +    if <n1>:
 +        print(<n1> + <k2>)
@@ -270,7 +270,7 @@ while <n1>:
 <n9> = «|not »<n4>
 
 def <f1>(<n1>, <n2>):
-    <fill0-3>
+    <fill0-2>
     <n5> = <n1> + <n2>
 +    if <n5>:
 +        <n5> = <n5> * <k3>
@@ -279,7 +279,7 @@ def <f1>(<n1>, <n2>):
 ---
 <n4> = input()
 <n9> = «|not »<n4>
-<fill1-3>
+<fill1-2>
 if <n4>:
     <n2> = len(<n4>) + <k1>
 +    while <n2>:

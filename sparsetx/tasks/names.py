@@ -97,7 +97,7 @@ WHILE_RETURN_TRUE = Task(
 +    «print(<n3>)↵    return True|while True:↵        print(<n3>)»
 +
 def <f1>(<n1>):
-    <fill0-4>
+    <fill0-3>
     «while|return» True^«:↵|↵»^«        print(<n1>)|»
 ---
 +def <f2>():
@@ -112,7 +112,7 @@ def <f1>():
 def <f1>(<n1>, <n2>):
 +    if <n2>:
 +        «print(<n1>)↵        return True|while True:↵            print(<n1>)»
-    <fill0-4>
+    <fill0-3>
     «while|return» True^«:↵|↵»^«        print(<n1>)|»
 ---
 def <f1>(<n1>):
@@ -129,7 +129,7 @@ while True:↵                print(<n1>)»
 +
 def <f1>(<n1>):
     print(<n1>)
-    <fill0-4>
+    <fill0-3>
     «while|return» True^«:↵|↵»^«        print(<n1>)|»
 """,
         val="""
@@ -138,7 +138,7 @@ def <f1>(<n1>, <n2>):
 +    if <n3>:
 +        «print(<n3> - <k1>)↵        return True|\
 while True:↵            print(<n3> - <k1>)»
-    <fill0-4>
+    <fill0-3>
     «while|return» True^«:↵|↵»^«        print(<n3>)|»
 ---
 +def <f2>(<n3>):
@@ -146,7 +146,7 @@ while True:↵            print(<n3> - <k1>)»
 +    «print(<n3>)↵    return True|while True:↵        print(<n3>)»
 +
 def <f1>(<n1>):
-    <fill0-4>
+    <fill0-3>
     print(<n1> * <k2>)
     «while|return» True^«:↵|↵»^«        print(<n1>)|»
 """,
@@ -156,13 +156,13 @@ def <f1>(<n1>):
 +    «print(<n4>)↵    return True|while True:↵        print(<n4>)»
 +
 def <f1>(<n1>, <n2>):
-    <fill0-4>
+    <fill0-3>
     <n2> = <n1> * <k2>
     «while|return» True^«:↵|↵»^«        print(<n2>)|»
 ---
 def <f1>(<n1>, <n2>):
     <n3> = <n1> + <n2>
-    <fill0-4>
+    <fill0-3>
 +    if <n3> == <k1>:
 +        «print(<n1>)↵        return True|while True:↵            print(<n1>)»
     «while|return» True^«:↵|↵»^«        print(<n3>)|»

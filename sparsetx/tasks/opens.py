@@ -12,7 +12,7 @@ WITH_AS = Task(
 def <f1>(<n1>, <n3>):
 +    «<n4> =|with» open(<n3>)«| as <n4>:»
 +    «<n5> = <n4>.read()|    <n5> = <n4>.read()»
-    <fill0-4>
+    <fill0-2>
 -    <n9> = «not |»<n3>
 +    <n9> = <n3>« + <d9>|»
     «with|<n2> =» open(<n1>^«)|)↵»^\
@@ -23,7 +23,7 @@ def <f1>(<n1>, <n3>):
 +«    <n4>.read()|<n4>.read()»
 +«<n5> =|with» open(<n1>)«| as <n5>:»
 +«<n5>.read()|    <n5>.read()»
-<fill0-3>
+<fill0-2>
 -<n9> = «not |»<n1>
 +<n9> = «not |»<n1>
 «with|<n2> =» open(<n1>^«)|)↵»^\
@@ -40,7 +40,7 @@ def <f1>(<n3>):
 « as <n2>:↵            print(<n2>.read())|        print(<n2>.read())»
 ---
 def <f1>(<n1>):
-    <fill0-4>
+    <fill0-2>
 +    «<n4> =|with» open(<n1>)«| as <n4>:»
 +    «<n5> = len(<n4>.read())|    <n5> = len(<n4>.read())»
 -    <n9> = «not |»<n1>
@@ -50,7 +50,7 @@ def <f1>(<n1>):
 ---
 def <f1>(<n1>, <n3>):
     if <n3>:
-        <fill0-3>
+        <fill0-2>
 +        «<n4> =|with» open(<n3>)«| as <n4>:»
 +        «<n4>.read()|    <n4>.read()»
 -        <n9> = «not |»<n3>
@@ -63,7 +63,7 @@ def <f1>(<n1>, <n3>):
 <n6> = len(<n1>)
 +«<n4> =|with» open(<n1>)«| as <n4>:»
 +«<n5> = <n4>.read()|    <n5> = <n4>.read()»
-<fill0-4>
+<fill0-2>
 -<n9> = «not |»<n1>
 +<n9> = <n1>« + <d9>|»
 «with|<n2> =» open(<n1>^«)|)↵»^\
@@ -73,7 +73,7 @@ def <f1>(<n1>, <n3>):
     while <n3>:
 +        «<n4> =|with» open(<n3>)«| as <n4>:»
 +        «<n3> = <n4>.read()|    <n3> = <n4>.read()»
-        <fill0-3>
+        <fill0-2>
 -        <n9> = «not |»<n3>
 +        <n9> = <n3>« + <d9>|»
         «with|<n2> =» open(<n1>^«)|)↵»^\
@@ -84,14 +84,14 @@ def <f1>(<n1>, <n3>):
     <n6> = len(<n1>)
 +    «<n4> =|with» open(<n3>)«| as <n4>:»
 +    «<n6> += len(<n4>.read())|    <n6> += len(<n4>.read())»
-    <fill0-4>
+    <fill0-2>
 -    <n9> = «not |»<n3>
 +    <n9> = <n3>« + <d9>|»
     «with|<n2> =» open(<n1>^«)|)↵»^\
 « as <n2>:↵        print(<n2>.read())|    print(<n2>.read())»
 ---
 <n1> = input()
-<fill0-4>
+<fill0-2>
 +«<n5> =|with» open(<n1>)«| as <n5>:»
 +«print(len(<n5>.read()))|    print(len(<n5>.read()))»
 -<n9> = «not |»<n1>
@@ -103,7 +103,7 @@ def <f1>(<n1>, <n3>, <n6>):
     if <n3> == <n6>:
 +        «<n5> =|with» open(<n3>)«| as <n5>:»
 +        «<n6> = <n5>.read()|    <n6> = <n5>.read()»
-        <fill0-3>
+        <fill0-2>
 -        <n9> = «not |»<n3>
 +        <n9> = <n3>« + <d9>|»
         «with|<n2> =» open(<n1>^«)|)↵»^\

@@ -115,7 +115,7 @@ SET_OR_STRING_FIXEDVARNAME = Task(
 +
 <n3> = input()
 current = «set()|""»
-<fill1-6>
+<fill1-5>
 -<n9> = «|not »<n3>
 current^«.add| +=»^«(<n3>)| <n3>»
 ---
@@ -125,14 +125,14 @@ current^«.add| +=»^«(<n3>)| <n3>»
 +
 def <f1>(<n3>):
     current = «set()|""»
-    <fill1-6>
+    <fill1-5>
 -    <n9> = «|not »<n3>
     current^«.add| +=»^«(<n3>)| <n3>»
 ---
 def <f1>(<n3>, <n4>):
 +    <n4>["<w1>"] = «""|set()»
     current = «set()|""»
-    <fill1-6>
+    <fill1-5>
 -    <n9> = «|not »<n3>
     current^«.add| +=»^«(<n3>)| <n3>»
 ---
@@ -192,10 +192,10 @@ def <f1>(<n4>, <n5>):
         current^«.add| +=»^«(<n3>)| <n3>»
 ---
 def <f1>(<n4>, <n5>):
-    <n3> = len(<n5>)
+    <n3> = list(<n5>)
 +    <n4>["<w1>"] = «""|set()»
     current = «set()|""»
-    <fill1-6>
+    <fill1-5>
 -    <n9> = «|not »<n5>
     current^«.add| +=»^«(<n5>)| <n5>»
 """,

