@@ -39,9 +39,9 @@ ONE = _words("""
     dx dy team player enemy coach league match season medal prize winner loser deck
     rival hand suit dice bet coin wallet store product brand stock supply demand
     order_id item_name user_name user_id file_name line_number total_count max_size
-    min_size node_id new_value old_value next_item last_item best_score row_count word_count
-    is_open is_done is_valid is_empty has_next found done ready active visible enabled
-""")
+    min_size node_id new_value old_value next_item last_item best_score row_count
+    word_count is_open is_done is_valid is_empty has_next found done ready active
+    visible """)
 
 # Names of many: what loops run over and rows are bound to.
 MANY = _words("""
