@@ -18,11 +18,13 @@ COMMANDS = {
     "bench": "sparsetx.cli.bench",
     "config": "sparsetx.cli.config",
     "doctor": "sparsetx.cli.doctor",
+    "tasks": "sparsetx.cli.tasks",
 }
 SUMMARY = {
     "bench": "time what was made for speed, side by side",
     "config": "print an experiment's resolved configuration, or how two differ",
     "doctor": "check this machine: Python, packages, devices, memory, disk",
+    "tasks": "list the tasks, show their prompts, check them with a tokenizer",
 }
 
 
