@@ -18,16 +18,16 @@ def <f1>(<n1>, <n3>):
     «with|<n2> =» open(<n1>^«)|)↵»^\
 « as <n2>:↵        print(<n2>.read())|    print(<n2>.read())»
 ---
-<n1> = input()
-+«with|<n4> =» open(<n1>)« as <n4>:|»
-+«    <n4>.read()|<n4>.read()»
-+«<n5> =|with» open(<n1>)«| as <n5>:»
-+«<n5>.read()|    <n5>.read()»
-<fill0-2>
--<n9> = «not |»<n1>
-+<n9> = «not |»<n1>
-«with|<n2> =» open(<n1>^«)|)↵»^\
-« as <n2>:↵    print(<n2>.read())|print(<n2>.read())»
+def <f1>(<n1>):
++    «with|<n4> =» open(<n1>)« as <n4>:|»
++    «    <n4>.read()|<n4>.read()»
++    «<n5> =|with» open(<n1>)«| as <n5>:»
++    «<n5>.read()|    <n5>.read()»
+    <fill0-2>
+-    <n9> = «not |»<n1>
++    <n9> = «not |»<n1>
+    «with|<n2> =» open(<n1>^«)|)↵»^\
+« as <n2>:↵        print(<n2>.read())|    print(<n2>.read())»
 ---
 def <f1>(<n3>):
     for <n1> in <n3>:
