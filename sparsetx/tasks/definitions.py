@@ -211,6 +211,7 @@ LAMBDA_FUNC = Task(
     templates=pools(
         train="""
 def <f1>(<n3>):
++    <n1> = <n3>
 +    «def <n4>():↵        return <n3>|<n4> = lambda <n5>: <n5> + <n3>»
     <fill0-4>
 -    <n7> = <n3>«| + <n3>»

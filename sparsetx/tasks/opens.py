@@ -176,7 +176,7 @@ def <f1>(<n3>, <n4>):
     <n1> = open("«<out1>|<in1>».<ext1>", "^«w|r»^")
 ---
 <fill1-3>
-while <k3> > <k4>:
+while True:
 +    <n2> = open("«<in2>|<out2>».<ext1>", "«r|w»")
     <n1> = open("«<out1>|<in1>».<ext1>", "^«w|r»^")
 """,

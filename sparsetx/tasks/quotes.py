@@ -68,7 +68,7 @@ for <n1> in range(<k9>):
 <fill0-3>
 print(«"|'»<phrase>^«")|')»↵^
 ---
-while <k9> > <k8>:
+while True:
     <fill0-3>
 +    print(§'|"§<w1>§'|"§)
 +    print(§'|"§<w2>§'|"§)

@@ -65,7 +65,7 @@ def <f1>(<n3>, <n4>):
 <n1> = «set()|""»
 +<n2> = «""|set()»
 <fill0-4>
-while <k3> > <k4>:
+while True:
     <n3> = input()
 -    <n9> = «|not »<n3>
     <n1>^«.add| +=»^«(<n3>)| <n3>»

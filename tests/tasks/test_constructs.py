@@ -1,0 +1,47 @@
+"""Rates: counted per side, per 10 000 tokens."""
+
+import pytest
+
+from sparsetx.tasks.constructs import rates
+from sparsetx.tasks.table import TASKS
+
+
+class Characters:
+    eot = 0
+
+    def encode(self, text: str) -> list[int]:
+        return list(range(1, len(text)))  # one fewer, as `<eot>` is counted apart
+
+
+def test_rates_count_each_side_per_ten_thousand_tokens() -> None:
+    texts = ['print("a b")\n' + "#" * 87, "print('a b')\n" * 2 + "#" * 74]
+    tasks = [TASKS["single_double_quote"], TASKS["var_swap"]]
+    assert rates(tasks, texts, Characters()) == {
+        "single_double_quote": (50, 100),
+        "var_swap": (0, 0),
+    }
+
+
+def test_no_text_has_no_rate() -> None:
+    assert rates([TASKS["var_if"]], [], Characters()) == {"var_if": (0, 0)}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "counts"),
+    [
+        ("set_or_string", 'a = set()\nb = ""\nx = 1\na.add(x)\nb += x\n', (1, 1)),
+        ("set_or_string", "a = set()\nb.add(1)\n", (0, 0)),
+        ("var_swap", "a, b = b, a\n", (1, 1)),
+        ("var_swap", "a, b = a, b\n", (0, 0)),
+        ("indent_for", "for a in b:\n    c\n    for d in a:\n        e\n", (1, 1)),
+        ("bracket_counting", "x = [1, 2]\ny = [[1], [2, 3]]\nz = [[1, 2]]\n", (1, 2)),
+        ("final_kwarg", "def f(a=None, b=None):\n    1\ndef g(a, b):\n    1\n", (1, 1)),
+        ("class_init", "self.a = a\n    self.b = b\n", (1, 1)),
+        ("else_elif", "    elif x:\n    else:\n", (1, 1)),
+        ("enumerate_range", "for i, x in enumerate(a):\nfor i in range(3):\n", (1, 1)),
+    ],
+)
+def test_constructs(name: str, text: str, counts: tuple[int, int]) -> None:
+    scale = 10_000 / len(text)
+    a, b = rates([TASKS[name]], [text], Characters())[name]
+    assert (round(a / scale), round(b / scale)) == counts
