@@ -29,14 +29,18 @@ class Draw:
         return options[self.number(0, len(options) - 1)]
 
     def word(self, kind: str) -> str:
-        """A word of this kind that the pair does not hold yet."""
+        """A word of this kind that the pair does not hold yet, more often a common one.
+
+        Pools are ordered by frequency: the square makes the first tenth of a pool come
+        up three times in ten, so that most names are ones that a model knows well.
+        """
         pool = self.pools[kind]
         if self.taken.issuperset(pool):
             raise Refusal(
                 f"wanted one more {kind} than the pool's {len(pool)}: "
                 "a template uses too many"
             )
-        while (word := self.pick(pool)) in self.taken:
+        while (word := pool[int(self.random() ** 2 * len(pool))]) in self.taken:
             pass
         self.taken.add(word)
         return word
