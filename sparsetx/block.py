@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from sparsetx import nodes, parameters, topk
+from sparsetx import mesh, nodes, parameters, topk
 from sparsetx.config import ModelConfig
 
 Visit = Callable[[str, jax.Array], jax.Array]
@@ -101,7 +101,7 @@ class Block(nn.Module):
     def __call__(
         self, x_BLD: jax.Array, position_LP: jax.Array | None, visit: Visit
     ) -> jax.Array:
-        x_BLD = visit(nodes.RESID_PRE_ATTN, x_BLD)
+        x_BLD = visit(nodes.RESID_PRE_ATTN, mesh.spread(x_BLD))
         read_BLR = self.read(ATTENTION_READ, x_BLD, position_LP, visit)
         write_BLD = self.attention(read_BLR, visit)
         x_BLD = self.add(x_BLD, write_BLD, nodes.RESID_POST_ATTN, visit)
@@ -204,8 +204,13 @@ def attention_pattern(
 
 
 def multiply(x: jax.Array, w: jax.Array, compute: str) -> jax.Array:
-    """x @ w in the compute type, summed in float32 (and float32 really means it)."""
-    return contract("...i,io->...o", x.astype(compute), w.astype(compute))
+    """x @ w in the compute type, summed in float32 (and float32 really means it).
+
+    Tokens are one axis here: contracted over two, the gradient of w takes twice as
+    long on a CPU.
+    """
+    rows = x.reshape(-1, x.shape[-1]).astype(compute)
+    return contract("ni,io->no", rows, w.astype(compute)).reshape(*x.shape[:-1], -1)
 
 
 def contract(equation: str, *operands: jax.Array) -> jax.Array:

@@ -58,6 +58,22 @@ def write_json(path: PathLike, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+def append_line(path: PathLike, line: str) -> None:
+    """Add a line to a log. A kill may tear the last one: readers drop such a line."""
+    with open(path, "ab") as file:
+        file.write(line.encode() + b"\n")
+
+
+def read_lines(path: PathLike) -> list[str]:
+    """The whole lines of a log; none if there is no log yet."""
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        return []
+    whole = data[: data.rfind(b"\n") + 1]
+    return whole.decode(errors="replace").splitlines()
+
+
 def read_text(path: PathLike, what: str) -> str:
     """The text of a file that the user named; `what` says what was wanted there."""
     try:

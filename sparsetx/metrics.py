@@ -1,12 +1,17 @@
-"""Progress: what a long stage says of itself while it runs.
+"""What a long stage says of itself: progress for people, rows for plots.
 
 Nothing here prints. A stage is given a reporter (the command line makes one, a
 notebook or a test another) and calls it with a `Progress`; the reporter decides how,
-and how often, a person sees it.
+and how often, a person sees it. Rows go to metrics.jsonl, one JSON object a line.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sparsetx import files
 
 
 @dataclass(frozen=True)
@@ -25,3 +30,33 @@ Reporter = Callable[[Progress], None]
 
 def silent(_: Progress) -> None:
     """The reporter of a caller who does not want to hear."""
+
+
+Row = dict[str, Any]
+
+
+class Log:
+    """metrics.jsonl of a run. Opened at a step, it forgets what came after: a resumed
+    run computes those rows again."""
+
+    def __init__(self, path: str | Path, step: int):
+        self.path = Path(path)
+        kept = [row for row in read(self.path) if row["step"] <= step]
+        text = "".join(json.dumps(row) + "\n" for row in kept)
+        files.write_text(self.path, text)
+
+    def __call__(self, row: Row) -> None:
+        files.append_line(self.path, json.dumps(row))
+
+
+def read(path: str | Path) -> list[Row]:
+    """The rows of a log, as far as they are whole."""
+    rows = []
+    for line in files.read_lines(path):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue  # torn by a kill in the middle of the file: two writers
+        if isinstance(row, dict) and isinstance(row.get("step"), int):
+            rows.append(row)
+    return rows

@@ -160,6 +160,20 @@ def leaves(tree: Mapping[str, Any], prefix: Path = ()) -> Iterator[tuple[Path, A
             yield (*prefix, key), value
 
 
+def replaced(tree: Mapping[str, Any], new: Mapping[Path, Any]) -> dict[str, Any]:
+    """The tree with some of its leaves exchanged."""
+
+    def walk(branch: Mapping[str, Any], prefix: Path) -> dict[str, Any]:
+        return {
+            key: walk(value, (*prefix, key))
+            if isinstance(value, Mapping)
+            else new.get((*prefix, key), value)
+            for key, value in branch.items()
+        }
+
+    return walk(tree, ())
+
+
 def check_tree(model: ModelConfig, tree: Mapping[str, Any], what: str) -> None:
     """Refuse a tree that lacks a parameter, has one too many, or one of other shape."""
     wanted = {p.path: full_shape(model, p) for p in table(model)}

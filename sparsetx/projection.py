@@ -6,12 +6,81 @@ first, and count towards k: they are ranked above all others, so one selection s
 and its budget is always exact.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from sparsetx import topk
+from sparsetx import parameters, schedules, topk
+from sparsetx.config import RunConfig
+from sparsetx.parameters import Parameter
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How many entries of a parameter (of each layer's) are left in the end."""
+
+    parameter: Parameter
+    fraction: float
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.parameter.shape)
+
+    @property
+    def final(self) -> int:
+        return int(self.fraction * self.size)
+
+
+def budgets(run: RunConfig) -> list[Budget]:
+    """The parameters that become sparse. A kept fraction of 1 is no budget at all."""
+    block = run.sparsity.kept_block(run.model.d_model)
+    embed = run.sparsity.kept_embed(run.model.d_model)
+    fractions = {"block": block, "embed": embed}
+    if run.sparsity.biases:
+        fractions["bias"] = block
+    return [
+        Budget(parameter, fractions[parameter.sparse])
+        for parameter in parameters.table(run.model)
+        if parameter.sparse in fractions and fractions[parameter.sparse] < 1
+    ]
+
+
+def kept_now(run: RunConfig, budget: Budget, t: jax.Array) -> jax.Array:
+    """Entries kept at progress t. The final count is exact, not a rounded product."""
+    schedule = schedules.kept_fraction
+    if budget.parameter.sparse == "embed":
+        schedule = schedules.kept_embedding_fraction
+    fraction = schedule(run.sparsity, budget.fraction, t)
+    annealing = jnp.floor(fraction * budget.size).astype(jnp.int32)
+    arrived = t >= run.sparsity.anneal_end
+    return jnp.where(arrived, budget.final, jnp.maximum(annealing, budget.final))
+
+
+def kept_share(run: RunConfig, t: jax.Array) -> jax.Array:
+    """The kept fraction of a block's matrices at progress t, for people to watch."""
+    final = run.sparsity.kept_block(run.model.d_model)
+    return schedules.kept_fraction(run.sparsity, final, t)
+
+
+def project(run: RunConfig, params: Mapping[str, Any], t: jax.Array) -> dict[str, Any]:
+    """The parameters, the sparse ones with only their budget of progress t left."""
+    found = budgets(run)
+    if not found:
+        return dict(params)
+    leaves = dict(parameters.leaves(params))
+    projected = project_all(
+        [leaves[b.parameter.path] for b in found],
+        [kept_now(run, b, t) for b in found],
+        run.sparsity.alive,
+        [b.parameter.neuron_axis for b in found],
+        [b.parameter.stacked for b in found],
+    )
+    paths = (b.parameter.path for b in found)
+    return parameters.replaced(params, dict(zip(paths, projected, strict=True)))
 
 
 def project_matrix(

@@ -1,0 +1,92 @@
+"""How arrays lie on devices: data x fsdp, and nothing else.
+
+Every matrix is sharded along the axis of its neurons or channels, so that the minimum
+each of them keeps alive is found without asking another device; never along layers,
+over which the model scans. There is no tensor axis: AbsTopK spans all heads. Batches
+are split over both axes. Only this file names mesh axes.
+"""
+
+from typing import Any
+
+import jax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from sparsetx import parameters
+from sparsetx.config import MeshConfig, ModelConfig
+from sparsetx.errors import Refusal
+from sparsetx.parameters import Parameter
+
+DATA = "data"
+FSDP = "fsdp"
+
+
+def make(config: MeshConfig, batch: int) -> Mesh:
+    """The mesh of all devices, for batches (or parts of one) of so many sequences."""
+    devices = jax.device_count()
+    data = config.data or devices // config.fsdp
+    if data * config.fsdp != devices or data == 0:
+        raise Refusal(
+            f"mesh.data x mesh.fsdp = {config.data or '(the rest)'} x {config.fsdp} "
+            f"does not fit {devices} devices: wanted their product to be {devices}"
+        )
+    if batch % devices:
+        raise Refusal(
+            f"{batch} sequences at a time do not divide over {devices} devices: wanted "
+            "train.batch / train.accumulate to be a multiple of the device count"
+        )
+    axis_types = (AxisType.Auto, AxisType.Auto)
+    return jax.make_mesh((data, config.fsdp), (DATA, FSDP), axis_types=axis_types)
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Sequences over all devices."""
+    return NamedSharding(mesh, PartitionSpec((DATA, FSDP)))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def parameter_spec(mesh: Mesh, parameter: Parameter) -> PartitionSpec:
+    """Where a parameter is cut: its neurons, else the last axis that divides.
+
+    Vectors are small; every device has them whole.
+    """
+    shards = mesh.shape[FSDP]
+    axes = list(reversed(range(len(parameter.shape))))
+    if parameter.neuron_axis is not None:
+        axes.insert(0, parameter.neuron_axis)
+    cut = None
+    if parameter.kind in ("matrix", "table") and shards > 1:
+        cut = next((a for a in axes if parameter.shape[a] % shards == 0), None)
+    own = [FSDP if axis == cut else None for axis in range(len(parameter.shape))]
+    return PartitionSpec(*[None] * parameter.stacked, *own)
+
+
+def tree_shardings(mesh: Mesh, model: ModelConfig, tree: Any) -> Any:
+    """Shardings for a tree of parameters, or anything that holds such trees.
+
+    A leaf is recognised by the end of its path: Adam's moments lie as their parameters
+    do. Whatever is not a parameter (counts, scalars) is replicated.
+    """
+    specs = {p.path: parameter_spec(mesh, p) for p in parameters.table(model)}
+    shapes = {p.path: parameters.full_shape(model, p) for p in parameters.table(model)}
+
+    def place(path: Any, leaf: Any) -> NamedSharding:
+        names = tuple(str(getattr(k, "key", "")) for k in path)
+        for start in range(len(names)):
+            tail = names[start:]
+            if tail in specs and leaf.shape == shapes[tail]:
+                return NamedSharding(mesh, specs[tail])
+        return replicated(mesh)
+
+    return jax.tree_util.tree_map_with_path(place, tree)
+
+
+def spread(x: jax.Array) -> jax.Array:
+    """Keep a batch of activations split over all devices, where there is a mesh."""
+    if jax.sharding.get_abstract_mesh().empty:
+        return x
+    split = PartitionSpec((DATA, FSDP))
+    held: jax.Array = jax.lax.with_sharding_constraint(x, split)
+    return held

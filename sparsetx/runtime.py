@@ -1,0 +1,105 @@
+"""Starting on one host or many, and being asked to stop.
+
+A pod's hosts run the same program; before they start they compare what must be equal
+(`agree`). A run that is told to stop ends at the next step boundary with its state
+saved: exit code 42 after SIGTERM ("run me again"), 130 after Ctrl-C.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import socket
+from collections.abc import Iterator, Mapping
+from types import FrameType
+from typing import Any
+
+import jax
+import numpy as np
+
+from sparsetx.errors import Refusal
+
+AGAIN = 42
+INTERRUPTED = 130
+
+
+def start() -> None:
+    """Join the other hosts, where there are some: a TPU pod, or SPARSETX_HOSTS."""
+    hosts = int(os.environ.get("SPARSETX_HOSTS", "1"))
+    if hosts > 1:
+        jax.distributed.initialize(
+            os.environ["SPARSETX_COORDINATOR"], hosts, int(os.environ["SPARSETX_HOST"])
+        )
+    elif "TPU_WORKER_HOSTNAMES" in os.environ:
+        if "," in os.environ["TPU_WORKER_HOSTNAMES"]:
+            jax.distributed.initialize()
+
+
+def is_first_host() -> bool:
+    """The host that writes what only one may write."""
+    return jax.process_index() == 0
+
+
+def agree(facts: Mapping[str, Any]) -> None:
+    """Refuse to start where hosts differ in versions, code or configuration."""
+    if jax.process_count() == 1:
+        return
+    from jax.experimental import multihost_utils
+
+    digests = [_digest(value) for value in facts.values()]
+    name = socket.gethostname().encode()[:64].ljust(64)
+    row = np.frombuffer(b"".join([*digests, name]), np.uint8)
+    rows = np.asarray(multihost_utils.process_allgather(row))
+    hosts = [bytes(r[-64:]).decode().strip() for r in rows]
+    offences = []
+    for i, fact in enumerate(facts):
+        seen = [bytes(r[8 * i : 8 * i + 8]) for r in rows]
+        odd = [h for h, value in zip(hosts, seen, strict=True) if value != seen[0]]
+        if odd:
+            offences.append(f"{fact}: {', '.join(odd)} differ from {hosts[0]}")
+    if offences:
+        raise Refusal("the hosts do not agree:\n  - " + "\n  - ".join(offences))
+
+
+def _digest(value: Any) -> bytes:
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).digest()[:8]
+
+
+class Stop:
+    """Whether, and with what exit code, the run has been asked to end."""
+
+    def __init__(self) -> None:
+        self.code = 0
+
+    def __bool__(self) -> bool:
+        return self.code != 0
+
+    def ask(self, number: int, frame: FrameType | None) -> None:
+        if self.code:  # asked twice: the user means now
+            raise KeyboardInterrupt
+        self.code = AGAIN if number == signal.SIGTERM else INTERRUPTED
+
+    def agreed(self) -> bool:
+        """True on every host as soon as one was asked: they must stop at one step."""
+        if jax.process_count() == 1:
+            return bool(self)
+        from jax.experimental import multihost_utils
+
+        codes = multihost_utils.process_allgather(np.array([self.code]))
+        self.code = int(np.max(codes))
+        return bool(self)
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[Stop]:
+    """Turn SIGTERM and Ctrl-C into a request that the loop sees at its next step."""
+    stop = Stop()
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, stop.ask) for number in numbers]
+    try:
+        yield stop
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
