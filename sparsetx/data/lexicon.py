@@ -15,12 +15,12 @@ SHARES = (12, 3, 5)  # of twenty words in a row
 FLATTEN = 12  # ranks: the first words of a list are about equally frequent
 
 
-def _words(text: str) -> tuple[str, ...]:
+def listed(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
 # Names of one thing: numbers, texts, flags, loop variables, parameters, attributes.
-ONE = _words("""
+ONE = listed("""
     x value name count total item i n result key index size line text number left
     node right start a score b end price first y level last word current width low high
     step limit height amount rate weight k depth length c offset buffer cursor row p
@@ -43,8 +43,19 @@ ONE = _words("""
     word_count is_open is_done is_valid is_empty has_next found done ready active
     visible """)
 
+# Some of them suit texts, or what is true or false, better than numbers.
+TEXTS = listed("""
+    name text line word title label path message key letter color tag note comment
+    answer question reply token pattern prefix suffix header footer body content user
+    owner author address city country query summary file_name user_name item_name
+""")
+FLAGS = listed("""
+    found done ready active flag is_open is_valid is_done is_empty has_next visible
+    state status mode
+""")
+
 # Names of many: what loops run over and rows are bound to.
-MANY = _words("""
+MANY = listed("""
     items values names data numbers words lines rows results scores users keys
     nodes points prices records cells levels letters files parts pages orders entries
     tokens books cards players colors grid board table matrix queue stack tasks tags
@@ -60,7 +71,7 @@ NAMES = tuple(name for pair in zip(ONE, MANY, strict=False) for name in pair) + 
     ONE[len(MANY) :] + MANY[len(ONE) :]
 )
 
-FUNCTIONS = _words("""
+FUNCTIONS = listed("""
     get load save add main build make find check read update run show process parse
     create convert merge split scan render compute collect display handle fetch send
     apply reset prepare select measure test tally remove insert search sort
@@ -69,7 +80,7 @@ FUNCTIONS = _words("""
     shift rotate translate estimate predict judge classify gather pick choose
 """)
 
-CLASSES = _words("""
+CLASSES = listed("""
     Node User Item Account Player Point Order Shape Queue Stack Parser Report Book
     Matrix Vector Robot Engine Invoice Garden Game Board Card Team Client Server Store
     Product Message Task Event Logger Reader Writer Counter Timer Cache Config Table
@@ -78,11 +89,11 @@ CLASSES = _words("""
 """)
 
 # Words inside strings, and keys of dicts and members of lists alike.
-WORDS = _words("""
-    the and not is new no red hello all file open ok yes world with of for old blue to
+WORDS = listed("""
+    new red hello all file open ok yes world old blue
     black small green home work big white time good food bread milk water fire apple
     more less hot cold fast slow long short full best worst one two three four
-    five six ten up down back next stop wait play win lose lost was will can you we it
+    five six ten up down back next stop wait play win lose lost
     please enter invalid missing unknown wrong correct empty finished
     welcome goodbye thanks sorry warning failed success loading saving closed pending
     approved rejected paid sold free busy late early today tomorrow yesterday monday
@@ -101,18 +112,27 @@ WORDS = _words("""
     hard sweet sour bitter fresh clean dirty dry wet young happy sad angry tired hungry
 """)
 
+# Small words that stand between those of a phrase.
+GLUE = listed("the no of and is not for with to a in on")
+
 # A stem of the first list is read ("r"), a stem of the second is written ("w").
-READ_STEMS = _words("""
+READ_STEMS = listed("""
     input config data settings source users words lines prices template
     schema query original raw names sample training dictionary catalog inventory
     customers students songs recipe story map rules defaults
 """)
-WRITE_STEMS = _words("""
+WRITE_STEMS = listed("""
     output result report summary export backup dump copy draft answers totals stats
     final archive plot log history errors trace letter invoice
     receipt render diary scores ranking journal snapshot
 """)
 EXTENSIONS = ("txt", "csv", "json", "log", "md", "dat")
+
+
+def one_of(many: str) -> str:
+    """`price` for `prices`, `entry` for `entries`; nothing where it is no name."""
+    found = many[:-3] + "y" if many.endswith("ies") else many[:-1]
+    return found if many.endswith("s") and found in ONE else ""
 
 
 def pools(words: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -1,0 +1,1 @@
+"""The grammar of tinypython: `document.document(seed, index)` writes one program."""

@@ -1,0 +1,251 @@
+"""Expressions: literals of every kind, numbers, texts, conditions."""
+
+from sparsetx.data.grammar.dice import Table
+from sparsetx.data.grammar.scope import (
+    FLAG,
+    GROWING,
+    NUMBER,
+    ROW,
+    SEEN,
+    SINGLE,
+    TABLE,
+    TEXT,
+    WORDS,
+    Function,
+    Scope,
+)
+from sparsetx.data.lexicon import EXTENSIONS, GLUE, READ_STEMS, WRITE_STEMS, listed
+from sparsetx.data.lexicon import WORDS as STRING_WORDS
+
+WORD = Table(words=STRING_WORDS)
+SMALL_WORD = Table(words=GLUE)
+READ = Table(words=READ_STEMS)
+WRITE = Table(words=WRITE_STEMS)
+# Small numbers are common, round ones not rare.
+SMALL = listed("0 1 1 1 2 2 2 3 3 4 5 5 6 7 8 9 10 10 12 15 20 25 30 40 50 60 100")
+SIGNS = listed("+ + + - - * * // %")
+ORDERS = listed("> > > < < >= <= != == == ==")
+CONSTANTS = listed("True True True False False None")
+ROW_LENGTHS = (1, 2, 2, 2, 3, 3, 3, 3, 4, 4, 5, 6, 8, 10, 12)
+INNER_LENGTHS = (1, 2, 2, 3, 3, 4)  # where a list holds several rows
+ROW_COUNTS = (1, 1, 1, 2, 2, 3)
+
+
+def literal(s: Scope) -> str:
+    dice = s.dice
+    return dice.pick(SMALL) if dice.chance(0.7) else str(dice.below(100))
+
+
+def quote(s: Scope) -> str:
+    return s.style.quote or s.dice.pick("\"'")
+
+
+def phrase(s: Scope, low: int, high: int) -> str:
+    """Words: `red apple`, `the total`, `loss of bread`. Some are names of variables."""
+    dice = s.dice
+    count = dice.between(low, high)
+    found = []
+    for place in range(count):
+        if place < count - 1 and dice.chance(0.3) and (place == 0 or count > 2):
+            found.append(dice.draw(SMALL_WORD))
+        else:
+            word = dice.draw(SINGLE if dice.chance(0.15) else WORD)
+            found.append(word.replace("_", " "))
+    return " ".join(found)
+
+
+def string(s: Scope, low: int = 1, high: int = 2) -> str:
+    mark = quote(s)
+    return mark + phrase(s, low, high) + mark
+
+
+def formatted(s: Scope, low: int = 0) -> str:
+    """An f-string; `low` words at least before its first brace."""
+    dice = s.dice
+    mark = quote(s)
+    before = phrase(s, low, 2) if low else dice.pick(("", phrase(s, 1, 2)))
+    text = f"{before} " if before else ""
+    text += "{" + value(s) + "}"
+    if dice.chance(0.3):
+        text += f" {phrase(s, 1, 1)}"
+    if dice.chance(0.25):
+        text += f" {{{value(s)}}}"
+    return f"f{mark}{text}{mark}"
+
+
+def row(s: Scope, lengths: tuple[int, ...] = ROW_LENGTHS) -> str:
+    dice = s.dice
+    numbers = s.all(NUMBER)
+    if numbers and dice.chance(0.12):
+        return f"[{', '.join(dice.pick(numbers) for _ in range(dice.between(2, 3)))}]"
+    count = dice.pick(lengths)
+    return "[" + ", ".join([literal(s) for _ in range(count)]) + "]"
+
+
+def rows(s: Scope) -> str:
+    dice = s.dice
+    if dice.chance(0.1):
+        return "[" + ", ".join(["[]"] * dice.between(1, 2)) + "]"
+    count = dice.pick(ROW_COUNTS)
+    lengths = INNER_LENGTHS if count > 1 else ROW_LENGTHS
+    return "[" + ", ".join([row(s, lengths) for _ in range(count)]) + "]"
+
+
+def words(s: Scope) -> str:
+    mark = quote(s)
+    count = s.dice.between(2, 4)
+    return f"[{', '.join([mark + word + mark for word in keys(s, count)])}]"
+
+
+def keys(s: Scope, count: int) -> list[str]:
+    """Different words."""
+    found: list[str] = []
+    while len(found) < count:
+        if (word := s.dice.draw(WORD)) not in found:
+            found.append(word)
+    return found
+
+
+def table(s: Scope) -> str:
+    dice = s.dice
+    mark = quote(s)
+    found = [
+        f"{mark}{key}{mark}: {(number if dice.chance(0.2) else literal)(s)}"
+        for key in keys(s, dice.between(1, 3))
+    ]
+    return "{" + ", ".join(found) + "}"
+
+
+def path(s: Scope, stems: Table) -> str:
+    """The characters of a file's name."""
+    return f"{s.dice.draw(stems)}.{s.dice.pick(EXTENSIONS)}"
+
+
+def plain(s: Scope, but: str = "") -> str:
+    """A number as one word: a name (not the one that stands beside), or a literal."""
+    dice = s.dice
+    numbers = s.all(NUMBER)
+    if numbers and dice.chance(0.7) and (name := dice.recent(numbers)) != but:
+        return name
+    return literal(s)
+
+
+def factor(s: Scope, but: str = "") -> str:
+    """As plain, but no literal zero: it may stand after `//` or `%`."""
+    found = plain(s, but)
+    return "2" if found == "0" else found
+
+
+def number(s: Scope) -> str:
+    dice = s.dice
+    r = dice.random()
+    numbers = s.all(NUMBER)
+    if r < 0.25 or not numbers:
+        lists = s.all(ROW) or s.all(WORDS) or s.all(TABLE)
+        return f"len({dice.recent(lists)})" if lists and r < 0.6 else literal(s)
+    a = dice.recent(numbers)
+    if r < 0.4:
+        return a
+    if r < 0.78:
+        return f"{a} {dice.pick(SIGNS)} {factor(s, a)}"
+    if r < 0.86:
+        return f"{dice.pick(('max', 'min'))}({a}, {plain(s, a)})"
+    if r < 0.89:
+        return f"-{a}" if dice.chance(0.4) else f"abs({a})"
+    if s.all(ROW):
+        return of_row(s)
+    return f"({a} {dice.pick('+-')} {plain(s, a)}) * {factor(s, a)}"
+
+
+def of_row(s: Scope) -> str:
+    dice = s.dice
+    name = dice.recent(s.all(ROW))
+    if dice.chance(0.5):
+        return f"{dice.pick(('sum', 'max', 'min', 'len'))}({name})"
+    return f"{name}[{dice.pick(('0', '0', '1', '-1'))}]"
+
+
+def text(s: Scope) -> str:
+    dice = s.dice
+    r = dice.random()
+    texts = s.all(TEXT)
+    if texts and r < 0.35:
+        name = dice.pick(texts)
+        if r < 0.25:
+            return name
+        return f"{name}.{dice.pick(('upper', 'lower', 'strip'))}()"
+    if s.all(NUMBER) and r < 0.5:
+        return f"str({dice.recent(s.all(NUMBER))})"
+    return formatted(s) if r > 0.9 and s.all(NUMBER) else string(s)
+
+
+def value(s: Scope) -> str:
+    """A name of anything that is worth showing, or else a literal."""
+    dice = s.dice
+    kinds = (NUMBER, TEXT, NUMBER, FLAG, ROW, TABLE, WORDS, SEEN, GROWING)
+    for kind in (dice.pick(kinds), NUMBER, TEXT, FLAG, ROW):
+        if names := s.all(kind):
+            return dice.recent(names)
+    return literal(s)
+
+
+def of_kind(s: Scope, kind: str) -> str:
+    """An argument for a parameter of this kind: mostly a name that fits."""
+    names = s.all(kind)
+    if names and s.dice.chance(0.75):
+        return s.dice.recent(names)
+    makers = {NUMBER: literal, TEXT: string, ROW: row, WORDS: words, TABLE: table}
+    return makers[kind](s) if kind in makers else s.dice.pick(CONSTANTS)
+
+
+def call(s: Scope, function: Function) -> str:
+    count = s.dice.between(function.needed, len(function.kinds))
+    arguments = [of_kind(s, kind) for kind in function.kinds[:count]]
+    return f"{function.name}({', '.join(arguments)})"
+
+
+def comparison(s: Scope) -> str:
+    """`a > 3` and its like, about numbers, texts or lengths."""
+    dice = s.dice
+    r = dice.random()
+    if s.all(TEXT) and r < 0.2:
+        sign = dice.pick(("==", "==", "!="))
+        return f"{dice.recent(s.all(TEXT))} {sign} {string(s, 1, 1)}"
+    if s.all(NUMBER):
+        a = dice.recent(s.all(NUMBER))
+        if r > 0.92:
+            return f"{a} % {dice.pick(('2', '2', '3', '10'))} == 0"
+        return f"{a} {dice.pick(ORDERS)} {plain(s, a)}"
+    lists = s.all(ROW) or s.all(WORDS) or s.all(TABLE)
+    if lists:
+        return f"len({dice.recent(lists)}) {dice.pick(ORDERS)} {literal(s)}"
+    return flag_test(s) if s.all(FLAG) else f"{literal(s)} > {literal(s)}"
+
+
+def flag_test(s: Scope) -> str:
+    return f"{s.dice.recent(s.all(FLAG))} == {s.dice.pick(CONSTANTS)}"
+
+
+def bare(s: Scope) -> str:
+    """The name of anything that may be asked whether it is empty, zero or false."""
+    dice = s.dice
+    for kind in (dice.pick((FLAG, NUMBER, ROW, TEXT)), FLAG, NUMBER, TEXT, ROW):
+        if names := s.all(kind):
+            return dice.recent(names)
+    return ""
+
+
+def condition(s: Scope) -> str:
+    dice = s.dice
+    r = dice.random()
+    if r < 0.3 and (name := bare(s)):
+        return name
+    if r < 0.36 and (name := bare(s)):
+        return f"not {name}"
+    if r < 0.64 and s.all(FLAG):
+        return flag_test(s)
+    if r < 0.7 and (sets := s.all(SEEN) or s.all(ROW)) and s.all(NUMBER):
+        return f"{dice.recent(s.all(NUMBER))} in {dice.recent(sets)}"
+    if r < 0.74 and (name := bare(s)):
+        return f"{name} {dice.pick(('and', 'or'))} {comparison(s)}"
+    return comparison(s)

@@ -1,0 +1,282 @@
+"""Statements of one line: bindings, prints, changes, files, calls."""
+
+from collections.abc import Callable
+
+from sparsetx.data.grammar import expressions as e
+from sparsetx.data.grammar.dice import Table
+from sparsetx.data.grammar.scope import (
+    FILE,
+    FLAG,
+    GROWING,
+    MAKER,
+    NUMBER,
+    PLURAL_KINDS,
+    ROW,
+    ROWS,
+    SEEN,
+    TABLE,
+    TEXT,
+    WORDS,
+    Function,
+    Scope,
+)
+
+PATH_NAMES = Table({"path": 5, "file_name": 3, "name": 2, "source": 1, "target": 1})
+FILE_NAMES = Table({"f": 6, "file": 3, "handle": 1, "stream": 1})
+
+
+def target(s: Scope, kind: str) -> str:
+    """What a binding binds: mostly a new name, now and then one that is known."""
+    names = s.all(kind)
+    return s.dice.recent(names) if names and s.dice.chance(0.25) else s.new(kind)
+
+
+def bind_number(s: Scope) -> None:
+    dice = s.dice
+    if dice.chance(0.08):
+        first, second = e.number(s), e.number(s)
+        a, b = s.new(NUMBER), s.new(NUMBER)
+        s.write(f"{a}, {b} = {first}, {second}")
+        return
+    value = e.literal(s) if dice.chance(0.4) else e.number(s)
+    name = target(s, NUMBER)
+    s.write(f"{name} = {value if value != name else e.literal(s)}")
+
+
+def bind_text(s: Scope) -> None:
+    r = s.dice.random()
+    value = f"input({e.string(s) if r < 0.1 else ''})" if r < 0.2 else e.text(s)
+    s.write(f"{target(s, TEXT)} = {value}")
+
+
+def bind_flag(s: Scope) -> None:
+    r = s.dice.random()
+    if r < 0.12:
+        value = e.comparison(s)
+    elif r < 0.2 and s.all(FLAG):
+        value = f"not {s.dice.pick(s.all(FLAG))}"
+    else:
+        value = s.dice.pick(e.CONSTANTS)
+    s.write(f"{target(s, FLAG)} = {value}")
+
+
+def bind_row(s: Scope) -> None:
+    if s.dice.chance(0.12):
+        value = f"{e.row(s)}, {e.row(s)}"
+        s.write(f"{s.new(ROW)}, {s.new(ROW)} = {value}")
+        return
+    value = "[]" if s.dice.chance(0.15) else e.row(s)
+    s.write(f"{target(s, ROW)} = {value}")
+
+
+def bind_rows(s: Scope) -> None:
+    value = e.rows(s)
+    s.write(f"{target(s, ROWS)} = {value}")
+
+
+def bind_words(s: Scope) -> None:
+    s.write(f"{target(s, WORDS)} = {e.words(s)}")
+
+
+def bind_table(s: Scope) -> None:
+    value = "{}" if s.dice.chance(0.12) else e.table(s)
+    s.write(f"{target(s, TABLE)} = {value}")
+
+
+BINDERS: dict[str, Callable[[Scope], None]] = {
+    NUMBER: bind_number,
+    TEXT: bind_text,
+    FLAG: bind_flag,
+    ROW: bind_row,
+    ROWS: bind_rows,
+    WORDS: bind_words,
+    TABLE: bind_table,
+}
+
+
+def need(s: Scope, kind: str, fresh: float = 0.1) -> str:
+    """A name of this kind, bound in the line before where there is none."""
+    if not s.all(kind) or s.dice.chance(fresh):
+        BINDERS[kind](s)
+    return s.dice.recent(s.all(kind))
+
+
+def add_to(s: Scope) -> None:
+    """`total += price` and the like."""
+    name = need(s, NUMBER)
+    sign = s.dice.pick(("+", "+", "-", "*"))
+    s.write(f"{name} {sign}= {e.factor(s, name)}")
+
+
+def swap(s: Scope) -> None:
+    numbers = s.all(NUMBER)
+    while len(set(numbers)) < 2:
+        bind_number(s)
+        numbers = s.all(NUMBER)
+    a = s.dice.recent(numbers)
+    while (b := s.dice.recent(numbers)) == a:
+        pass
+    s.write(f"{a}, {b} = {b}, {a}")
+
+
+def print_words(s: Scope) -> None:
+    s.write(f"print({e.string(s, 1, 3)})")
+
+
+def print_formatted(s: Scope) -> None:
+    low = s.dice.pick((0, 1, 2, 2, 2))
+    s.write(f"print({e.formatted(s, low)})")
+
+
+def print_value(s: Scope) -> None:
+    dice = s.dice
+    r = dice.random()
+    if r < 0.4:
+        shown = e.value(s) if r < 0.3 else e.number(s)
+    elif r < 0.65:
+        shown = f"{e.string(s, 1, 2)}, {e.value(s)}"
+    elif r < 0.75:
+        shown = f"{e.value(s)}, {e.number(s)}"
+    else:
+        maker = dice.pick((e.row, e.rows, e.words, e.table, e.string))
+        shown = f"{e.value(s)}, {maker(s)}" if r < 0.9 else maker(s)
+    s.write(f"print({shown})")
+
+
+def change_list(s: Scope) -> None:
+    dice = s.dice
+    kind = dice.pick((ROW, ROW, WORDS, ROWS))
+    name = need(s, kind)
+    if dice.chance(0.15):
+        s.write(f"{name}.{dice.pick(('sort', 'reverse', 'pop'))}()")
+        return
+    item = {ROW: e.plain, WORDS: e.text, ROWS: e.row}[kind](s)
+    s.write(f"{name}.append({item})")
+
+
+def change_table(s: Scope) -> None:
+    name = need(s, TABLE)
+    s.write(f"{name}[{e.string(s, 1, 1)}] = {e.plain(s)}")
+
+
+def choose(s: Scope) -> None:
+    """`x = a if b else c`"""
+    question = e.bare(s) if s.dice.chance(0.75) else e.comparison(s)
+    question = question or need(s, FLAG)
+    if s.dice.chance(0.2):
+        value = f"{e.string(s, 1, 1)} if {question} else {e.string(s, 1, 1)}"
+        s.write(f"{s.new(TEXT)} = {value}")
+        return
+    first = e.plain(s, question)
+    value = f"{first} if {question} else {e.plain(s, first)}"
+    s.write(f"{target(s, NUMBER)} = {value}")
+
+
+def make_lambda(s: Scope) -> None:
+    dice = s.dice
+    inside = s.name(NUMBER)
+    value = e.plain(s) if dice.chance(0.75) else inside
+    body = f"{inside} {dice.pick(e.SIGNS)} {'2' if value == '0' else value}"
+    if dice.chance(0.15):
+        body = inside
+    s.write(f"{s.new(MAKER)} = lambda {inside}: {body}")
+
+
+def grow(s: Scope) -> None:
+    """Adds to a set or a text that began empty."""
+    kind = s.dice.pick((SEEN, GROWING))
+    if not s.all(kind):
+        kind = SEEN if kind == GROWING else GROWING
+    if s.all(kind):
+        grow_by(s, kind, s.dice.recent(s.all(kind)))
+    else:
+        begin(s, kind)
+
+
+def grow_by(s: Scope, kind: str, name: str) -> None:
+    s.write(f"{name}.add({item(s)})" if kind == SEEN else f"{name} += {e.text(s)}")
+
+
+def item(s: Scope) -> str:
+    """What goes into a set."""
+    return e.plain(s) if s.dice.chance(0.6) else e.text(s)
+
+
+def begin(s: Scope, kind: str) -> str:
+    """`x = set()` or `x = ""`; what x holds is told by nothing but this line."""
+    name = "current" if s.dice.chance(0.65) and "current" not in s.taken else ""
+    name = name or s.name(kind)
+    mark = "'" if s.style.quote == "'" or s.dice.chance(0.1) else '"'
+    s.write(f"{name} = {'set()' if kind == SEEN else mark + mark}")
+    s.bind(kind, name)
+    return name
+
+
+def call_function(s: Scope) -> None:
+    """A function of this program, or a lambda."""
+    dice = s.dice
+    makers = s.all(MAKER)
+    if makers and (not s.functions or dice.chance(0.5)):
+        made = Function(dice.recent(makers), (NUMBER,), 1, NUMBER)
+    elif s.functions:
+        made = dice.recent(s.functions)
+    else:
+        return print_value(s)
+    for kind in made.kinds:  # a list or dict is rather bound before than written here
+        if kind in PLURAL_KINDS and not s.all(kind):
+            BINDERS[kind](s)
+    called = e.call(s, made)
+    if not made.returns or dice.chance(0.1):
+        s.write(called)
+    elif dice.chance(0.35):
+        s.write(f"print({called})")
+    else:
+        s.write(f"{s.new(made.returns)} = {called}")
+    return None
+
+
+def opening(s: Scope) -> str:
+    """`open(path)` or `open("input.txt", "r")`: the stem decides the mode."""
+    dice = s.dice
+    if dice.chance(0.42):
+        if not s.all(TEXT):
+            mark = e.quote(s)
+            known = mark + e.path(s, e.READ) + mark
+            s.write(f"{path_name(s)} = {known if dice.chance(0.7) else 'input()'}")
+        return f"open({dice.recent(s.all(TEXT))})"
+    mark = s.style.quote or dice.pick('""\'')
+    stems, mode = dice.pick(((e.READ, "r"), (e.WRITE, "w")))
+    return f"open({mark}{e.path(s, stems)}{mark}, {mark}{mode}{mark})"
+
+
+def path_name(s: Scope) -> str:
+    name = s.dice.draw(PATH_NAMES)
+    if s.dice.chance(0.5) or name in s.taken:
+        return s.new(TEXT)
+    s.bind(TEXT, name)
+    return name
+
+
+def file_name(s: Scope) -> str:
+    name = s.dice.draw(FILE_NAMES)
+    return name if s.dice.chance(0.6) and name not in s.taken else s.name(FILE)
+
+
+def open_file(s: Scope) -> None:
+    opened = opening(s)
+    name = file_name(s)
+    s.write(f"{name} = {opened}")
+    s.taken.add(name)
+    use_file(s, name, writing=opened.endswith(("w')", 'w")')))
+    if s.dice.chance(0.6):
+        s.write(f"{name}.close()")
+
+
+def use_file(s: Scope, name: str, writing: bool) -> None:
+    dice = s.dice
+    if writing:
+        s.write(f"{name}.write({e.text(s)})")
+    elif dice.chance(0.6):
+        s.write(f"{s.new(TEXT)} = {name}.read()")
+    else:
+        s.write(f"print({name}.read())")
