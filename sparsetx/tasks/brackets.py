@@ -106,7 +106,7 @@ BRACKET_BRACE = Task(
     templates=pools(
         train="""
 <fill0-1>
-print(<list1>)
+-print(<list1>)
 +print(<k1>, §{<dict2>}|[<list2>]§)
 +print(<k3>, §[<list4>]|{<dict4>}§)
 +print(<k5>, §[<list6>]|{<dict6>}§)
@@ -114,7 +114,7 @@ print(<list1>)
 <n1> = «{"|["»<w1>^«":|",»^« <k9>}| "<w9>"]»
 ---
 def <f1>(<n2>):
-    print(<list1>)
+-    print(<list1>)
 +    print(<n2>, §[<list4>]|{<dict4>}§)
 +    print(<n2>, §[<list6>]|{<dict6>}§)
 +    print(<n2>, §{<dict2>}|[<list2>]§)
@@ -124,7 +124,7 @@ def <f1>(<n2>):
 -<n2> = {"<w4>": "<w5>"}
 -<n3> = ["<w6>", "<w7>"]
 <fill0-1>
-print(<list1>)
+-print(<list1>)
 +print(<k4>, §[<list4>]|{<dict4>}§)
 +print(<k5>, §[<list6>]|{<dict6>}§)
 +print(<k6>, §[<list8>]|{<dict8>}§)
@@ -135,7 +135,7 @@ print(<list1>)
 if <n2> > <k3>:
 -    <n3> = ["<w6>", "<w7>"]
 -    <n4> = {"<w4>": "<w5>"}
-    print(<list1>)
+-    print(<list1>)
 +    print(<n2>, §{<dict2>}|[<list2>]§)
 +    print(<n2>, §[<list6>]|{<dict6>}§)
 +    print(<n2>, §[<list8>]|{<dict8>}§)

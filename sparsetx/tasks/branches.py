@@ -223,7 +223,7 @@ def <f1>(<n1>):
 ---
 <n2> = input()
 for <n1> in <n2>:
-+    «<n2> = <k1>↵    |if <n2> == <n1>:↵        »print(<n2>)
++    «<n2> = <k1>↵    |if <n2> == <k1>:↵        »print(<n2>)
     <fill0-3>
 -    <n9> = «|not »<n1>
     «if |»<n1>^« ==| =»^ <n2>«:↵        print(<n1>)|»

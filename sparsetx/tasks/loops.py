@@ -10,34 +10,38 @@ FOR_WHILE = Task(
     templates=pools(
         train="""
 <n1> = <k1>
-<n2> = input()
-+«while <n1>:↵    <n1> -= <d2>|for <n1> in <n2>:↵    print(<n1>)»
+<n2> = list(input())
++«while <n1> and <n2>:|for <n1> in <n2>:»
++    «<n1> = <n2>|<n8> = <n1>».pop()
 <fill0-4>
 «for|while» <n1>^« in|:↵»^« <n2>:↵    print(<n1>)|    <n1> = <k2>»
 ---
 def <f1>(<n1>, <n2>):
     <fill0-4>
-+    «while <n1>:↵        <n1> -= <d2>|for <n1> in <n2>:↵        print(<n1>)»
++    «while <n1> and <n2>:|for <n1> in <n2>:»
++        «<n1> = <n2>|<n8> = <n1>».pop()
     «for|while» <n1>^« in|:↵»^« <n2>:↵        print(<n1>)|        <n1> = <k2>»
 ---
 def <f1>(<n1>, <n2>):
     if <n1>:
         <fill0-3>
-+        «while <n1>:↵            <n1> -= <d2>|\
-for <n1> in <n2>:↵            print(<n1>)»
++        «while <n1> and <n2>:|for <n1> in <n2>:»
++            «<n1> = <n2>|<n8> = <n1>».pop()
         «for|while» <n1>^« in|:↵»^\
 « <n2>:↵            print(<n1>)|            <n1> = <k2>»
 ---
-<n2> = input()
+<n2> = list(input())
 <n1> = len(<n2>)
-+«while <n1>:↵    <n1> -= <d2>|for <n1> in <n2>:↵    print(<n1>)»
++«while <n1> and <n2>:|for <n1> in <n2>:»
++    «<n1> = <n2>|<n8> = <n1>».pop()
 if <n1>:
     <fill0-3>
     «for|while» <n1>^« in|:↵»^« <n2>:↵        print(<n1>)|        <n1> -= <d2>»
 ---
 def <f1>(<n2>):
     <n1> = <k1>
-+    «while <n1>:↵        <n1> -= <d2>|for <n1> in <n2>:↵        print(<n1>)»
++    «while <n1> and <n2>:|for <n1> in <n2>:»
++        «<n1> = <n2>|<n8> = <n1>».pop()
     <fill0-4>
     «for|while» <n1>^« in|:↵»^« <n2>:↵        print(<n1>)|        <n1> -= <d2>»
 """,
@@ -45,33 +49,38 @@ def <f1>(<n2>):
 def <f1>(<n1>, <n2>):
     <n3> = <n1> * <k3>
     <fill0-4>
-+    «while <n1>:↵        <n1> -= <d2>|for <n1> in <n2>:↵        print(<n1>, <n3>)»
++    «while <n1> and <n2>:|for <n1> in <n2>:»
++        «<n1> = <n2>|<n8> = <n1>».pop()
     «for|while» <n1>^« in|:↵»^« <n2>:↵        print(<n1>)|        <n1> -= <d2>»
 ---
-<n2> = input()
+<n2> = list(input())
 <n1> = len(<n2>) * <k3>
 <fill0-4>
-+«while <n1>:↵    <n1> -= <d2>|for <n1> in <n2>:↵    print(<n1>)»
++«while <n1> and <n2>:|for <n1> in <n2>:»
++    «<n1> = <n2>|<n8> = <n1>».pop()
 «for|while» <n1>^« in|:↵»^« <n2>:↵    print(<n1>)|    <n1> -= <d2>»
 """,
         test="""
-<n2> = input()
+<n2> = list(input())
 <n1> = len(<n2>) + <k3>
-+«while <n1>:↵    <n1> -= <d2>|for <n1> in <n2>:↵    print(<n1>)»
++«while <n1> and <n2>:|for <n1> in <n2>:»
++    «<n1> = <n2>|<n8> = <n1>».pop()
 <fill0-4>
 «for|while» <n1>^« in|:↵»^« <n2>:↵    print(<n1>)|    <n1> -= <d2>»
 ---
 def <f1>(<n1>, <n2>, <n3>):
     if <n1>:
         <n1> = <n3> + <k3>
-+    «while <n1>:↵        <n1> -= <d2>|for <n1> in <n2>:↵        print(<n1>)»
++    «while <n1> and <n2>:|for <n1> in <n2>:»
++        «<n1> = <n2>|<n8> = <n1>».pop()
     <fill0-3>
     «for|while» <n1>^« in|:↵»^« <n2>:↵        print(<n1>)|        <n1> -= <d2>»
 ---
 def <f1>(<n1>, <n2>):
     <fill0-4>
     <n3> = <n1> * <k3>
-+    «while <n1>:↵        <n1> -= <d2>|for <n1> in <n2>:↵        print(<n3>)»
++    «while <n1> and <n2>:|for <n1> in <n2>:»
++        «<n1> = <n2>|<n8> = <n1>».pop()
     «for|while» <n1>^« in|:↵»^« <n2>:↵        print(<n1>)|        <n1> -= <d2>»
 """,
     ),

@@ -100,8 +100,10 @@ def <f1>(<n1>):
     <fill0-3>
     «while|return» True^«:↵|↵»^«        print(<n1>)|»
 ---
-+def <f2>():
-+    «print()↵    return True|while True:↵        print()»
++def <f2>(<n3>):
++    if <n3>:
++        «print(<n3>)↵        return True|while True:↵            print(<n3>)»
++    print(<k3>)
 +
 <n1> = <k1>
 <fill0-3>

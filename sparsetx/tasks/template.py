@@ -83,10 +83,10 @@ def _value(draw: Draw, kind: str) -> str:
         case "phrase":
             return " ".join(draw.word("w") for _ in range(draw.pick((2, 2, 3))))
         case "dict":
-            words = [draw.word("w") for _ in range(draw.number(1, 2))]
+            words = [draw.word("w") for _ in range(draw.pick((1, 1, 2)))]
             return ", ".join(f'"{word}": {draw.number(2, 99)}' for word in words)
         case "list":
-            return ", ".join(f'"{draw.word("w")}"' for _ in range(draw.number(2, 3)))
+            return ", ".join(f'"{draw.word("w")}"' for _ in range(draw.pick((2, 2, 3))))
         case "const":
             return draw.pick(("True", "False", "None"))
     return draw.word(kind)

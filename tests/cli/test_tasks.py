@@ -8,7 +8,7 @@ import pytest
 from sparsetx.cli.main import main
 from sparsetx.tasks.table import TASKS
 from sparsetx.tokenizer import Tokenizer
-from tests.tasks.conftest import tokenizer  # noqa: F401  (a fixture)
+from tests.tasks.conftest import corpus, tokenizer  # noqa: F401  (fixtures)
 
 
 @pytest.fixture

@@ -1,20 +1,16 @@
-"""One tokenizer for all tests of tasks, trained as a run's is."""
-
-import itertools
+"""One corpus and one tokenizer for all tests of tasks, made as a run's are."""
 
 import pytest
 
-from sparsetx.tasks.table import TASKS, drafts
-from sparsetx.tasks.task import SPLITS
+from sparsetx.data.grammar.document import document
 from sparsetx.tokenizer import Tokenizer
 
 
 @pytest.fixture(scope="session")
-def tokenizer() -> Tokenizer:
-    return Tokenizer.train(
-        side.program + "\n"
-        for task in TASKS.values()
-        for split in SPLITS
-        for draft in itertools.islice(drafts(task, split, 9), 80)
-        for side in (draft.a, draft.b)
-    )
+def corpus() -> list[str]:
+    return [document(0, i) for i in range(6000)]
+
+
+@pytest.fixture(scope="session")
+def tokenizer(corpus: list[str]) -> Tokenizer:
+    return Tokenizer.train(corpus)

@@ -5,6 +5,8 @@ import pytest
 from sparsetx.tasks.constructs import rates
 from sparsetx.tasks.table import TASKS
 
+LEAST = 5  # occurrences per 10 000 tokens, each side
+
 
 class Characters:
     eot = 0
@@ -45,3 +47,8 @@ def test_constructs(name: str, text: str, counts: tuple[int, int]) -> None:
     scale = 10_000 / len(text)
     a, b = rates([TASKS[name]], [text], Characters())[name]
     assert (round(a / scale), round(b / scale)) == counts
+
+
+def test_the_corpus_holds_every_construct_often_enough(corpus, tokenizer) -> None:
+    told = rates(TASKS.values(), corpus[:2000], tokenizer)
+    assert {name: pair for name, pair in told.items() if min(pair) < LEAST} == {}
