@@ -31,9 +31,8 @@ def start() -> None:
         jax.distributed.initialize(
             os.environ["SPARSETX_COORDINATOR"], hosts, int(os.environ["SPARSETX_HOST"])
         )
-    elif "TPU_WORKER_HOSTNAMES" in os.environ:
-        if "," in os.environ["TPU_WORKER_HOSTNAMES"]:
-            jax.distributed.initialize()
+    elif "," in os.environ.get("TPU_WORKER_HOSTNAMES", ""):
+        jax.distributed.initialize()
 
 
 def is_first_host() -> bool:

@@ -19,7 +19,7 @@ ROOMS = [
     "nodes", "parameters", "kernels", "topk", "mesh", "runtime", "taps", "block",
     "model", "projection", "optim", "data", "tasks", "checkpoint", "openai_config",
     "openai_format",
-    "train", "run", "circuits.ablate", "circuits.edges", "circuits.circuit",
+    "train", "fit", "run", "circuits.ablate", "circuits.edges", "circuits.circuit",
     "circuits.prune", "circuits.graph", "circuits.controls", "circuits.binarise",
     "circuits.decompile", "circuits.report", "bridges", "aot", "bench", "cli",
     "__main__",
