@@ -99,6 +99,11 @@ def select(
     sizes = [
         math.prod(r.shape[i] for i in axis) for r, axis in zip(ranks, over, strict=True)
     ]
+    if max(sizes, default=0) >= 2**31:
+        raise ValueError(
+            f"wanted at most 2**31 - 1 entries in one selection, got {max(sizes)}: "
+            "select per slice (axis=...)"
+        )
     wanted = [jnp.clip(k, 0, n) for k, n in zip(ks, sizes, strict=True)]
     everything = [
         jnp.full(_count_shape(r, axis), n, jnp.int32)
@@ -245,11 +250,6 @@ def check_array(x: jax.Array) -> jax.Array:
     if x.dtype not in _LAYOUT:
         known = ", ".join(str(dtype) for dtype in _LAYOUT)
         raise ValueError(f"wanted an array of {known} to select from, got {x.dtype}")
-    if x.size >= 2**31:
-        raise ValueError(
-            f"wanted at most 2**31 - 1 entries in one selection, got shape {x.shape}: "
-            "select per slice (axis=...)"
-        )
     return x
 
 
