@@ -17,12 +17,14 @@ from sparsetx.errors import Refusal
 COMMANDS = {
     "bench": "sparsetx.cli.bench",
     "config": "sparsetx.cli.config",
+    "data": "sparsetx.cli.data",
     "doctor": "sparsetx.cli.doctor",
     "tasks": "sparsetx.cli.tasks",
 }
 SUMMARY = {
     "bench": "time what was made for speed, side by side",
     "config": "print an experiment's resolved configuration, or how two differ",
+    "data": "prepare tokens: tinypython, the standard library, files, TFDS",
     "doctor": "check this machine: Python, packages, devices, memory, disk",
     "tasks": "list the tasks, show their prompts, check them with a tokenizer",
 }

@@ -204,9 +204,9 @@ def item(s: Scope) -> str:
 
 def begin(s: Scope, kind: str) -> str:
     """`x = set()` or `x = ""`; what x holds is told by nothing but this line."""
-    name = "current" if s.dice.chance(0.65) and "current" not in s.taken else ""
+    name = "current" if s.dice.chance(0.75) and "current" not in s.taken else ""
     name = name or s.name(kind)
-    mark = "'" if s.style.quote == "'" or s.dice.chance(0.1) else '"'
+    mark = "'" if s.style.quote == "'" else '"'
     s.write(f"{name} = {'set()' if kind == SEEN else mark + mark}")
     s.bind(kind, name)
     return name

@@ -1,0 +1,250 @@
+"""From a corpus to a folder of tokens: reads it, trains a tokenizer, encodes, writes.
+
+The tokens are one flat stream a split, in plain .npy shards, not examples of a fixed
+length in ArrayRecord: any context length can be cut from one preparation, and what
+reads them needs neither TFDS nor array_record, which accelerator images lack. Texts of
+the standard library, of the user's files and of other TFDS datasets come through their
+builder (sparsetx.data.builders). tinypython does not: a document is a pure function of
+its number, so storing it first would only cost time, and training prepares it by
+itself where TFDS is missing. Its builder gives the same documents.
+
+The description (meta.json) goes first when a folder is written again and comes last,
+so half a preparation is never taken for data.
+"""
+
+import hashlib
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sparsetx import files
+from sparsetx.data import documents as docs
+from sparsetx.data import stream
+from sparsetx.data.grammar.document import VERSION as GRAMMAR
+from sparsetx.data.shards import ShardWriter, dtype_of
+from sparsetx.errors import Refusal
+from sparsetx.metrics import Progress, Reporter, silent
+from sparsetx.tokenizer import Tokenizer, check_size
+
+TINYPYTHON, STDLIB, FILES = "tinypython", "stdlib", "files"
+VOCAB = 2048
+TINYPYTHON_TOKENS = 10_000_000
+SAMPLE = 5_000_000  # characters that the tokenizer is trained on
+EVERY = 500  # documents between two reports
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be prepared, and where."""
+
+    name: str
+    vocab: int = VOCAB
+    tokens: int | None = None  # of the train split; None: all, or 10 M of tinypython
+    out: str | None = None
+    globs: tuple[str, ...] = ()
+    field: str = "text"
+    packages: bool = False
+    seed: int = 0
+
+    def checked(self) -> "Request":
+        check_size(self.vocab)
+        if self.tokens is not None and self.tokens < 1000:
+            raise Refusal(f"wanted at least 1000 tokens, got {self.tokens}")
+        if self.seed < 0:
+            raise Refusal(f"wanted a seed of 0 or more, got {self.seed}")
+        if self.globs and self.name != FILES:
+            raise Refusal(f"--files goes with `files`, not with {self.name!r}")
+        if self.packages and self.name != STDLIB:
+            raise Refusal(f"--packages goes with `stdlib`, not with {self.name!r}")
+        return self
+
+    @property
+    def folder(self) -> Path:
+        if self.out:
+            return Path(self.out)
+        plain = re.sub(r"[^\w.]+", "-", self.name)  # names of TFDS hold / and :
+        return stream.default_folder(plain, self.vocab)
+
+    @property
+    def command(self) -> str:
+        """The command line that prepares this."""
+        words = ["sparsetx", "data", "prepare", self.name]
+        for pattern in self.globs:
+            words += ["--files", pattern]
+        words += ["--out", self.out] if self.out else []
+        words += ["--tokens", str(self.tokens)] if self.tokens else []
+        words += ["--vocab", str(self.vocab)] if self.vocab != VOCAB else []
+        words += ["--seed", str(self.seed)] if self.seed else []
+        words += ["--field", self.field] if self.field != "text" else []
+        words += ["--packages"] if self.packages else []
+        return shlex.join(words)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Texts in a fixed order, as often as asked, and what is known of them."""
+
+    request: Request
+    builder: Any  # None for tinypython
+    provenance: docs.Provenance
+
+    def documents(self) -> Iterator[docs.Document]:
+        if self.builder is None:
+            return docs.tinypython(self.request.seed)
+        from sparsetx.data import builders
+
+        own = self.request.name in (STDLIB, FILES)
+        return builders.texts(self.builder, "text" if own else self.request.field)
+
+    def count(self) -> int:
+        """Documents, where that is known."""
+        splits = self.builder.info.splits.values() if self.builder else ()
+        return sum(split.num_examples for split in splits)
+
+
+def prepare(request: Request, report: Reporter = silent) -> stream.Prepared:
+    """The prepared folder; made now, unless the same tinypython is there already."""
+    request = request.checked()
+    if (done := already(request)) is not None:
+        return done
+    corpus = open_corpus(request)
+    (request.folder / stream.META).unlink(missing_ok=True)
+    tokenizer = train_tokenizer(corpus, report)
+    tokenizer.save(request.folder / stream.TOKENIZER)
+    splits = write_splits(corpus, tokenizer, report)
+    meta = {
+        "version": stream.VERSION,
+        "name": request.name,
+        "command": request.command,
+        "fingerprint": fingerprint(tokenizer, splits),
+        "tokenizer": tokenizer.fingerprint,
+        "vocab_size": tokenizer.vocab_size,
+        "eot": tokenizer.eot,
+        "dtype": dtype_of(tokenizer.vocab_size),
+        "recipe": recipe(request),
+        "provenance": asdict(corpus.provenance),
+        "splits": splits,
+    }
+    files.write_json(request.folder / stream.META, meta)
+    return stream.open_prepared(request.folder, request.command)
+
+
+def recipe(request: Request) -> dict[str, Any]:
+    """All that the tokens of tinypython follow from."""
+    return {
+        "grammar": GRAMMAR if request.name == TINYPYTHON else None,
+        "seed": request.seed,
+        "tokens": request.tokens or TINYPYTHON_TOKENS,
+        "sample": SAMPLE,
+    }
+
+
+def already(request: Request) -> stream.Prepared | None:
+    """The folder as it is, where preparing tinypython would only write it again."""
+    if request.name != TINYPYTHON or not (request.folder / stream.META).exists():
+        return None
+    try:
+        found = stream.open_prepared(request.folder, request.command)
+        for split in stream.SPLITS:
+            found.split(split)
+        same = Tokenizer.load(found.tokenizer_path).fingerprint
+    except Refusal:
+        return None  # damaged or of another format: made anew
+    wanted = (recipe(request), request.vocab, found.meta.get("tokenizer"))
+    had = (found.meta.get("recipe"), found.vocab_size, same)
+    return found if had == wanted else None
+
+
+def open_corpus(request: Request) -> Corpus:
+    """Built by TFDS if it has to be; tinypython needs no building."""
+    if request.name == TINYPYTHON:
+        return Corpus(request, None, docs.TINYPYTHON)
+    paths = docs.matching(request.globs) if request.name == FILES else []
+    from sparsetx.data import builders
+
+    own = request.folder / "corpus"
+    if request.name == FILES:
+        return Corpus(request, builders.files(own, paths, request.field), docs.FILES)
+    if request.name == STDLIB:
+        provenance = docs.PACKAGES if request.packages else docs.STDLIB
+        return Corpus(request, builders.stdlib(own, request.packages), provenance)
+    builder = builders.named(request.name)
+    licence = builder.info.license or "not stated by TFDS"
+    provenance = docs.Provenance(f"the TFDS dataset {builder.info.full_name}", licence)
+    return Corpus(request, builder, provenance)
+
+
+def train_tokenizer(corpus: Corpus, report: Reporter) -> Tokenizer:
+    """On the first millions of characters that will be trained on."""
+    held = 0
+
+    def sample() -> Iterator[str]:
+        nonlocal held
+        for split, found in docs.distinct(corpus.documents()):
+            if split != docs.TRAIN:
+                continue
+            held += len(found.text)
+            report(Progress("sample", min(held, SAMPLE), SAMPLE, "characters"))
+            yield found.text
+            if held >= SAMPLE:
+                return
+
+    return Tokenizer.train(sample(), corpus.request.vocab)
+
+
+def write_splits(
+    corpus: Corpus, tokenizer: Tokenizer, report: Reporter
+) -> dict[str, dict[str, Any]]:
+    """Encodes documents in order until the train split has its tokens."""
+    request = corpus.request
+    dtype = dtype_of(tokenizer.vocab_size)
+    writers = {
+        split: ShardWriter(request.folder, split, dtype) for split in stream.SPLITS
+    }
+    train = writers[docs.TRAIN]
+    limit = request.tokens or (TINYPYTHON_TOKENS if corpus.builder is None else 0)
+    total = limit or corpus.count()
+    for number, (split, found) in enumerate(docs.distinct(corpus.documents())):
+        if limit and train.tokens >= limit:
+            break
+        if number % EVERY == 0:
+            done = min(train.tokens, limit) if limit else number
+            report(Progress("tokens", done, total, "tokens" if limit else "documents"))
+        ids = tokenizer.encode(found.text)
+        writers[split].add(tokenizer.eot, ids, len(found.text.encode()))
+    for split, writer in writers.items():
+        if not writer.documents:
+            raise Refusal(
+                f"wanted documents for the {split} split, but none of the "
+                f"{train.documents} falls into it (one in "
+                f"{1 / docs.VALIDATION_SHARE:.0f} is for validation, by its hash): "
+                "give more, or smaller, documents"
+            )
+    report(Progress("tokens", total, total, "tokens" if limit else "documents"))
+    return {split: writer.close() for split, writer in writers.items()}
+
+
+def fingerprint(tokenizer: Tokenizer, splits: dict[str, dict[str, Any]]) -> str:
+    """16 hex digits of the tokenizer and of every token, however they are sharded."""
+    content = [tokenizer.fingerprint, *(splits[s]["sha256"] for s in stream.SPLITS)]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def verify(found: stream.Prepared) -> None:
+    """Reads every token and refuses a folder whose content is not what it says."""
+    splits = {}
+    for name in stream.SPLITS:
+        content = hashlib.sha256()
+        for shard in found.split(name).shards:
+            content.update(shard.astype(shard.dtype.newbyteorder("<")).tobytes())
+        splits[name] = {"sha256": content.hexdigest()}
+    tokenizer = Tokenizer.load(found.tokenizer_path)
+    if fingerprint(tokenizer, splits) != found.fingerprint:
+        raise Refusal(
+            f"the prepared data at {found.path} is damaged: its content is not what "
+            f"it was. Remove the folder and run\n    {found.meta['command']}"
+        )
