@@ -11,7 +11,9 @@ import contextlib
 import dataclasses
 import difflib
 import hashlib
+import io
 import itertools
+import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,16 +73,15 @@ class _Texts(tfds.core.GeneratorBasedBuilder,  # type: ignore[misc]
         )
 
     def _split_generators(self, _: Any) -> dict[str, Any]:
-        self.info.metadata["fingerprint"] = fingerprint(self.documents())
-        return {name: self._generate_examples(name) for name in SPLITS}
+        mark, counts = survey(self.documents())
+        check_splits(counts)
+        self.info.metadata["fingerprint"] = mark
+        return {name: self._generate_examples(name) for name in counts}
 
     def _generate_examples(self, split: str) -> Iterator[tuple[str, dict[str, str]]]:
         for number, (where, found) in enumerate(docs.distinct(self.documents())):
             if where == split:
                 yield f"{number:012}", dataclasses.asdict(found)
-
-
-SPLITS = (docs.TRAIN, docs.VALIDATION)
 
 
 class TinyPython(_Texts):
@@ -119,34 +120,48 @@ class Files(_Texts):
         return docs.files([Path(path) for path in config.paths], config.field)
 
 
-def fingerprint(found: Iterator[docs.Document]) -> str:
-    """16 hex digits of the distinct documents, in order."""
+def survey(found: Iterator[docs.Document]) -> tuple[str, dict[str, int]]:
+    """16 hex digits of the distinct documents, and how many each split has."""
     whole = hashlib.sha256()
-    for _, document in docs.distinct(found):
+    counts = {docs.TRAIN: 0, docs.VALIDATION: 0}
+    for split, document in docs.distinct(found):
+        counts[split] += 1
         whole.update(docs.digest(document.text))
-    return whole.hexdigest()[:16]
+    return whole.hexdigest()[:16], counts
+
+
+def check_splits(counts: dict[str, int]) -> None:
+    empty = [split for split, count in counts.items() if not count]
+    if empty:
+        raise Refusal(
+            f"wanted documents for train and for validation, but of "
+            f"{sum(counts.values())} different ones none falls into "
+            f"{' or '.join(empty)} (one in {1 / docs.VALIDATION_SHARE:.0f} is for "
+            "validation, by its hash): give more, or smaller, documents"
+        )
 
 
 def tinypython(folder: Path, seed: int, count: int) -> Any:
     config = TinyPythonConfig(name=f"seed{seed}-{count}", seed=seed, count=count)
-    return _built(TinyPython(data_dir=folder, config=config, file_format=FORMAT))
+    return _made(TinyPython, folder, config)
 
 
 def stdlib(folder: Path, packages: bool = False) -> Any:
     """Named after the interpreter, so that another one is another dataset."""
     name = "-".join(["python", sys.version.split()[0], *["packages"] * packages])
     if packages:  # which come and go: named after what is there
-        name += "-" + fingerprint(docs.stdlib(packages))
+        name += "-" + survey(docs.stdlib(packages))[0]
     config = StdlibConfig(name=name, packages=packages)
-    return _built(Stdlib(data_dir=folder, config=config, file_format=FORMAT))
+    return _made(Stdlib, folder, config)
 
 
 def files(folder: Path, paths: list[Path], field: str = "text") -> Any:
     """Named after the content: files that changed are another dataset."""
-    name = fingerprint(docs.files(paths, field))
+    name, counts = survey(docs.files(paths, field))
+    check_splits(counts)
     texts = tuple(map(str, paths))
     config = FilesConfig(name=name, paths=texts, field=field)
-    return _built(Files(data_dir=folder, config=config, file_format=FORMAT))
+    return _made(Files, folder, config)
 
 
 def named(name: str) -> Any:
@@ -154,33 +169,64 @@ def named(name: str) -> Any:
     try:
         builder = tfds.builder(name, file_format=FORMAT)
     except (tfds.core.DatasetNotFoundError, ValueError) as error:
-        known = ["tinypython", "stdlib", "files", *tfds.list_builders()]
+        known = tfds.list_builders(with_community_datasets=False)
         near = difflib.get_close_matches(name, known, n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else "TFDS has none of it"
         raise Refusal(
             f"wanted tinypython, stdlib, files or the name of a TFDS dataset, "
             f"got {name!r}: {hint}"
         ) from error
+    try:
+        return _built(builder)
+    except OSError as error:
+        raise Refusal(
+            f"TFDS could not get {name} ({error.__class__.__name__}: {error}): it needs "
+            "the network, or the dataset in its folder (see $TFDS_DATA_DIR)"
+        ) from error
+
+
+def _made(kind: Any, folder: Path, config: Any) -> Any:
+    with quietly():
+        builder = kind(data_dir=folder, config=config, file_format=FORMAT)
     return _built(builder)
 
 
 def _built(builder: Any) -> Any:
-    """Written to disk, if it is not there; TFDS's own chatter is kept off stdout."""
-    tfds.disable_progress_bar()
-    with contextlib.redirect_stdout(sys.stderr):
+    """Written to disk, if it is not there."""
+    with quietly():
         builder.download_and_prepare()
     return builder
 
 
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Without TFDS's own chatter on stdout, its bars and its notes about our names."""
+    tfds.disable_progress_bar()
+    log = logging.getLogger("absl")
+    before, log.disabled = log.disabled, True
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        log.disabled = before
+
+
 def texts(builder: Any, field: str = "text") -> Iterator[docs.Document]:
-    """The documents of every split that the builder has (ours: both)."""
+    """The documents of all splits, train last: a limit on tokens is met within it."""
     if field not in builder.info.features:
         raise Refusal(
             f"wanted texts in a field {field!r} of {builder.info.full_name}, which has "
             f"{', '.join(sorted(builder.info.features))}: give --field"
         )
-    for split in sorted(builder.info.splits):
-        source = builder.as_data_source(split)
+    splits = sorted(builder.info.splits, key=lambda name: (name == docs.TRAIN, name))
+    for split in splits:
+        try:
+            source = builder.as_data_source(split)
+        except NotImplementedError as error:
+            raise Refusal(
+                f"{builder.info.full_name} is stored in a format that cannot be read "
+                f"without TensorFlow: store it as {FORMAT} ({error})"
+            ) from error
         for start in range(0, len(source), READ):
             stop = min(start + READ, len(source))
             rows = source.__getitems__(list(range(start, stop)))

@@ -216,14 +216,6 @@ def write_splits(
             report(Progress("tokens", done, total, "tokens" if limit else "documents"))
         ids = tokenizer.encode(found.text)
         writers[split].add(tokenizer.eot, ids, len(found.text.encode()))
-    for split, writer in writers.items():
-        if not writer.documents:
-            raise Refusal(
-                f"wanted documents for the {split} split, but none of the "
-                f"{train.documents} falls into it (one in "
-                f"{1 / docs.VALIDATION_SHARE:.0f} is for validation, by its hash): "
-                "give more, or smaller, documents"
-            )
     report(Progress("tokens", total, total, "tokens" if limit else "documents"))
     return {split: writer.close() for split, writer in writers.items()}
 
