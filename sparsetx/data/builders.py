@@ -74,7 +74,7 @@ class _Texts(tfds.core.GeneratorBasedBuilder,  # type: ignore[misc]
 
     def _split_generators(self, _: Any) -> dict[str, Any]:
         mark, counts = survey(self.documents())
-        check_splits(counts)
+        docs.check_splits(counts)
         self.info.metadata["fingerprint"] = mark
         return {name: self._generate_examples(name) for name in counts}
 
@@ -130,17 +130,6 @@ def survey(found: Iterator[docs.Document]) -> tuple[str, dict[str, int]]:
     return whole.hexdigest()[:16], counts
 
 
-def check_splits(counts: dict[str, int]) -> None:
-    empty = [split for split, count in counts.items() if not count]
-    if empty:
-        raise Refusal(
-            f"wanted documents for train and for validation, but of "
-            f"{sum(counts.values())} different ones none falls into "
-            f"{' or '.join(empty)} (one in {1 / docs.VALIDATION_SHARE:.0f} is for "
-            "validation, by its hash): give more, or smaller, documents"
-        )
-
-
 def tinypython(folder: Path, seed: int, count: int) -> Any:
     config = TinyPythonConfig(name=f"seed{seed}-{count}", seed=seed, count=count)
     return _made(TinyPython, folder, config)
@@ -158,7 +147,7 @@ def stdlib(folder: Path, packages: bool = False) -> Any:
 def files(folder: Path, paths: list[Path], field: str = "text") -> Any:
     """Named after the content: files that changed are another dataset."""
     name, counts = survey(docs.files(paths, field))
-    check_splits(counts)
+    docs.check_splits(counts)
     texts = tuple(map(str, paths))
     config = FilesConfig(name=name, paths=texts, field=field)
     return _made(Files, folder, config)
@@ -180,7 +169,7 @@ def named(name: str) -> Any:
         return _built(builder)
     except OSError as error:
         raise Refusal(
-            f"TFDS could not get {name} ({error.__class__.__name__}: {error}): it needs "
+            f"TFDS could not get {name} ({type(error).__name__}: {error}): it needs "
             "the network, or the dataset in its folder (see $TFDS_DATA_DIR)"
         ) from error
 
@@ -218,7 +207,7 @@ def texts(builder: Any, field: str = "text") -> Iterator[docs.Document]:
             f"wanted texts in a field {field!r} of {builder.info.full_name}, which has "
             f"{', '.join(sorted(builder.info.features))}: give --field"
         )
-    splits = sorted(builder.info.splits, key=lambda name: (name == docs.TRAIN, name))
+    splits = sorted(builder.info.splits, key=lambda s: (s == docs.TRAIN, s))
     for split in splits:
         try:
             source = builder.as_data_source(split)

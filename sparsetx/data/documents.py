@@ -72,6 +72,18 @@ def distinct(documents: Iterable[Document]) -> Iterator[tuple[str, Document]]:
             yield split_of(mark), found
 
 
+def check_splits(counts: dict[str, int]) -> None:
+    """counts: split -> documents."""
+    empty = [split for split, count in counts.items() if not count]
+    if empty:
+        raise Refusal(
+            f"wanted documents for train and for validation, but of "
+            f"{sum(counts.values())} different ones none falls into "
+            f"{' or '.join(empty)} (one in {1 / VALIDATION_SHARE:.0f} is for "
+            "validation, by its hash): give more, or smaller, documents"
+        )
+
+
 def tinypython(seed: int = 0, start: int = 0) -> Iterator[Document]:
     """Without end."""
     index = start

@@ -199,23 +199,27 @@ def train_tokenizer(corpus: Corpus, report: Reporter) -> Tokenizer:
 def write_splits(
     corpus: Corpus, tokenizer: Tokenizer, report: Reporter
 ) -> dict[str, dict[str, Any]]:
-    """Encodes documents in order until the train split has its tokens."""
+    """Encodes documents in order until train has its tokens, and validation any."""
     request = corpus.request
     dtype = dtype_of(tokenizer.vocab_size)
     writers = {
         split: ShardWriter(request.folder, split, dtype) for split in stream.SPLITS
     }
-    train = writers[docs.TRAIN]
+    train, held = writers[docs.TRAIN], writers[docs.VALIDATION]
     limit = request.tokens or (TINYPYTHON_TOKENS if corpus.builder is None else 0)
     total = limit or corpus.count()
     for number, (split, found) in enumerate(docs.distinct(corpus.documents())):
         if limit and train.tokens >= limit:
-            break
+            if held.documents:
+                break
+            if split == docs.TRAIN:
+                continue
         if number % EVERY == 0:
             done = min(train.tokens, limit) if limit else number
             report(Progress("tokens", done, total, "tokens" if limit else "documents"))
         ids = tokenizer.encode(found.text)
         writers[split].add(tokenizer.eot, ids, len(found.text.encode()))
+    docs.check_splits({split: writer.documents for split, writer in writers.items()})
     report(Progress("tokens", total, total, "tokens" if limit else "documents"))
     return {split: writer.close() for split, writer in writers.items()}
 

@@ -46,7 +46,8 @@ def bind_number(s: Scope) -> None:
 def bind_text(s: Scope) -> None:
     r = s.dice.random()
     value = f"input({e.string(s) if r < 0.1 else ''})" if r < 0.2 else e.text(s)
-    s.write(f"{target(s, TEXT)} = {value}")
+    name = target(s, TEXT)
+    s.write(f"{name} = {value if value != name else e.string(s)}")
 
 
 def bind_flag(s: Scope) -> None:
