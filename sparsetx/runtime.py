@@ -40,6 +40,14 @@ def is_first_host() -> bool:
     return jax.process_index() == 0
 
 
+def wait_for_all(what: str) -> None:
+    """Every host waits here until all have come."""
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(what)
+
+
 def agree(facts: Mapping[str, Any]) -> None:
     """Refuse to start where hosts differ in versions, code or configuration."""
     if jax.process_count() == 1:

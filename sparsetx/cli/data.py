@@ -26,13 +26,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "name", metavar="NAME", help="tinypython, stdlib, files, or TFDS's"
     )
     add.add_argument(
-        "--files",
-        action="append",
-        default=[],
-        metavar="GLOB",
-        help="for `files`: .py, .txt, .jsonl or .jsonl.gz; may be given again",
-    )
-    add.add_argument(
         "--out",
         metavar="DIR",
         help="folder (default: NAME-VOCAB in $SPARSETX_DATA, or in data/)",
@@ -49,6 +42,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default=2048,
         metavar="V",
         help="tokens of the vocabulary, 512 to 65536 (default: 2048)",
+    )
+    _of_the_source(add)
+
+
+def _of_the_source(add: argparse.ArgumentParser) -> None:
+    add.add_argument(
+        "--files",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="for `files`: .py, .txt, .jsonl or .jsonl.gz; may be given again",
     )
     add.add_argument(
         "--seed",

@@ -211,7 +211,7 @@ def texts(builder: Any, field: str = "text") -> Iterator[docs.Document]:
     for split in splits:
         try:
             source = builder.as_data_source(split)
-        except NotImplementedError as error:
+        except RuntimeError as error:  # TFDS's own kind of it: "not implemented"
             raise Refusal(
                 f"{builder.info.full_name} is stored in a format that cannot be read "
                 f"without TensorFlow: store it as {FORMAT} ({error})"

@@ -90,7 +90,7 @@ CLASSES = listed("""
 
 # Words inside strings, and keys of dicts and members of lists alike.
 WORDS = listed("""
-    new red hello all file open ok yes world old blue
+    new red hello file open ok yes world old blue
     black small green home work big white time good food bread milk water fire apple
     more less hot cold fast slow long short full best worst one two three four
     five six ten up down back next stop wait play win lose lost
@@ -112,8 +112,9 @@ WORDS = listed("""
     hard sweet sour bitter fresh clean dirty dry wet young happy sad angry tired hungry
 """)
 
-# Small words that stand between those of a phrase.
-GLUE = listed("the no of and is not for with to a in on")
+# Small words that begin a phrase, and that join its words.
+LEADING = listed("the no not a for in all")
+JOINING = listed("of and is for with to in on")
 
 # A stem of the first list is read ("r"), a stem of the second is written ("w").
 READ_STEMS = listed("""

@@ -65,13 +65,16 @@ def constant(s: Scope) -> str:
 
 def branch(s: Scope) -> None:
     dice = s.dice
-    if dice.chance(0.4) and not s.all(FLAG):
-        st.bind_flag(s)
-    s.write(f"if {e.condition(s)}:")
+    if (dice.chance(0.4) and not s.all(FLAG)) or not e.anything(s):
+        dice.pick((st.bind_flag, st.bind_flag, st.bind_number))(s)
+    asked = [e.condition(s)]
+    s.write(f"if {asked[0]}:")
     arm(s)
-    while dice.chance(0.28):
-        s.write(f"elif {e.condition(s)}:")
-        arm(s)
+    while dice.chance(0.3):
+        if (again := e.condition(s)) not in asked:
+            asked.append(again)
+            s.write(f"elif {again}:")
+            arm(s)
     if dice.chance(0.4):
         s.write("else:")
         arm(s)
@@ -157,14 +160,17 @@ def loop_while(s: Scope) -> None:
         loop_body(inner, 1, 2)
     else:
         name = st.need(s, NUMBER)
-        s.write(f"while {name} {dice.pick('<<>')} {e.plain(s, name)}:")
+        order, step = dice.pick((("<", "+="), ("<", "+="), (">", "-=")))
+        s.write(f"while {name} {order} {e.plain(s, name)}:")
         inner = s.block()
         loop_body(inner, 1, 2)
-        inner.write(f"{name} += {dice.pick('112')}")
+        inner.write(f"{name} {step} {dice.pick('112')}")
 
 
 def loop_forever(s: Scope) -> None:
     dice = s.dice
+    if not e.anything(s):
+        st.bind_number(s)
     s.write("while True:")
     inner = s.block()
     loop_body(inner, 1, 2)

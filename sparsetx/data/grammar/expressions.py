@@ -14,11 +14,18 @@ from sparsetx.data.grammar.scope import (
     Function,
     Scope,
 )
-from sparsetx.data.lexicon import EXTENSIONS, GLUE, READ_STEMS, WRITE_STEMS, listed
+from sparsetx.data.lexicon import (
+    EXTENSIONS,
+    JOINING,
+    LEADING,
+    READ_STEMS,
+    WRITE_STEMS,
+    listed,
+)
 from sparsetx.data.lexicon import WORDS as STRING_WORDS
 
 WORD = Table(words=STRING_WORDS)
-SMALL_WORD = Table(words=GLUE)
+BEGINS, JOINS = Table(words=LEADING), Table(words=JOINING)
 READ = Table(words=READ_STEMS)
 WRITE = Table(words=WRITE_STEMS)
 # Small numbers are common, round ones not rare.
@@ -44,10 +51,11 @@ def phrase(s: Scope, low: int, high: int) -> str:
     """Words: `red apple`, `the total`, `loss of bread`. Some are names of variables."""
     dice = s.dice
     count = dice.between(low, high)
-    found = []
+    found: list[str] = []
     for place in range(count):
-        if place < count - 1 and dice.chance(0.3) and (place == 0 or count > 2):
-            found.append(dice.draw(SMALL_WORD))
+        small = place < count - 1 and (place == 0 or count > 2) and dice.chance(0.3)
+        if small and (not found or found[-1] not in LEADING):
+            found.append(dice.draw(JOINS if found else BEGINS))
         else:
             word = dice.draw(SINGLE if dice.chance(0.15) else WORD)
             found.append(word.replace("_", " "))
@@ -130,10 +138,11 @@ def plain(s: Scope, but: str = "") -> str:
     return literal(s)
 
 
-def factor(s: Scope, but: str = "") -> str:
-    """As plain, but no literal zero: it may stand after `//` or `%`."""
-    found = plain(s, but)
-    return "2" if found == "0" else found
+def operation(s: Scope, a: str) -> str:
+    """`a + b`; `a` is neither taken with itself nor multiplied by 0 or 1."""
+    sign = s.dice.pick(SIGNS)
+    b = plain(s, a)
+    return f"{a} {sign} {'2' if b in ('0', '1') and sign not in '+-' else b}"
 
 
 def number(s: Scope) -> str:
@@ -147,14 +156,14 @@ def number(s: Scope) -> str:
     if r < 0.4:
         return a
     if r < 0.78:
-        return f"{a} {dice.pick(SIGNS)} {factor(s, a)}"
+        return operation(s, a)
     if r < 0.86:
         return f"{dice.pick(('max', 'min'))}({a}, {plain(s, a)})"
     if r < 0.89:
         return f"-{a}" if dice.chance(0.4) else f"abs({a})"
     if s.all(ROW):
         return of_row(s)
-    return f"({a} {dice.pick('+-')} {plain(s, a)}) * {factor(s, a)}"
+    return f"({a} {dice.pick('+-')} {plain(s, a)}) * {dice.pick(('2', '3', '10'))}"
 
 
 def of_row(s: Scope) -> str:
@@ -235,6 +244,11 @@ def bare(s: Scope) -> str:
     return ""
 
 
+def anything(s: Scope) -> bool:
+    """Whether the scope knows a thing that a condition can be about."""
+    return any(s.all(kind) for kind in (NUMBER, FLAG, TEXT, ROW))
+
+
 def condition(s: Scope) -> str:
     dice = s.dice
     r = dice.random()
@@ -242,10 +256,10 @@ def condition(s: Scope) -> str:
         return name
     if r < 0.36 and (name := bare(s)):
         return f"not {name}"
-    if r < 0.64 and s.all(FLAG):
+    if r < 0.69 and s.all(FLAG):
         return flag_test(s)
-    if r < 0.7 and (sets := s.all(SEEN) or s.all(ROW)) and s.all(NUMBER):
+    if r < 0.75 and (sets := s.all(SEEN) or s.all(ROW)) and s.all(NUMBER):
         return f"{dice.recent(s.all(NUMBER))} in {dice.recent(sets)}"
-    if r < 0.74 and (name := bare(s)):
+    if r < 0.79 and (name := bare(s)):
         return f"{name} {dice.pick(('and', 'or'))} {comparison(s)}"
     return comparison(s)

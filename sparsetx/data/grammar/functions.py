@@ -79,10 +79,11 @@ def write_body(inner: Scope) -> str:
         inner.write(f"return {last}")
         return FLAG
     kind = dice.pick((NUMBER, NUMBER, TEXT, ROW, TABLE))
-    if not inner.all(kind):
+    names = inner.all(kind)
+    if not names:
         kind = NUMBER
-    result = dice.recent(inner.all(kind)) if inner.all(kind) else e.number(inner)
-    inner.write(f"return {e.number(inner) if kind == NUMBER else result}")
+    result = e.number(inner) if kind == NUMBER and dice.chance(0.5) else ""
+    inner.write(f"return {result or (dice.recent(names) if names else e.plain(inner))}")
     return kind
 
 

@@ -69,7 +69,7 @@ def passing(s: Scope) -> None:
         inner = inner.block()
         inner.write(f"{name}.append({item})")
     else:
-        inner.write(f"{name}.append({item} {s.dice.pick(e.SIGNS)} {e.factor(s, item)})")
+        inner.write(f"{name}.append({e.operation(s, item)})")
 
 
 IDIOMS = (total, tally, best, passing)

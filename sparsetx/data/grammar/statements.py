@@ -105,8 +105,8 @@ def need(s: Scope, kind: str, fresh: float = 0.1) -> str:
 def add_to(s: Scope) -> None:
     """`total += price` and the like."""
     name = need(s, NUMBER)
-    sign = s.dice.pick(("+", "+", "-", "*"))
-    s.write(f"{name} {sign}= {e.factor(s, name)}")
+    left, sign, right = e.operation(s, name).split(" ", 2)
+    s.write(f"{left} {sign}= {right}")
 
 
 def swap(s: Scope) -> None:
@@ -125,6 +125,8 @@ def print_words(s: Scope) -> None:
 
 
 def print_formatted(s: Scope) -> None:
+    if not e.anything(s):
+        bind_number(s)
     low = s.dice.pick((0, 1, 2, 2, 2))
     s.write(f"print({e.formatted(s, low)})")
 
@@ -162,6 +164,8 @@ def change_table(s: Scope) -> None:
 
 def choose(s: Scope) -> None:
     """`x = a if b else c`"""
+    if not e.anything(s):
+        bind_flag(s)
     question = e.bare(s) if s.dice.chance(0.75) else e.comparison(s)
     question = question or need(s, FLAG)
     if s.dice.chance(0.2):
@@ -176,10 +180,7 @@ def choose(s: Scope) -> None:
 def make_lambda(s: Scope) -> None:
     dice = s.dice
     inside = s.name(NUMBER)
-    value = e.plain(s) if dice.chance(0.75) else inside
-    body = f"{inside} {dice.pick(e.SIGNS)} {'2' if value == '0' else value}"
-    if dice.chance(0.15):
-        body = inside
+    body = inside if dice.chance(0.15) else e.operation(s, inside)
     s.write(f"{s.new(MAKER)} = lambda {inside}: {body}")
 
 
