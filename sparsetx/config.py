@@ -136,6 +136,10 @@ class TrainConfig:
     keep_last: int = setting(2, "checkpoints", at_least=1)
     keep_every: int | None = setting(None, "steps; these are never deleted", 1)
     bad_steps: int = setting(20, "non-finite steps in a row that stop the run", 1)
+    tensorboard: bool = setting(False, "also write the metrics for TensorBoard")
+    wandb: str | None = setting(None, "also send the metrics to this W&B project")
+    profile_at: int | None = setting(None, "step at which a profile begins", 0)
+    profile_steps: int = setting(5, "steps that the profile lasts", at_least=1)
 
 
 @dataclass(frozen=True)

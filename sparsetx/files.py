@@ -58,6 +58,30 @@ def write_json(path: PathLike, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+def make_folder(path: PathLike) -> None:
+    Path(path).mkdir(parents=True, exist_ok=True)
+
+
+def move_away(path: PathLike, folder: PathLike) -> Path:
+    """Move something into a folder, under a name that is free there."""
+    make_folder(folder)
+    name = Path(path).name
+    number = sum(1 for _ in Path(folder).glob(f"{name}-*"))
+    place = Path(folder) / f"{name}-{number}"
+    os.rename(path, place)
+    return place
+
+
+def create(path: PathLike, text: str) -> bool:
+    """Write a file that must not exist yet; False if it does. Of several, one wins."""
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        return False
+    return True
+
+
 def append_line(path: PathLike, line: str) -> None:
     """Add a line to a log. A kill may tear the last one: readers drop such a line."""
     with open(path, "ab") as file:

@@ -29,11 +29,12 @@ class Outlets:
     """Where a run's doings go. `rows_at(step)` is the batch of a step, [B, L+1]."""
 
     rows_at: Callable[[int], jax.Array]
-    evaluate: Callable[[Any], float]
+    evaluate: Callable[[Any], Row]
     save: Callable[[State], None]
     log: Callable[[Row], None]
     report: Reporter = silent
-    stop: Callable[[], bool] = lambda: False
+    stop: Callable[[int], bool] = lambda step: False
+    before: Callable[[int], None] = lambda step: None
 
 
 @functools.cache
@@ -49,7 +50,8 @@ def fit(run: RunConfig, state: State, outlets: Outlets) -> State:
     watch = _Watch(run, outlets)
     done = int(state.step)
     saved = done
-    while done < run.train.steps and not outlets.stop():
+    while done < run.train.steps and not outlets.stop(done):
+        outlets.before(done)
         state, metrics = step(state, outlets.rows_at(done))
         done += 1
         watch.step(done, metrics)
@@ -99,9 +101,10 @@ class _Watch:
     def evaluated(self, done: int, params: Any) -> None:
         self.flush()
         began = time.monotonic()
-        self.validation = self.outlets.evaluate(params)
+        row = self.outlets.evaluate(params)
         self.paused += time.monotonic() - began
-        self.outlets.log({"step": done, "validation_loss": self.validation})
+        self.validation = row["validation_loss"]
+        self.outlets.log({"step": done} | row)
 
     def _rate(self, done: int) -> float:
         """Tokens per second since the mark, evaluation apart."""

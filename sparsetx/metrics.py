@@ -5,6 +5,7 @@ notebook or a test another) and calls it with a `Progress`; the reporter decides
 and how often, a person sees it. Rows go to metrics.jsonl, one JSON object a line.
 """
 
+import importlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsetx import files
+from sparsetx.errors import Refusal
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,55 @@ class Log:
 
     def __call__(self, row: Row) -> None:
         files.append_line(self.path, json.dumps(row))
+
+    def close(self) -> None:
+        """Nothing is held open between rows."""
+
+
+class TensorBoard:
+    """The same rows for TensorBoard, through the package tensorboardX."""
+
+    def __init__(self, folder: str | Path):
+        module = _optional("tensorboardX", "train.tensorboard")
+        self.writer = module.SummaryWriter(str(folder))
+
+    def __call__(self, row: Row) -> None:
+        for name, value in _numbers(row):
+            self.writer.add_scalar(name, value, row["step"])
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+class WandB:
+    """The same rows for Weights & Biases; a resumed run goes on under its name."""
+
+    def __init__(self, project: str, name: str):
+        module = _optional("wandb", "train.wandb")
+        self.run = module.init(project=project, name=name, id=name, resume="allow")
+
+    def __call__(self, row: Row) -> None:
+        self.run.log(dict(_numbers(row)), step=row["step"])
+
+    def close(self) -> None:
+        self.run.finish()
+
+
+def _optional(module: str, key: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise Refusal(
+            f"{key} was asked for, but {module} is not installed: pip install {module}"
+        ) from error
+
+
+def _numbers(row: Row) -> list[tuple[str, float]]:
+    return [
+        (name, value)
+        for name, value in row.items()
+        if name != "step" and isinstance(value, int | float)
+    ]
 
 
 def read(path: str | Path) -> list[Row]:

@@ -88,25 +88,40 @@ class Stop:
             raise KeyboardInterrupt
         self.code = AGAIN if number == signal.SIGTERM else INTERRUPTED
 
-    def agreed(self) -> bool:
-        """True on every host as soon as one was asked: they must stop at one step."""
-        if jax.process_count() == 1:
-            return bool(self)
-        from jax.experimental import multihost_utils
+    def agreed(self, step: int) -> bool:
+        """True on every host at the same step, soon after one of them was asked."""
+        if jax.process_count() > 1:
+            from jax.experimental import multihost_utils
 
-        codes = multihost_utils.process_allgather(np.array([self.code]))
-        self.code = int(np.max(codes))
+            # Hosts tell one another through the coordinator, not through the devices:
+            # asking costs no transfer and keeps no step waiting.
+            if multihost_utils.reached_preemption_sync_point(step):
+                self.code = self.code or AGAIN
+                return True
+            return False
         return bool(self)
 
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[Stop]:
-    """Turn SIGTERM and Ctrl-C into a request that the loop sees at its next step."""
+    """Turn SIGTERM and Ctrl-C into a request that the loop sees at its next step.
+
+    On many hosts SIGTERM belongs to JAX, which tells the other hosts of it; Ctrl-C on
+    one of them is passed on to it as a SIGTERM.
+    """
     stop = Stop()
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(number, stop.ask) for number in numbers]
+    alone = jax.process_count() == 1
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        stop.ask(number, frame)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    handlers: dict[int, Any] = {signal.SIGINT: stop.ask if alone else pass_on}
+    if alone:
+        handlers[signal.SIGTERM] = stop.ask
+    before = {number: signal.signal(number, h) for number, h in handlers.items()}
     try:
         yield stop
     finally:
-        for number, handler in zip(numbers, before, strict=True):
+        for number, handler in before.items():
             signal.signal(number, handler)

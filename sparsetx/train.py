@@ -5,16 +5,19 @@ on a pod: loss and gradient, optimiser, projection, decay. A step whose loss or 
 is not finite changes no parameter and is counted.
 """
 
+import dataclasses
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
+from flax import serialization
 
 from sparsetx import mesh as meshes
-from sparsetx import model, optim, parameters, projection
+from sparsetx import model, nodes, optim, parameters, projection, taps
 from sparsetx.config import RunConfig
 
 
@@ -35,6 +38,25 @@ def init_state(run: RunConfig, params: dict[str, Any]) -> State:
     # Three arrays, not one three times: the step gives each buffer away.
     step, skipped, bad = (jnp.zeros((), jnp.int32) for _ in range(3))
     return State(step, params, optim.make(run).init(params), skipped, bad)
+
+
+def as_tree(state: State) -> dict[str, Any]:
+    """The state as nested dicts of arrays: what a checkpoint holds."""
+    fields = [field.name for field in dataclasses.fields(State)]
+    tree: dict[str, Any] = {
+        name: serialization.to_state_dict(getattr(state, name)) for name in fields
+    }
+    return tree
+
+
+def from_tree(like: State, tree: Mapping[str, Any]) -> State:
+    """The state that such a tree holds; `like` lends its structure, not its values."""
+    return State(
+        **{
+            name: serialization.from_state_dict(getattr(like, name), branch)
+            for name, branch in tree.items()
+        }
+    )
 
 
 def loss(run: RunConfig, params: Any, rows_BL1: jax.Array) -> jax.Array:
@@ -101,9 +123,25 @@ def decayed(run: RunConfig, params: Any, lr: jax.Array) -> dict[str, Any]:
     )
 
 
-def eval_step(run: RunConfig, params: Any, rows_BL1: jax.Array) -> jax.Array:
-    """Validation loss of one batch, in nats."""
-    return loss(run, params, rows_BL1)
+def eval_step(run: RunConfig, params: Any, rows_BL1: jax.Array) -> dict[str, jax.Array]:
+    """Of one batch: its loss in nats, and how heavy-tailed the last residual is."""
+    tap = taps.capture([nodes.FINAL])
+    logits_BLV, taken = model.trace(run.model, params, rows_BL1[:, :-1], tap)
+    losses = optax.softmax_cross_entropy_with_integer_labels(
+        logits_BLV, rows_BL1[:, 1:]
+    )
+    kurtosis = jnp.mean(_kurtosis(taken[nodes.FINAL]))
+    return {"validation_loss": jnp.mean(losses), "residual_kurtosis": kurtosis}
+
+
+def _kurtosis(x_BLD: jax.Array) -> jax.Array:
+    """Over channels: 3 for a normal residual, d_model for one where one channel is all.
+
+    It rises as a sparse model moves what it knows onto single channels.
+    """
+    x_BLD = x_BLD - jnp.mean(x_BLD, -1, keepdims=True)
+    square_BL = jnp.mean(jnp.square(x_BLD), -1)
+    return jnp.mean(x_BLD**4, -1) / (jnp.square(square_BL) + 1e-30)
 
 
 def _choose(fine: jax.Array, new: Any, old: Any) -> Any:

@@ -245,14 +245,18 @@ class Recorder:
     def save(self, state: train.State) -> None:
         self.saved.append(int(state.step))
 
+    def evaluate(self, params: Any) -> Row:
+        found = train.eval_step(RUN, params, batch(99))
+        return {name: float(value) for name, value in found.items()}
+
     def outlets(self) -> fit.Outlets:
         return fit.Outlets(
             rows_at=self.rows_at,
-            evaluate=lambda params: float(train.eval_step(RUN, params, batch(99))),
+            evaluate=self.evaluate,
             save=self.save,
             log=self.rows.append,
             report=self.progress.append,
-            stop=lambda: len(self.batches) == self.stop_after,
+            stop=lambda step: step == self.stop_after,
         )
 
 

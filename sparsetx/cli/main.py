@@ -8,6 +8,7 @@ command is a module of this package with HELP (a line), `arguments(parser)` and
 
 import argparse
 import importlib
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -19,14 +20,26 @@ COMMANDS = {
     "config": "sparsetx.cli.config",
     "data": "sparsetx.cli.data",
     "doctor": "sparsetx.cli.doctor",
+    "eval": "sparsetx.cli.eval",
+    "export-openai": "sparsetx.cli.export_openai",
+    "generate": "sparsetx.cli.generate",
+    "import-openai": "sparsetx.cli.import_openai",
+    "plot": "sparsetx.cli.plot",
     "tasks": "sparsetx.cli.tasks",
+    "train": "sparsetx.cli.train",
 }
 SUMMARY = {
     "bench": "time what was made for speed, side by side",
     "config": "print an experiment's resolved configuration, or how two differ",
     "data": "prepare tokens: tinypython, the standard library, files, TFDS",
     "doctor": "check this machine: Python, packages, devices, memory, disk",
+    "eval": "validation loss of a run, and how well it does each task",
+    "export-openai": "write a run's model as a released torch folder",
+    "generate": "let a run's model write",
+    "import-openai": "make a run of a released torch folder",
+    "plot": "draw loss, kept fraction, throughput and more of runs",
     "tasks": "list the tasks, show their prompts, check them with a tokenizer",
+    "train": "train a model, or go on with one",
 }
 
 
@@ -57,14 +70,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.arguments(parser)
+    # Of what Orbax and its like notice about themselves, only errors concern the user.
+    logging.getLogger("absl").setLevel(logging.ERROR)
     try:
-        return int(module.main(parser.parse_args(chosen.rest)))
+        return int(module.main(_parsed(parser, chosen.rest)))
     except Refusal as refusal:
         print(f"sparsetx {chosen.command}: {refusal}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"sparsetx {chosen.command}: stopped by Ctrl-C", file=sys.stderr)
         return 130
+
+
+def _parsed(parser: argparse.ArgumentParser, rest: list[str]) -> argparse.Namespace:
+    """Options may stand between key=value pairs; argparse allows it where no command
+    has commands of its own."""
+    try:
+        return parser.parse_intermixed_args(rest)
+    except TypeError:
+        return parser.parse_args(rest)
 
 
 def run() -> None:

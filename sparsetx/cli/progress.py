@@ -46,6 +46,11 @@ class ProgressLine:
         if finished:
             self.close()
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the stage began that was shown last."""
+        return time.monotonic() - self.began
+
     def _line(self, progress: Progress, elapsed: float) -> str:
         done, total = progress.done, progress.total
         parts = [f"{progress.stage}: {done:,.0f}/{total:,.0f} {progress.unit}"]

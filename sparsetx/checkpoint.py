@@ -1,0 +1,232 @@
+"""Checkpoints of a run: written whole or not at all, and checked when read back.
+
+Orbax does the writing, in the background, behind one small wrapper. It does not check
+what it reads: a bit flipped on the disk would load in silence. So every leaf has a
+checksum among the facts saved beside the arrays, and a step whose arrays do not match
+is moved out of the way before anything is saved after it.
+
+A step holds two items: `state`, a tree of nested dicts of arrays, and `facts`, JSON.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+
+from sparsetx import files
+from sparsetx.errors import Refusal, refuse_all
+
+CHECKPOINTS = "checkpoints"
+QUARANTINE = "quarantine"
+STATE, FACTS = "state", "facts"
+SUMS = "checksums"
+PARAMS = "params"
+Tree = Mapping[str, Any]
+
+
+class Damaged(RuntimeError):
+    """A step on the disk that is not what was saved."""
+
+
+class Checkpoints:
+    """The checkpoints of a run that is being trained. One writer at a time."""
+
+    def __init__(
+        self, run: files.PathLike, keep_last: int = 2, keep_every: int | None = None
+    ):
+        self.run = Path(run).absolute()
+        self.folder = self.run / CHECKPOINTS
+        self.options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep_last,
+            keep_period=keep_every,
+            cleanup_tmp_directories=True,
+        )
+        self.manager = _manager(self.run, self.options)
+
+    def save(self, step: int, tree: Tree, facts: Mapping[str, Any]) -> None:
+        """Start writing a step; the arrays may be given away as soon as this returns.
+
+        An error of the save before (a full disk) is raised here, or by `close`.
+        """
+        whole = dict(facts) | {"step": step, SUMS: checksums(tree)}
+        saved = self.manager.save(
+            step,
+            args=ocp.args.Composite(
+                **{STATE: ocp.args.PyTreeSave(tree), FACTS: ocp.args.JsonSave(whole)}
+            ),
+        )
+        if not saved:
+            raise RuntimeError(
+                f"step {step} was not saved: {self.folder} already holds step "
+                f"{self.manager.latest_step()}"
+            )
+
+    def close(self) -> None:
+        """Wait for what is being written."""
+        self.manager.wait_until_finished()
+        self.manager.close()
+
+    def resume(self, like: Tree, notice: Callable[[str], None]) -> Tree | None:
+        """The newest step that is whole, laid out as `like`; None if there is none.
+
+        A damaged step is moved to the run's quarantine folder, and the one before it is
+        taken. Every host does the same: they read the same files.
+        """
+        for step in reversed(steps(self.run)):
+            try:
+                return self._restore(step, like)
+            except Damaged as damage:
+                notice(f"step {step} is damaged and will not be used: {damage}")
+                self._quarantine(step)
+        return None
+
+    def _restore(self, step: int, like: Tree) -> Tree:
+        facts = read_facts(self.run, step)
+        _check_shapes(_metadata(self.run, step), like, self.folder / str(step))
+        wanted = ocp.args.PyTreeRestore(
+            item=like,
+            restore_args=ocp.checkpoint_utils.construct_restore_args(like),
+        )
+        tree = _read(self.run, step, wanted)
+        _compare(facts, checksums(tree))
+        return tree
+
+    def _quarantine(self, step: int) -> None:
+        """Rename first: what is in the way would stop later saves in silence."""
+        if jax.process_index() == 0:
+            files.move_away(self.folder / str(step), self.run / QUARANTINE)
+        self.manager.close()
+        self.manager = _manager(self.run, self.options)
+
+
+def steps(run: files.PathLike) -> list[int]:
+    """The saved steps of a run, oldest first."""
+    folder = Path(run) / CHECKPOINTS
+    names = [p.name for p in folder.glob("*")] if folder.is_dir() else []
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
+def read_facts(run: files.PathLike, step: int) -> dict[str, Any]:
+    """What was saved beside the arrays of a step."""
+    path = Path(run) / CHECKPOINTS / str(step) / FACTS / "metadata"
+    try:
+        facts = files.read_json(path, "the facts of a checkpoint")
+    except Refusal as error:
+        raise Damaged(str(error)) from error
+    if not isinstance(facts, dict) or not isinstance(facts.get(SUMS), dict):
+        raise Damaged(f"{path} holds no checksums")
+    return facts
+
+
+def read_params(run: files.PathLike, step: int) -> Tree:
+    """The parameters of a step as NumPy arrays, whatever devices wrote them."""
+    facts = read_facts(run, step)
+    wanted = {PARAMS: _metadata(run, step)[PARAMS]}
+    empty = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), wanted)
+    as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), empty)
+    args = ocp.args.PyTreeRestore(
+        item=empty, restore_args=as_numpy, partial_restore=True
+    )
+    tree = _read(run, step, args)
+    _compare(facts, checksums(tree))
+    params: Tree = tree[PARAMS]
+    return params
+
+
+def checksums(tree: Tree) -> dict[str, int]:
+    """{path: checksum} of every leaf; equal on any mesh, changed by any flipped bit."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    names = ["/".join(str(key.key) for key in path) for path, _ in leaves]
+    sums = jax.device_get(_sums([leaf for _, leaf in leaves]))
+    return dict(zip(names, map(int, sums), strict=True))
+
+
+@jax.jit
+def _sums(leaves: list[jax.Array]) -> list[jax.Array]:
+    return [_checksum(leaf) for leaf in leaves]
+
+
+def _checksum(x: jax.Array) -> jax.Array:
+    """Bits as an integer, times an odd number of its own place, summed mod 2^32."""
+    kind = {1: jnp.uint8, 2: jnp.uint16, 4: jnp.uint32}[x.dtype.itemsize]
+    bits = jax.lax.bitcast_convert_type(x, kind).astype(jnp.uint32)
+    place, stride = jnp.zeros_like(bits), 1
+    for axis in reversed(range(x.ndim)):
+        own = jax.lax.broadcasted_iota(jnp.uint32, x.shape, axis)
+        place += own * np.uint32(stride % 2**32)
+        stride *= x.shape[axis]
+    odd = place * np.uint32(2654435761) | np.uint32(1)
+    return jnp.sum(bits * odd, dtype=jnp.uint32)
+
+
+def _compare(facts: Mapping[str, Any], found: Mapping[str, int]) -> None:
+    wrong = [name for name, value in found.items() if facts[SUMS].get(name) != value]
+    if wrong:
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise Damaged(f"the checksum of {wrong[0]}{more} is not the one that was saved")
+
+
+def _manager(run: files.PathLike, options: ocp.CheckpointManagerOptions) -> Any:
+    handlers = {
+        STATE: ocp.PyTreeCheckpointHandler(),
+        FACTS: ocp.JsonCheckpointHandler(),
+    }
+    folder = Path(run).absolute() / CHECKPOINTS
+    return ocp.CheckpointManager(folder, options=options, item_handlers=handlers)
+
+
+def _reading() -> ocp.CheckpointManagerOptions:
+    """Read only. Said in full, or Orbax warns of each setting that it changes."""
+    return ocp.CheckpointManagerOptions(
+        read_only=True, save_interval_steps=0, create=False
+    )
+
+
+def _read(run: files.PathLike, step: int, args: Any) -> Tree:
+    """The arrays of a step, by a manager that changes nothing."""
+    options = _reading()
+    try:
+        with _manager(run, options) as manager:
+            found = manager.restore(step, args=ocp.args.Composite(**{STATE: args}))
+    except Exception as error:  # whatever a broken file makes Orbax raise
+        raise Damaged(f"it cannot be read ({_short(error)})") from error
+    tree: Tree = found[STATE]
+    return tree
+
+
+def _metadata(run: files.PathLike, step: int) -> dict[str, Any]:
+    """Shapes and types of what a step holds."""
+    options = _reading()
+    try:
+        with _manager(run, options) as manager:
+            found = manager.item_metadata(step)[STATE]
+        return dict(found.tree)
+    except Exception as error:
+        raise Damaged(f"it does not say what it holds ({_short(error)})") from error
+
+
+def _check_shapes(found: Tree, like: Tree, where: Path) -> None:
+    """Orbax pads and truncates in silence: refuse another model's arrays by name."""
+
+    def listed(tree: Tree) -> dict[str, Any]:
+        leaves = jax.tree_util.tree_leaves_with_path(tree)
+        return {"/".join(str(k.key) for k in path): leaf for path, leaf in leaves}
+
+    ours, theirs = listed(like), listed(found)
+    offences = [
+        f"{name}: wanted {ours[name].shape if name in ours else 'nothing'}, "
+        f"got {tuple(theirs[name].shape) if name in theirs else 'nothing'}"
+        for name in sorted(ours.keys() | theirs.keys())
+        if name not in ours
+        or name not in theirs
+        or tuple(ours[name].shape) != tuple(theirs[name].shape)
+    ]
+    refuse_all(f"the checkpoint {where} does not fit this run", offences)
+
+
+def _short(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:200]

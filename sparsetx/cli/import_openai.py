@@ -1,0 +1,26 @@
+"""Make a run of a released folder (final_model.pt, beeg_config.json).
+
+The run can be asked and pruned as any other; it is not trained further, since the
+released files hold no optimiser state. Needs torch: pip install 'sparsetx[torch]'.
+"""
+
+import argparse
+from pathlib import Path
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="DIR", help="a released folder")
+    parser.add_argument("run", metavar="RUN", help="the new run's folder")
+    parser.add_argument(
+        "--tokenizer",
+        metavar="DIR",
+        help="encoder.json and vocab.bpe, or a tokenizer.json (default: those in DIR)",
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    from sparsetx import importing
+
+    run = importing.from_openai(args.folder, Path(args.run), args.tokenizer)
+    print(f"{args.run}: {run.n_layer} layers of {run.d_model} channels, as step 0")
+    return 0

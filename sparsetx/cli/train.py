@@ -1,0 +1,127 @@
+"""Train a model: `sparsetx train experiments/X.py [key.sub=value …] [--run DIR]`.
+
+A run that is there already is taken up from its last checkpoint. SIGTERM saves and
+exits with 42 (run the same command again to go on), Ctrl-C saves and exits with 130.
+"""
+
+import argparse
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sparsetx.cli.experiment import EXPERIMENT_HELP
+
+if TYPE_CHECKING:
+    from sparsetx.config import RunConfig
+    from sparsetx.launch import Launch
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("experiment", metavar="EXPERIMENT", help=EXPERIMENT_HELP)
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="key.sub=value",
+        help="changes to the configuration, e.g. train.steps=2000",
+    )
+    parser.add_argument(
+        "--run", metavar="DIR", help="the run's folder (default: runs/NAME-OF-THE-FILE)"
+    )
+    parser.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help="resume although this key changed, e.g. optim.lr, or data (default: none)",
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    from sparsetx import fit, launch, runtime
+    from sparsetx.cli import experiment
+    from sparsetx.cli.progress import ProgressLine, clock
+
+    runtime.start()
+    config = experiment.load(args.experiment, args.overrides)
+    place = Path(args.experiment)
+    name = place.parent.name if place.name == "config.json" else place.stem
+    path = Path(args.run) if args.run else Path("runs") / name
+    line = ProgressLine()
+
+    def notice(text: str) -> None:
+        line.close()
+        print(f"warning: {text}", file=sys.stderr)
+
+    with (
+        launch.opened(config, path, args.allow, line, notice) as ready,
+        runtime.stoppable() as stop,
+    ):
+        if runtime.is_first_host():
+            print(describe(ready))
+        try:
+            state = ready.train(stop, line)
+        except fit.Diverged as error:
+            line.close()
+            print(f"sparsetx train: {error}", file=sys.stderr)
+            return 1
+        finally:
+            line.close()
+    done, steps = int(state.step), config.train.steps
+    if runtime.is_first_host():
+        print(ending(path, done, steps, int(state.skipped), clock(line.elapsed)))
+    return stop.code if done < steps else 0
+
+
+def describe(ready: "Launch") -> str:
+    """The resolved configuration, and the parameters with where they lie."""
+    from sparsetx import launch
+
+    at = f", going on at step {ready.step:,}" if ready.step else ""
+    lines = [f"{ready.path}{at}", *settings(ready.config), ""]
+    rows = launch.described(ready.config, ready.devices)
+    cells = [("parameter", "shape", "cut over", "MB", "kept")]
+    for row in rows:
+        shape = " x ".join(map(str, row.shape))
+        size = f"{row.bytes / 1e6:.2f}"
+        cells.append((row.name, shape, row.sharding, size, f"{row.kept:.4g}"))
+    widths = [max(len(cell[i]) for cell in cells) for i in range(5)]
+    for name, shape, cut, size, kept in cells:
+        lines.append(
+            f"  {name:<{widths[0]}}  {shape:<{widths[1]}}  {cut:<{widths[2]}}  "
+            f"{size:>{widths[3]}}  {kept:>{widths[4]}}"
+        )
+    count = sum(row.bytes // 4 for row in rows)
+    left = sum(row.bytes // 4 * row.kept for row in rows)
+    lines.append(f"  {count:,} parameters, {left:,.0f} kept in the end")
+    return "\n".join(lines)
+
+
+def settings(config: "RunConfig") -> list[str]:
+    """One paragraph a section: what is worth keeping in a log."""
+    from sparsetx import fields
+
+    sections: dict[str, list[str]] = {}
+    for path, value in fields.leaves(config):
+        section, _, key = path.rpartition(".")
+        sections.setdefault(section, []).append(f"{key}={fields.shown(value)}")
+    return [
+        textwrap.fill(
+            f"{section + ':' if section else 'run:':<10} {' '.join(words)}",
+            width=88,
+            initial_indent="  ",
+            subsequent_indent=" " * 13,
+        )
+        for section, words in sections.items()
+    ]
+
+
+def ending(path: Path, done: int, steps: int, skipped: int, spent: str) -> str:
+    """How it ended, and what one would type next."""
+    bad = f", {skipped} of them not finite and skipped" if skipped else ""
+    if done < steps:
+        return f"stopped at step {done:,} of {steps:,}{bad}, saved in {path}"
+    return (
+        f"{done:,} steps{bad} in {spent}, saved in {path}\n"
+        f"next: sparsetx eval {path} --tasks"
+    )

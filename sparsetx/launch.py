@@ -1,0 +1,223 @@
+"""From a configuration to a training run: data, devices, state, and where it all goes.
+
+The one place that joins the stages of training; `fit.py` is the loop and `train.py` the
+step. Prints nothing: progress and notices go to the functions that it is given.
+"""
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from sparsetx import (
+    fit,
+    lock,
+    mesh,
+    metrics,
+    model,
+    parameters,
+    projection,
+    provenance,
+    runtime,
+    train,
+)
+from sparsetx.checkpoint import Checkpoints
+from sparsetx.config import RunConfig
+from sparsetx.data import stream
+from sparsetx.data.feed import Feed, open_data
+from sparsetx.metrics import Reporter, Row
+from sparsetx.run import METRICS
+from sparsetx.train import State
+
+Notice = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A run that is ready to train: everything is there but the training."""
+
+    config: RunConfig
+    path: Path
+    devices: Mesh
+    feed: Feed
+    state: State
+    checkpoints: Checkpoints
+    facts: dict[str, Any]
+
+    @property
+    def step(self) -> int:
+        """Where it starts: 0, or the step that it resumes from."""
+        return int(self.state.step)
+
+    def train(self, stop: runtime.Stop, report: Reporter = metrics.silent) -> State:
+        """To the last step, or until stopped; the state is saved either way."""
+        with (
+            sinks(self.config, self.path, self.step) as log,
+            jax.set_mesh(self.devices),
+        ):
+            outlets = fit.Outlets(
+                rows_at=self.feed.ahead(self.step, self.config.train.steps),
+                evaluate=evaluation(self.config, self.feed),
+                save=self._save,
+                log=log,
+                report=report if runtime.is_first_host() else metrics.silent,
+                stop=stop.agreed,
+                before=functools.partial(_profile, self.config, self.path),
+            )
+            return fit.fit(self.config, self.state, outlets)
+
+    def _save(self, state: State) -> None:
+        self.checkpoints.save(int(state.step), train.as_tree(state), self.facts)
+
+
+@contextlib.contextmanager
+def opened(
+    config: RunConfig,
+    path: Path,
+    allow: Sequence[str] = (),
+    report: Reporter = metrics.silent,
+    notice: Notice = lambda text: None,
+) -> Iterator[Launch]:
+    """A new run at the path, or the one that is there, from its last saved step.
+
+    Resuming refuses a configuration that would change what the run computes, unless the
+    key is in `allow`.
+    """
+    parts = config.train.batch // config.train.accumulate
+    devices = mesh.make(config.mesh, parts)
+    first = runtime.is_first_host()
+    with lock.held(path) if first else contextlib.nullcontext():
+        provenance.check_resume(config, path, allow)
+        data = open_data(config, report, provenance.data_fingerprint(path, allow))
+        feed = Feed.of(config, data, mesh.batch_sharding(devices))
+        facts = provenance.facts(config, data)
+        runtime.agree(facts)
+        checkpoints = Checkpoints(path, config.train.keep_last, config.train.keep_every)
+        try:
+            state = resumed(config, devices, checkpoints, notice)
+            state = state or first_state(config, data, devices)
+            if first:
+                provenance.record(config, path, data, facts, int(state.step))
+            runtime.wait_for_all("recorded")
+            yield Launch(config, path, devices, feed, state, checkpoints, facts)
+        finally:
+            checkpoints.close()
+
+
+def first_state(config: RunConfig, data: stream.Prepared, devices: Mesh) -> State:
+    """Step 0, born where it will lie: no device ever holds more than its share."""
+    table = None
+    if config.model.bigram == "counts":
+        counts = stream.bigram_counts(data.split("train"), config.model.vocab_size)
+        table = model.bigram_from_counts(jnp.asarray(counts, jnp.float32))
+    make, key = functools.partial(_make, config), jax.random.key(config.seed)
+    where = mesh.tree_shardings(devices, config.model, jax.eval_shape(make, key, table))
+    state: State = jax.jit(make, out_shardings=where)(key, table)
+    return state
+
+
+def resumed(
+    config: RunConfig, devices: Mesh, checkpoints: Checkpoints, notice: Notice
+) -> State | None:
+    """The last whole saved state, on these devices."""
+    table = None
+    if config.model.bigram == "counts":
+        wide = config.model.vocab_size
+        table = jax.ShapeDtypeStruct((wide, wide), jnp.float32)
+    make = functools.partial(_make, config)
+    shapes = jax.eval_shape(make, jax.random.key(0), table)
+    where = mesh.tree_shardings(devices, config.model, shapes)
+
+    def placed(shape: Any, sharding: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding)
+
+    like = jax.tree.map(placed, shapes, where)
+    tree = checkpoints.resume(train.as_tree(like), notice)
+    return None if tree is None else train.from_tree(like, tree)
+
+
+def _make(config: RunConfig, key: jax.Array, table: jax.Array | None) -> State:
+    return train.init_state(config, model.init(config.model, key, table))
+
+
+def evaluation(config: RunConfig, feed: Feed) -> Callable[[Any], Row]:
+    """Means over the same held-out batches every time."""
+    one = jax.jit(functools.partial(train.eval_step, config))
+
+    def evaluate(params: Any) -> Row:
+        rows = [one(params, rows) for rows in feed.held_out()]
+        return {
+            name: float(np.mean([float(r[name]) for r in rows])) for name in rows[0]
+        }
+
+    return evaluate
+
+
+@contextlib.contextmanager
+def sinks(config: RunConfig, path: Path, step: int) -> Iterator[Callable[[Row], None]]:
+    """Where rows of metrics go: the run's file, and what else was asked for."""
+    if not runtime.is_first_host():
+        yield lambda row: None
+        return
+    asked: list[Any] = [metrics.Log(path / METRICS, step)]
+    if config.train.tensorboard:
+        asked.append(metrics.TensorBoard(path / "tensorboard"))
+    if config.train.wandb:
+        asked.append(metrics.WandB(config.train.wandb, path.name))
+
+    def log(row: Row) -> None:
+        for sink in asked:
+            sink(row)
+
+    try:
+        yield log
+    finally:
+        for sink in asked:
+            sink.close()
+
+
+def _profile(config: RunConfig, path: Path, step: int) -> None:
+    """Before a step: begin the profile that the configuration asks for, or end it."""
+    begin = config.train.profile_at
+    if begin is None:
+        return
+    if step == begin:
+        jax.profiler.start_trace(path / "profile")
+    elif step == begin + config.train.profile_steps:
+        jax.profiler.stop_trace()
+
+
+@dataclass(frozen=True)
+class Described:
+    """One parameter of a run as people want to see it before they train."""
+
+    name: str
+    shape: tuple[int, ...]
+    sharding: str
+    bytes: int  # of the whole array
+    kept: float  # fraction of its entries, in the end
+
+
+def described(config: RunConfig, devices: Mesh) -> list[Described]:
+    """A row for every parameter."""
+    kept = {b.parameter.path: b.fraction for b in projection.budgets(config)}
+    rows = []
+    for parameter in parameters.table(config.model):
+        shape = parameters.full_shape(config.model, parameter)
+        spec = mesh.parameter_spec(devices, parameter)
+        cuts = [str(axis) if axis else "-" for axis in spec]
+        size = 4 * int(np.prod(shape))
+        rows.append(
+            Described(
+                parameter.name, shape, " x ".join(cuts), size,
+                kept.get(parameter.path, 1.0),
+            )
+        )  # fmt: skip
+    return rows
