@@ -65,7 +65,7 @@ def constant(s: Scope) -> str:
 
 def branch(s: Scope) -> None:
     dice = s.dice
-    if (dice.chance(0.4) and not s.all(FLAG)) or not e.anything(s):
+    if (dice.chance(0.45) and not s.all(FLAG)) or not e.anything(s):
         dice.pick((st.bind_flag, st.bind_flag, st.bind_number))(s)
     asked = [e.condition(s)]
     s.write(f"if {asked[0]}:")
@@ -284,6 +284,6 @@ BLOCKS: dict[str, Statement] = {
 BLOCK_WEIGHTS = Table(
     {
         "branch": 28, "items": 9, "range": 8, "two": 8, "idiom": 6, "while": 17,
-        "forever": 9, "with": 14, "collect": 18, "function": 11,
+        "forever": 10, "with": 14, "collect": 21, "function": 11,
     }
 )  # fmt: skip

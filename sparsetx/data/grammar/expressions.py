@@ -73,11 +73,12 @@ def formatted(s: Scope, low: int = 0) -> str:
     mark = quote(s)
     before = phrase(s, low, 2) if low else dice.pick(("", phrase(s, 1, 2)))
     text = f"{before} " if before else ""
-    text += "{" + value(s) + "}"
+    first, second = value(s), value(s)
+    text += "{" + first + "}"
     if dice.chance(0.3):
         text += f" {phrase(s, 1, 1)}"
-    if dice.chance(0.25):
-        text += f" {{{value(s)}}}"
+    if dice.chance(0.3) and second != first:
+        text += f" {{{second}}}"
     return f"f{mark}{text}{mark}"
 
 
@@ -217,7 +218,7 @@ def comparison(s: Scope) -> str:
     """`a > 3` and its like, about numbers, texts or lengths."""
     dice = s.dice
     r = dice.random()
-    if s.all(TEXT) and r < 0.2:
+    if s.all(TEXT) and (r < 0.2 or not s.all(NUMBER)):
         sign = dice.pick(("==", "==", "!="))
         return f"{dice.recent(s.all(TEXT))} {sign} {string(s, 1, 1)}"
     if s.all(NUMBER):
@@ -256,10 +257,11 @@ def condition(s: Scope) -> str:
         return name
     if r < 0.36 and (name := bare(s)):
         return f"not {name}"
-    if r < 0.69 and s.all(FLAG):
+    if r < 0.74 and s.all(FLAG):
         return flag_test(s)
-    if r < 0.75 and (sets := s.all(SEEN) or s.all(ROW)) and s.all(NUMBER):
+    if r < 0.79 and (sets := s.all(SEEN) or s.all(ROW)) and s.all(NUMBER):
         return f"{dice.recent(s.all(NUMBER))} in {dice.recent(sets)}"
-    if r < 0.79 and (name := bare(s)):
-        return f"{name} {dice.pick(('and', 'or'))} {comparison(s)}"
-    return comparison(s)
+    asked = comparison(s)
+    if r < 0.83 and (name := bare(s)) and name not in asked.split():
+        return f"{name} {dice.pick(('and', 'or'))} {asked}"
+    return asked

@@ -52,7 +52,7 @@ def bind_text(s: Scope) -> None:
 
 def bind_flag(s: Scope) -> None:
     r = s.dice.random()
-    if r < 0.12:
+    if r < 0.12 and e.anything(s):
         value = e.comparison(s)
     elif r < 0.2 and s.all(FLAG):
         value = f"not {s.dice.pick(s.all(FLAG))}"
@@ -173,7 +173,8 @@ def choose(s: Scope) -> None:
         s.write(f"{s.new(TEXT)} = {value}")
         return
     first = e.plain(s, question)
-    value = f"{first} if {question} else {e.plain(s, first)}"
+    last = e.plain(s, first)
+    value = f"{first} if {question} else {e.literal(s) if last == question else last}"
     s.write(f"{target(s, NUMBER)} = {value}")
 
 
@@ -206,7 +207,7 @@ def item(s: Scope) -> str:
 
 def begin(s: Scope, kind: str) -> str:
     """`x = set()` or `x = ""`; what x holds is told by nothing but this line."""
-    name = "current" if s.dice.chance(0.75) and "current" not in s.taken else ""
+    name = "current" if s.dice.chance(0.85) and "current" not in s.taken else ""
     name = name or s.name(kind)
     mark = "'" if s.style.quote == "'" else '"'
     s.write(f"{name} = {'set()' if kind == SEEN else mark + mark}")
