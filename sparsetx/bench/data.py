@@ -1,0 +1,77 @@
+"""Tokens per second of preparing a corpus, and of reading batches of it back.
+
+Preparing is shown whole and in its parts; the loader is read as training reads it, on
+one thread, from one shard and from several, and next to a plain copy of its windows.
+"""
+
+import itertools
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from sparsetx.bench.timing import Row, race
+from sparsetx.data import documents, stream
+from sparsetx.data.loader import Loader
+from sparsetx.data.prepare import Request, prepare
+from sparsetx.tokenizer import Tokenizer
+
+TOKENS = 1_000_000  # of the corpus: seconds, and still more than a cache holds
+CONTEXT, BATCH, STEPS = 256, 64, 40
+TEXTS = 4000  # documents, in the parts of preparing
+
+
+def run(tokens: int = TOKENS, steps: int = STEPS, texts: int = TEXTS) -> list[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Request("tinypython", tokens=tokens, out=folder)
+        title = f"prepare tinypython, {tokens:,} tokens, vocabulary {whole.vocab}"
+        out = race(
+            title,
+            {"all of it": lambda: prepare(whole)},
+            rounds=1,
+            tokens=tokens,
+            warm=False,
+        )
+        made = prepare(whole)  # there already: opened
+        out += _parts(Tokenizer.load(made.tokenizer_path), texts)
+        return out + _loader(made.split("train"), steps)
+
+
+def _parts(tokenizer: Tokenizer, count: int) -> list[Row]:
+    """What preparing does once the tokenizer is there, for equally many tokens."""
+
+    def write() -> list[str]:
+        return [one.text for one in itertools.islice(documents.tinypython(), count)]
+
+    found = write()
+
+    def encode() -> list[list[int]]:
+        return [tokenizer.encode(text) for text in found]
+
+    amount = sum(map(len, encode()))
+    parts: dict[str, Callable[[], Any]] = {"grammar": write, "tokenizer": encode}
+    return race(f"its parts, {count:,} documents", parts, rounds=3, tokens=amount)
+
+
+def _loader(source: stream.Stream, steps: int) -> list[Row]:
+    """`steps` batches in a row; a copy of as many windows in their order is the limit."""
+    tokens = source.windows(np.array([0]), len(source))[0]
+    sharded = stream.Stream("four shards", np.array_split(tokens, 4))
+    one, four = (Loader(s, CONTEXT, BATCH) for s in (source, sharded))
+
+    def read(loader: Loader) -> None:
+        for step in range(steps):
+            loader.rows(step)
+
+    def copy() -> None:
+        for step in range(steps):
+            start = step * BATCH * CONTEXT % (len(tokens) - BATCH * CONTEXT)
+            tokens[start : start + BATCH * CONTEXT].astype(np.int32)
+
+    return race(
+        f"loader, batches of [{BATCH}, {CONTEXT} + 1], one thread",
+        {"one shard": lambda: read(one), "four": lambda: read(four), "copy": copy},
+        rounds=5,
+        tokens=steps * BATCH * CONTEXT,
+    )
