@@ -55,7 +55,7 @@ def _parts(tokenizer: Tokenizer, count: int) -> list[Row]:
 
 
 def _loader(source: stream.Stream, steps: int) -> list[Row]:
-    """`steps` batches in a row; a copy of as many windows in their order is the limit."""
+    """`steps` batches one after another; the limit is a copy of tokens as they lie."""
     tokens = source.windows(np.array([0]), len(source))[0]
     sharded = stream.Stream("four shards", np.array_split(tokens, 4))
     one, four = (Loader(s, CONTEXT, BATCH) for s in (source, sharded))

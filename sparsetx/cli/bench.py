@@ -2,7 +2,7 @@
 
 import argparse
 
-GROUPS = {"topk": "sparsetx.bench.topk"}
+GROUPS = {"topk": "sparsetx.bench.topk", "data": "sparsetx.bench.data"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,5 +31,6 @@ def main(args: argparse.Namespace) -> int:
                 group = row.group
                 print(f"\n{group}")
             milliseconds = f"{1000 * row.seconds:.2f} ms"
-            print(f"  {row.name:<24} {milliseconds:>12} {row.ratio:>8.2f} x")
+            rate = f"{row.tokens / row.seconds:>14,.0f} tokens/s" if row.tokens else ""
+            print(f"  {row.name:<24} {milliseconds:>12} {row.ratio:>8.2f} x{rate}")
     return 0
