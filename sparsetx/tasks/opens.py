@@ -20,9 +20,9 @@ def <f1>(<n1>, <n3>):
 ---
 def <f1>(<n1>):
 +    «with|<n4> =» open(<n1>)« as <n4>:|»
-+    «    <n4>.read()|<n4>.read()»
++    «    print(<n4>.read())|print(<n4>.read())»
 +    «<n5> =|with» open(<n1>)«| as <n5>:»
-+    «<n5>.read()|    <n5>.read()»
++    «print(<n5>.read())|    print(<n5>.read())»
     <fill0-2>
 -    <n9> = «not |»<n1>
 +    <n9> = «not |»<n1>
@@ -52,7 +52,7 @@ def <f1>(<n1>, <n3>):
     if <n3>:
         <fill0-2>
 +        «<n4> =|with» open(<n3>)«| as <n4>:»
-+        «<n4>.read()|    <n4>.read()»
++        «print(<n4>.read())|    print(<n4>.read())»
 -        <n9> = «not |»<n3>
 +        <n9> = <n3>« + <d9>|»
         «with|<n2> =» open(<n1>^«)|)↵»^\

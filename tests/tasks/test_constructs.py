@@ -1,9 +1,14 @@
 """Rates: counted per side, per 10 000 tokens."""
 
+from collections import Counter
+from itertools import islice
+
 import pytest
 
 from sparsetx.tasks.constructs import rates
-from sparsetx.tasks.table import TASKS
+from sparsetx.tasks.table import TASKS, drafts
+from sparsetx.tasks.task import SPLITS
+from tests.tasks.forms import form
 
 LEAST = 5  # occurrences per 10 000 tokens, each side
 
@@ -52,3 +57,36 @@ def test_constructs(name: str, text: str, counts: tuple[int, int]) -> None:
 def test_the_corpus_holds_every_construct_often_enough(corpus, tokenizer) -> None:
     told = rates(TASKS.values(), corpus[:4000], tokenizer)
     assert {name: pair for name, pair in told.items() if min(pair) < LEAST} == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("    total = len('red fox') + 12", "n = len(S) + K"),
+        ('self.wheel = ""', 'self.n = ""'),
+        ('print(f"a {b}", [1, 2, 3], file.read())', "print(F, [K*], n.read())"),
+        ('for key in ["a", "b"]:', "for n in [S*]:"),
+    ],
+)
+def test_forms_leave_out_names_numbers_and_words(line: str, wanted: str) -> None:
+    assert form(line) == wanted
+
+
+@pytest.fixture(scope="module")
+def forms(corpus) -> Counter[str]:
+    return Counter(form(line) for text in corpus[:4000] for line in text.split("\n"))
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_prompts_are_made_of_lines_that_the_corpus_holds(name: str, forms) -> None:
+    """Else a model is asked about programs unlike any that it was trained on."""
+    for split in SPLITS:
+        lines = [
+            form(line)
+            for draft in islice(drafts(TASKS[name], split, 0), 60)
+            for side in (draft.a, draft.b)
+            for line in side.prompt.split("\n")[:-1]
+            if line
+        ]
+        strange = Counter(line for line in lines if forms[line] < 3)
+        assert strange.total() <= 0.05 * len(lines), (split, strange.most_common(3))

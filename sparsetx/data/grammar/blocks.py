@@ -96,7 +96,7 @@ def loop_body(inner: Scope, low: int = 1, high: int = 3) -> None:
 def loop_items(s: Scope) -> None:
     """`for x in xs:`"""
     kind = s.dice.pick((ROW, ROW, WORDS, TABLE, ROWS, TEXT))
-    over = st.need(s, kind, 0.05)
+    over = "input()" if s.dice.chance(0.05) else st.need(s, kind, 0.05)
     inner = s.block()
     held = HELD.get(kind, TEXT)
     s.write(f"for {one(inner, held, over)} in {over}:")
@@ -125,13 +125,18 @@ def loop_range(s: Scope) -> None:
 def loop_two(s: Scope) -> None:
     """`for i, x in enumerate(xs):`, and other loops that unpack two."""
     dice = s.dice
-    if dice.chance(0.75):
+    if dice.chance(0.7):
         kind = dice.pick((ROW, WORDS, ROWS, TEXT))
         over = st.need(s, kind, 0.05)
         inner = s.block()
         first = index(inner)
         second = one(inner, HELD.get(kind, TEXT), over)
         s.write(f"for {first}, {second} in enumerate({over}):")
+    elif dice.chance(0.5):
+        over = st.bind_pairs(s)
+        inner = s.block()
+        first, second = one(inner, NUMBER), one(inner, NUMBER)
+        s.write(f"for {first}, {second} in {over}:")
     else:
         over = st.need(s, TABLE)
         inner = s.block()
@@ -140,13 +145,19 @@ def loop_two(s: Scope) -> None:
     loop_body(inner)
 
 
+def also(s: Scope, name: str) -> str:
+    """A second thing that a loop goes on for: ` and b`, now and then."""
+    other = e.bare(s) if s.dice.chance(0.15) else ""
+    return f" and {other}" if other not in ("", name) else ""
+
+
 def loop_while(s: Scope) -> None:
     """Counts down, counts up, or empties a list."""
     dice = s.dice
     r = dice.random()
     if r < 0.55:
         name = st.need(s, NUMBER)
-        s.write(f"while {name}:")
+        s.write(f"while {name}{also(s, name)}:")
         inner = s.block()
         loop_body(inner, 1, 2)
         step = "1" if dice.chance(0.7) else dice.pick("235")
@@ -154,7 +165,7 @@ def loop_while(s: Scope) -> None:
     elif r < 0.7:
         kind = dice.pick((ROW, WORDS))
         name = st.need(s, kind)
-        s.write(f"while {name}:")
+        s.write(f"while {name}{also(s, name)}:")
         inner = s.block()
         inner.write(f"{one(inner, HELD.get(kind, TEXT), name)} = {name}.pop()")
         loop_body(inner, 1, 2)

@@ -5,12 +5,12 @@ from sparsetx.data.grammar import expressions as e
 from sparsetx.data.grammar.comments import docstring
 from sparsetx.data.grammar.dice import Table
 from sparsetx.data.grammar.scope import FLAG, NUMBER, ROW, TEXT, WORDS, Function, Scope
-from sparsetx.data.grammar.statements import call_function
+from sparsetx.data.grammar.statements import call_function, given
 from sparsetx.data.lexicon import CLASSES
 
 CLASS = Table(words=CLASSES)
 KINDS = (NUMBER,) * 4 + (TEXT, TEXT, ROW, WORDS, FLAG)
-EXTRAS = ("0", "1", "None", "[]", "{}", "True", "False")
+EXTRAS = ("0", "1", "None", "[]", "{}", "True", "False", "set()", '""')
 
 
 def define(s: Scope) -> None:
@@ -58,7 +58,11 @@ def constructor(inner: Scope, name: str) -> tuple[Function, Attributes]:
 def other(body: Scope, names: list[str]) -> None:
     """A line between: another attribute of a parameter, or a value of its own."""
     dice = body.dice
-    value = dice.pick(names) if dice.chance(0.6) else dice.pick(EXTRAS)
+    value = dice.pick(names) if dice.chance(0.7) else dice.pick(EXTRAS)
+    if value in names and dice.chance(0.5):
+        value = f"{value} {dice.pick('+-*')} {e.literal(body)}"
+    elif dice.chance(0.2):
+        value = f"{e.literal(body)} {dice.pick('+-*')} {e.literal(body)}"
     name = body.name(NUMBER)
     body.taken.add(name)
     body.write(f"self.{name} = {value}")
@@ -91,6 +95,8 @@ def made_one(
         Function(f"{name}.{found.name}", found.kinds, found.needed, found.returns)
         for found in methods
     )
+    if dice.chance(0.4):
+        s.write(f"{name}.{s.name(NUMBER)} = {given(s)}")
     if methods and dice.chance(0.7):
         call_function(s)
     blocks.fill(s, 0, 2)

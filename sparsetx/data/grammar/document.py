@@ -10,7 +10,7 @@ from sparsetx.data.grammar.dice import Dice
 from sparsetx.data.grammar.scope import Scope, Style
 from sparsetx.data.grammar.statements import call_function
 
-VERSION = 2  # of the grammar: raised whenever any document changes
+VERSION = 3  # of the grammar: raised whenever any document changes
 SHORTEST, LONGEST = 60, 1600  # characters
 
 

@@ -91,19 +91,31 @@ def row(s: Scope, lengths: tuple[int, ...] = ROW_LENGTHS) -> str:
     return "[" + ", ".join([literal(s) for _ in range(count)]) + "]"
 
 
-def rows(s: Scope) -> str:
+def rows(s: Scope, alone: tuple[int, ...] = ROW_LENGTHS) -> str:
+    """`[[1, 2], [3]]`; `alone`: the lengths of a row that has no other beside it."""
     dice = s.dice
     if dice.chance(0.1):
         return "[" + ", ".join(["[]"] * dice.between(1, 2)) + "]"
     count = dice.pick(ROW_COUNTS)
-    lengths = INNER_LENGTHS if count > 1 else ROW_LENGTHS
+    lengths = INNER_LENGTHS if count > 1 else alone
     return "[" + ", ".join([row(s, lengths) for _ in range(count)]) + "]"
+
+
+def short_row(s: Scope) -> str:
+    return row(s, INNER_LENGTHS)
+
+
+def short_rows(s: Scope) -> str:
+    return rows(s, INNER_LENGTHS)
 
 
 def words(s: Scope) -> str:
     mark = quote(s)
     count = s.dice.between(2, 4)
-    return f"[{', '.join([mark + word + mark for word in keys(s, count)])}]"
+    found = [mark + word + mark for word in keys(s, count)]
+    if s.dice.chance(0.25) and (names := s.all(TEXT) or s.all(NUMBER)):
+        found[1:] = [s.dice.recent(names)]
+    return f"[{', '.join(found)}]"
 
 
 def keys(s: Scope, count: int) -> list[str]:
@@ -118,11 +130,14 @@ def keys(s: Scope, count: int) -> list[str]:
 def table(s: Scope) -> str:
     dice = s.dice
     mark = quote(s)
-    found = [
-        f"{mark}{key}{mark}: {(number if dice.chance(0.2) else literal)(s)}"
-        for key in keys(s, dice.between(1, 3))
-    ]
+    found = [f"{mark}{key}{mark}: {held(s)}" for key in keys(s, dice.between(1, 3))]
     return "{" + ", ".join(found) + "}"
+
+
+def held(s: Scope) -> str:
+    """A value of a dict."""
+    r = s.dice.random()
+    return plain(s) if r < 0.3 else string(s, 1, 1) if r < 0.36 else literal(s)
 
 
 def path(s: Scope, stems: Table) -> str:
@@ -152,10 +167,13 @@ def number(s: Scope) -> str:
     numbers = s.all(NUMBER)
     if r < 0.25 or not numbers:
         lists = s.all(ROW) or s.all(WORDS) or s.all(TABLE)
-        return f"len({dice.recent(lists)})" if lists and r < 0.6 else literal(s)
+        return size(s, dice.recent(lists)) if lists else constant_number(s)
     a = dice.recent(numbers)
     if r < 0.4:
         return a
+    if r < 0.45:
+        k = literal(s)
+        return f"{k} {dice.pick('+-' if k in ('0', '1') else '+-*')} {a}"
     if r < 0.78:
         return operation(s, a)
     if r < 0.86:
@@ -165,6 +183,41 @@ def number(s: Scope) -> str:
     if s.all(ROW):
         return of_row(s)
     return f"({a} {dice.pick('+-')} {plain(s, a)}) * {dice.pick(('2', '3', '10'))}"
+
+
+def size(s: Scope, what: str) -> str:
+    """`len(a)`, or `len(a) + 3`."""
+    dice = s.dice
+    more = f" {dice.pick('++-*')} {literal(s)}" if dice.chance(0.3) else ""
+    return f"len({what}){more}"
+
+
+def constant_number(s: Scope) -> str:
+    """A literal, mostly; or a little sum, or a size that needs nothing known."""
+    r = s.dice.random()
+    if r < 0.8:
+        return literal(s)
+    if r < 0.84:
+        return size(s, "input()")
+    if r < 0.88:
+        return size(s, braced(s))
+    if r < 0.91:
+        return f"-{literal(s)}"
+    return f"{literal(s)} {s.dice.pick('+-*')} {literal(s)}"
+
+
+def braced(s: Scope) -> str:
+    """Words and a name in braces, which only an f-string reads."""
+    mark = quote(s)
+    known = anything(s)
+    before = "f" if known and s.dice.chance(0.55) else ""
+    name = value(s) if known else s.dice.draw(SINGLE)
+    return f"{before}{mark}{phrase(s, 2, 2)} {{{name}}}{mark}"
+
+
+def prompt(s: Scope) -> str:
+    """What `input` asks."""
+    return braced(s) if s.dice.chance(0.3) and anything(s) else string(s)
 
 
 def of_row(s: Scope) -> str:
@@ -225,7 +278,10 @@ def comparison(s: Scope) -> str:
         a = dice.recent(s.all(NUMBER))
         if r > 0.92:
             return f"{a} % {dice.pick(('2', '2', '3', '10'))} == 0"
-        return f"{a} {dice.pick(ORDERS)} {plain(s, a)}"
+        other = plain(s, a)
+        if other[0].isalpha() and dice.chance(0.15):
+            other += f" {dice.pick('+-*')} {dice.pick(('1', '2', literal(s)))}"
+        return f"{a} {dice.pick(ORDERS)} {other}"
     lists = s.all(ROW) or s.all(WORDS) or s.all(TABLE)
     if lists:
         return f"len({dice.recent(lists)}) {dice.pick(ORDERS)} {literal(s)}"
@@ -257,11 +313,11 @@ def condition(s: Scope) -> str:
         return name
     if r < 0.36 and (name := bare(s)):
         return f"not {name}"
-    if r < 0.74 and s.all(FLAG):
+    if r < 0.77 and s.all(FLAG):
         return flag_test(s)
-    if r < 0.79 and (sets := s.all(SEEN) or s.all(ROW)) and s.all(NUMBER):
+    if r < 0.81 and (sets := s.all(SEEN) or s.all(ROW)) and s.all(NUMBER):
         return f"{dice.recent(s.all(NUMBER))} in {dice.recent(sets)}"
     asked = comparison(s)
-    if r < 0.83 and (name := bare(s)) and name not in asked.split():
+    if r < 0.85 and (name := bare(s)) and name not in asked.split():
         return f"{name} {dice.pick(('and', 'or'))} {asked}"
     return asked

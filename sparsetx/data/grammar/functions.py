@@ -78,6 +78,9 @@ def write_body(inner: Scope) -> str:
         inner.block().write(f"return {first}")
         inner.write(f"return {last}")
         return FLAG
+    if r < 0.6 and (asked := e.bare(inner)):
+        inner.write(f"return not {asked}")
+        return FLAG
     kind = dice.pick((NUMBER, NUMBER, TEXT, ROW, TABLE))
     names = inner.all(kind)
     if not names:

@@ -38,14 +38,16 @@ def bind_number(s: Scope) -> None:
         a, b = s.new(NUMBER), s.new(NUMBER)
         s.write(f"{a}, {b} = {first}, {second}")
         return
-    value = e.literal(s) if dice.chance(0.4) else e.number(s)
+    value = e.constant_number(s) if dice.chance(0.45) else e.number(s)
     name = target(s, NUMBER)
     s.write(f"{name} = {value if value != name else e.literal(s)}")
 
 
 def bind_text(s: Scope) -> None:
     r = s.dice.random()
-    value = f"input({e.string(s) if r < 0.1 else ''})" if r < 0.2 else e.text(s)
+    value = f"input({e.prompt(s) if r < 0.1 else ''})" if r < 0.2 else e.text(s)
+    if r > 0.96:
+        value = f"str({e.braced(s)})"
     name = target(s, TEXT)
     s.write(f"{name} = {value if value != name else e.string(s)}")
 
@@ -71,12 +73,29 @@ def bind_row(s: Scope) -> None:
 
 
 def bind_rows(s: Scope) -> None:
+    if s.dice.chance(0.22):  # two rows of one list
+        value = f"[{e.row(s)}, {e.row(s)}]"
+        s.write(f"{s.new(ROW)}, {s.new(ROW)} = {value}")
+        if s.dice.chance(0.6) and s.all(ROWS):
+            return
     value = e.rows(s)
     s.write(f"{target(s, ROWS)} = {value}")
 
 
+def bind_pairs(s: Scope) -> str:
+    """`points = [[1, 2], [3, 4]]`: a list to be unpacked two by two."""
+    pairs = [f"[{e.literal(s)}, {e.literal(s)}]" for _ in range(s.dice.between(2, 3))]
+    name = s.new(ROWS)
+    s.write(f"{name} = [{', '.join(pairs)}]")
+    return name
+
+
 def bind_words(s: Scope) -> None:
-    s.write(f"{target(s, WORDS)} = {e.words(s)}")
+    value = e.words(s)
+    if s.dice.chance(0.15):
+        texts = s.all(TEXT)
+        value = f"list({s.dice.recent(texts) if texts else 'input()'})"
+    s.write(f"{target(s, WORDS)} = {value}")
 
 
 def bind_table(s: Scope) -> None:
@@ -137,12 +156,14 @@ def print_value(s: Scope) -> None:
     if r < 0.4:
         shown = e.value(s) if r < 0.3 else e.number(s)
     elif r < 0.65:
-        shown = f"{e.string(s, 1, 2)}, {e.value(s)}"
+        second = e.value(s) if r < 0.61 else e.string(s, 1, 1)
+        shown = f"{e.string(s, 1, 2)}, {second}"
     elif r < 0.75:
         shown = f"{e.value(s)}, {e.number(s)}"
     else:
-        maker = dice.pick((e.row, e.rows, e.words, e.table, e.string))
-        shown = f"{e.value(s)}, {maker(s)}" if r < 0.9 else maker(s)
+        maker = dice.pick((e.short_row, e.short_rows, e.words, e.table, e.string))
+        led = e.literal(s) if r < 0.81 else e.value(s)
+        shown = f"{led}, {maker(s)}" if r < 0.92 else maker(s)
     s.write(f"print({shown})")
 
 
@@ -159,7 +180,12 @@ def change_list(s: Scope) -> None:
 
 def change_table(s: Scope) -> None:
     name = need(s, TABLE)
-    s.write(f"{name}[{e.string(s, 1, 1)}] = {e.plain(s)}")
+    s.write(f"{name}[{e.string(s, 1, 1)}] = {given(s)}")
+
+
+def given(s: Scope) -> str:
+    """What an item or an attribute is set to: a number, or what is still empty."""
+    return s.dice.pick(("set()", '""')) if s.dice.chance(0.4) else e.plain(s)
 
 
 def choose(s: Scope) -> None:
@@ -174,7 +200,13 @@ def choose(s: Scope) -> None:
         return
     first = e.plain(s, question)
     last = e.plain(s, first)
-    value = f"{first} if {question} else {e.literal(s) if last == question else last}"
+    last = e.literal(s) if last == question else last
+    r = s.dice.random()
+    if r < 0.35:
+        last = e.operation(s, question if r < 0.1 else first)
+    if 0.3 < r < 0.45:
+        first = e.operation(s, first)
+    value = f"{first} if {question} else {last}"
     s.write(f"{target(s, NUMBER)} = {value}")
 
 
@@ -279,7 +311,12 @@ def use_file(s: Scope, name: str, writing: bool) -> None:
     dice = s.dice
     if writing:
         s.write(f"{name}.write({e.text(s)})")
-    elif dice.chance(0.6):
+    elif dice.chance(0.55):
         s.write(f"{s.new(TEXT)} = {name}.read()")
-    else:
+    elif dice.chance(0.5):
         s.write(f"print({name}.read())")
+    elif dice.chance(0.6) or not s.all(NUMBER):
+        size = f"len({name}.read())"
+        s.write(f"print({size})" if dice.chance(0.5) else f"{s.new(NUMBER)} = {size}")
+    else:
+        s.write(f"{dice.recent(s.all(NUMBER))} += len({name}.read())")
