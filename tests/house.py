@@ -17,7 +17,7 @@ PACKAGE = ROOT / "sparsetx"
 ROOMS = [
     "errors", "fields", "config", "files", "lock", "schedules", "tokenizer", "metrics",
     "nodes", "parameters", "kernels", "topk", "mesh", "runtime", "taps", "block",
-    "model", "projection", "optim", "data", "tasks", "checkpoint", "openai_config",
+    "model", "projection", "density", "optim", "data", "tasks", "checkpoint", "openai_config",
     "openai_format", "train", "fit", "run",
     "provenance", "launch", "evaluate", "importing", "circuits.ablate",
     "circuits.edges", "circuits.circuit",
