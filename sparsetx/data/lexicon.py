@@ -10,8 +10,6 @@ a task asks about it: a file's stem decides the mode in which it is opened.
 from collections.abc import Sequence
 from itertools import accumulate
 
-POOLS = ("train", "val", "test")
-SHARES = (12, 3, 5)  # of twenty words in a row
 FLATTEN = 12  # ranks: the first words of a list are about equally frequent
 
 
@@ -134,19 +132,6 @@ def one_of(many: str) -> str:
     """`price` for `prices`, `entry` for `entries`; nothing where it is no name."""
     found = many[:-3] + "y" if many.endswith("ies") else many[:-1]
     return found if many.endswith("s") and found in ONE else ""
-
-
-def pools(words: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Disjoint train, val and test words, alike in frequency: 60, 15 and 25 %."""
-    found: dict[str, list[str]] = {pool: [] for pool in POOLS}
-    for rank, word in enumerate(words):
-        # The pool that is furthest behind its share of the words so far takes this one.
-        owed = [
-            share * (rank + 1) - sum(SHARES) * len(found[pool])
-            for pool, share in zip(POOLS, SHARES, strict=True)
-        ]
-        found[POOLS[owed.index(max(owed))]].append(word)
-    return {pool: tuple(kept) for pool, kept in found.items()}
 
 
 def frequencies(words: Sequence[str]) -> list[float]:

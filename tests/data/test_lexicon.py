@@ -5,8 +5,6 @@ import itertools
 import keyword
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sparsetx.data import lexicon
 
@@ -43,20 +41,6 @@ def test_a_word_has_one_role() -> None:
 def test_every_name_is_in_names() -> None:
     assert set(lexicon.NAMES) == {*lexicon.ONE, *lexicon.MANY}
     assert "current" in lexicon.NAMES
-
-
-@given(st.lists(st.text(), unique=True, max_size=80))
-def test_pools_share_out_every_word_once(words: list[str]) -> None:
-    pools = lexicon.pools(words)
-    assert sorted(sum(pools.values(), ())) == sorted(words)
-    for pool, share in zip(lexicon.POOLS, lexicon.SHARES, strict=True):
-        assert abs(len(pools[pool]) - len(words) * share / sum(lexicon.SHARES)) <= 1
-
-
-def test_pools_are_alike_in_frequency() -> None:
-    for words in lexicon.pools(lexicon.NAMES).values():
-        middle = sum(map(lexicon.NAMES.index, words)) / len(words)
-        assert abs(middle - len(lexicon.NAMES) / 2) < 0.03 * len(lexicon.NAMES)
 
 
 def test_frequencies_fall_and_end_at_one() -> None:

@@ -1,5 +1,8 @@
 """The deal: every word in exactly one pool, common and rare ones in each."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from sparsetx.tasks.task import SPLITS
 from sparsetx.tasks.words import DEAL, KINDS, pool, words
 
@@ -9,6 +12,22 @@ def test_no_word_is_in_two_pools_and_none_is_lost() -> None:
         dealt = [set(pool(every, split)) for split in SPLITS]
         assert set.union(*dealt) == set(every), kind
         assert sum(map(len, dealt)) == len(set(every)), kind
+
+
+@given(st.lists(st.text(), unique=True, max_size=80))
+def test_every_word_is_dealt_once_and_in_the_same_shares(words: list[str]) -> None:
+    dealt = [pool(tuple(words), split) for split in SPLITS]
+    assert sorted(sum(dealt, ())) == sorted(words)
+    for kept, share in zip(dealt, (12, 3, 5), strict=True):
+        assert abs(len(kept) - len(words) * share / 20) <= 2
+
+
+def test_pools_are_alike_in_frequency() -> None:
+    names = KINDS["n"]
+    for split in SPLITS:
+        kept = pool(names, split)
+        middle = sum(map(names.index, kept)) / len(kept)
+        assert abs(middle - len(names) / 2) < 0.03 * len(names)
 
 
 def test_every_pool_has_common_words() -> None:
