@@ -8,13 +8,13 @@ import pytest
 from sparsetx.cli.main import main
 from sparsetx.tasks.table import TASKS
 from sparsetx.tokenizer import Tokenizer
-from tests.tasks.conftest import corpus, tokenizer  # noqa: F401  (fixtures)
+from tests.tasks.conftest import trained
 
 
 @pytest.fixture
-def saved(tmp_path: Path, tokenizer: Tokenizer) -> str:  # noqa: F811
+def saved(tmp_path: Path) -> str:
     path = tmp_path / "tokenizer.json"
-    tokenizer.save(path)
+    trained().save(path)
     return str(path)
 
 

@@ -17,8 +17,8 @@ from sparsetx.data.grammar.dice import Dice, Table
 from sparsetx.data.grammar.document import LONGEST, SHORTEST, document
 from sparsetx.data.grammar.scope import NUMBER, ROW, SEEN, Scope, Style
 from sparsetx.tasks.table import TASKS
-from sparsetx.tokenizer import Tokenizer
 from tests.data.binding import unbound
+from tests.tasks.conftest import documents, trained
 
 COUNT = 4000
 AT_LEAST = 5  # of every construct, per 10 000 tokens
@@ -26,7 +26,7 @@ AT_LEAST = 5  # of every construct, per 10 000 tokens
 
 @pytest.fixture(scope="module")
 def corpus() -> list[str]:
-    return [document(0, index) for index in range(COUNT)]
+    return documents()[:COUNT]
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +37,7 @@ def text(corpus: list[str]) -> str:
 @pytest.fixture(scope="module")
 def tokens(corpus: list[str]) -> int:
     """In the corpus, by the default vocabulary."""
-    tokenizer = Tokenizer.train(corpus, 2048)
-    return sum(len(tokenizer.encode(one)) for one in corpus)
+    return sum(map(len, trained().encode_batch(corpus)))
 
 
 def test_every_document_parses(corpus: list[str]) -> None:
