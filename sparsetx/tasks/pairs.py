@@ -57,10 +57,10 @@ class Pairs:
 
     task: str
     split: str
-    tokens_BL: npt.NDArray[np.int32]  # noqa: N815
-    position_B: npt.NDArray[np.int32]  # noqa: N815
-    answers_B2: npt.NDArray[np.int32]  # noqa: N815
-    sign_B: npt.NDArray[np.float32]  # noqa: N815
+    tokens_BL: npt.NDArray[np.int32]
+    position_B: npt.NDArray[np.int32]
+    answers_B2: npt.NDArray[np.int32]
+    sign_B: npt.NDArray[np.float32]
     drafts: tuple[Draft, ...]
     one_token: bool = False
 
@@ -73,11 +73,11 @@ class Pairs:
         return [side.prompt for draft in self.drafts for side in (draft.a, draft.b)]
 
     @property
-    def distractor_P(self) -> npt.NDArray[np.bool_]:  # noqa: N802
+    def distractor_P(self) -> npt.NDArray[np.bool_]:
         return np.array([draft.distractor for draft in self.drafts], bool)
 
     @property
-    def template_P(self) -> npt.NDArray[np.int32]:  # noqa: N802
+    def template_P(self) -> npt.NDArray[np.int32]:
         return np.array([draft.template for draft in self.drafts], np.int32)
 
 

@@ -11,11 +11,13 @@ DEAL = ("train", "test", "train", "val", "train") * 3 + (
     "train",
 )
 
-# The letters by which templates ask for them. Words with an underscore are two tokens
-# in a string, and the lexicon has enough others.
+STEMS = {*lexicon.READ_STEMS, *lexicon.WRITE_STEMS}
+# The letters by which templates ask for them. A file's stem is no name: it would be one
+# in another pool. Words with an underscore are two tokens in a string, and the lexicon
+# has enough others.
 KINDS = {
-    "n": lexicon.NAMES,
-    "f": lexicon.FUNCTIONS,
+    "n": tuple(name for name in lexicon.NAMES if name not in STEMS),
+    "f": tuple(name for name in lexicon.FUNCTIONS if name not in STEMS),
     "c": lexicon.CLASSES,
     "w": tuple(word for word in lexicon.WORDS if word.isalpha()),
     "in": lexicon.READ_STEMS,

@@ -30,6 +30,14 @@ def test_pools_are_alike_in_frequency() -> None:
         assert abs(middle - len(names) / 2) < 0.03 * len(names)
 
 
+def test_no_word_is_in_two_pools_in_different_roles() -> None:
+    seen = [
+        {word for kind, kept in words(split).items() if kind != "ext" for word in kept}
+        for split in SPLITS
+    ]
+    assert len(set.union(*seen)) == sum(map(len, seen))
+
+
 def test_every_pool_has_common_words() -> None:
     assert set(DEAL[:5]) == set(SPLITS)
     for split in SPLITS:
