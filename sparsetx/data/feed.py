@@ -21,24 +21,30 @@ EMBEDDED = "tinypython"  # needs no network and no files: made where it is missi
 def open_data(
     config: RunConfig, report: Reporter, fingerprint: str | None = None
 ) -> stream.Prepared:
-    """The run's prepared tokens; tinypython is prepared here if it is missing."""
+    """The run's prepared tokens; tinypython is prepared here if it is missing.
+
+    fingerprint: of the tokens that a run began on. What is there is then never written
+    over: it may be just those, made by an older grammar.
+    """
     vocab, wanted = config.model.vocab_size, config.data
     embedded = wanted.name == EMBEDDED
     tokens = wanted.tokens if embedded else None
     request = Request(wanted.name, vocab=vocab, tokens=tokens, out=wanted.path)
-    if embedded and runtime.is_first_host() and not _enough(request):
+    if embedded and runtime.is_first_host() and not _enough(request, fingerprint):
         prepare(request, report)
     runtime.wait_for_all("data")
     return stream.open_prepared(request.folder, request.command, vocab, fingerprint)
 
 
-def _enough(request: Request) -> bool:
+def _enough(request: Request, fingerprint: str | None) -> bool:
     """Whether the folder has these programs, and as many or more: other runs may be
     on them, so a smaller set does not take their place."""
     try:
         found = stream.open_prepared(request.folder, request.command, request.vocab)
     except Refusal:
         return False
+    if fingerprint is not None:
+        return True
     had, wanted = found.meta.get("recipe") or {}, recipe(request)
     more = had.get("tokens", 0) >= wanted["tokens"]
     return more and had | {"tokens": wanted["tokens"]} == wanted
