@@ -73,7 +73,7 @@ class Request:
     def command(self) -> str:
         """The command line that prepares this."""
         words = ["sparsetx", "data", "prepare", self.name]
-        for pattern in self.globs:
+        for pattern in self.globs or ("GLOB",) * (self.name == FILES):
             words += ["--files", pattern]
         words += ["--out", self.out] if self.out else []
         words += ["--tokens", str(self.tokens)] if self.tokens else []

@@ -124,7 +124,7 @@ def open_prepared(
     if meta["version"] != VERSION:
         raise Refusal(
             f"the data at {folder} is stale: prepared in format {meta['version']}, "
-            f"wanted {VERSION}. Remove it and run\n    {command}"
+            f"wanted {VERSION}. Remove it and run\n    {meta.get('command', command)}"
         )
     if vocab is not None and meta["vocab_size"] > vocab:
         raise Refusal(

@@ -194,6 +194,7 @@ def test_folders_and_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Request("lm1b/subwords8k:1.0.0").folder == Path(
         "/some/where/lm1b-subwords8k-1.0.0-2048"
     )
+    assert Request("files").command == "sparsetx data prepare files --files GLOB"
     request = Request("files", 4096, 2000, "o ut", ("a*.py", "b"), "code", False, 3)
     assert request.command == (
         "sparsetx data prepare files --files 'a*.py' --files b --out 'o ut' "

@@ -64,6 +64,7 @@ def test_default_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     ("changes", "expected", "message"),
     [
         ({"version": 0}, {}, "stale: prepared in format 0, wanted 1"),
+        ({"version": 0, "command": "do this"}, {}, "Remove it and run\n    do this"),
         ({}, {"vocab": 6}, "token ids up to 6, beyond the model's vocabulary of 6"),
         ({}, {"fingerprint": "xyz"}, 'has fingerprint abc, but the run began on "xyz"'),
     ],
