@@ -33,7 +33,7 @@ def config() -> RunConfig:
             positions="added",
         ),
         sparsity=SparsityConfig(block=1 / 16, embed=1 / 4),
-        optim=OptimConfig(lr=1e-2, eps=1e-8, weight_decay=0.01),
+        optim=OptimConfig(lr=1.2e-2, eps=1e-8, weight_decay=0.01),
         data=DataConfig(tokens=4_000_000),
         train=TrainConfig(steps=1600, batch=20, eval_every=400, save_every=400),
     )
