@@ -42,7 +42,7 @@ def learning_rate(
     """
     warm = jnp.asarray(t) / optim.warmup if optim.warmup else jnp.float32(1.0)
     decay = 1.0 - (t - optim.warmup) / (1.0 - optim.warmup)
-    rate = optim.lr * jnp.minimum(jnp.minimum(warm, 1.0), decay)
+    rate = optim.lr * jnp.clip(jnp.minimum(warm, decay), 0.0, 1.0)
     if optim.sharkfin:
         rate = rate * jnp.sqrt(final / kept_fraction(sparsity, final, t))
     return rate
