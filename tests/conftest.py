@@ -2,6 +2,8 @@
 
 import os
 
+# Tests run side by side on few cores: threads of one would only wait for another's.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 # Before jax is imported: it counts its devices once.
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["JAX_NUM_CPU_DEVICES"] = "8"

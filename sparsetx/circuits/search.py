@@ -1,0 +1,240 @@
+"""The search for masks: many at once, as one program (section 2.3 and appendix).
+
+A *lane* is one attempt: a task, a seed, and settings. Its mask has a score τ in [-1, 1]
+per node; a node is kept where τ > 0, and learns through a sigmoid's slope. `vmap` runs
+lanes side by side, `shard_map` spreads them over devices. A device always holds the
+same number of lanes, filled up with repeats: the same lanes give the same masks, bit
+for bit, alone, in a batch, and on eight devices.
+
+`honest` mixes ablations into training, pair by pair: with 0 all pairs see mean ablation
+(the paper's procedure), with 1 a third of them see it, a third frozen norms too, and a
+third stochastic ablation with frozen norms. Both sizes can be had, and compared.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from sparsetx import nodes, taps
+from sparsetx.circuits import ablate, question
+from sparsetx.circuits.ablate import Scales
+from sparsetx.circuits.question import Question
+from sparsetx.config import ModelConfig
+from sparsetx.nodes import Nodes
+from sparsetx.taps import Tap
+
+BETA1, EPS, CLIP, WARMUP = 0.9, 1e-8, 1.0, 0.05
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Settings:
+    """Of one lane, or [lane] arrays of many. Defaults are the paper's search centres,
+    but for k_coef, whose useful range depends on the number of nodes."""
+
+    k_coef: Any = 1e-3  # nats per kept node
+    lr: Any = 1e-2
+    init_bias: Any = 0.1
+    init_scale: Any = 1e-2
+    temperature: Any = 1.0
+    weight_decay: Any = 1e-3
+    beta2: Any = 0.95
+    honest: Any = 0.0
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Task:
+    """What a mask is trained on; with a leading [task] axis, several tasks."""
+
+    asked: Question
+    scales: Scales  # of the whole model's norms on these prompts
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Lanes:
+    """Which task, seed and settings each lane has: [lane] arrays."""
+
+    task: jax.Array
+    seed: jax.Array
+    settings: Settings
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Mask:
+    """A lane's scores and its optimiser's moments."""
+
+    tau: Nodes
+    first: Nodes
+    second: Nodes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is compiled in: as few programs as there are plans."""
+
+    config: ModelConfig
+    steps: int
+    pairs: int  # of a batch
+
+
+def begin(config: ModelConfig, lanes: Lanes) -> Mask:
+    """τ ~ N(bias, scale²), from each lane's own seed."""
+
+    def one(seed: jax.Array, settings: Settings) -> Mask:
+        key = jax.random.fold_in(jax.random.key(0), seed)
+        tau, zero = {}, {}
+        for i, (site, shape) in enumerate(sorted(nodes.shapes(config).items())):
+            noise = jax.random.normal(jax.random.fold_in(key, i), shape)
+            tau[site] = settings.init_bias + settings.init_scale * noise
+            zero[site] = jnp.zeros(shape)
+        return Mask(_clamped(tau), zero, zero)
+
+    found: Mask = jax.vmap(one)(lanes.seed, lanes.settings)
+    return found
+
+
+def advance(
+    plan: Plan,
+    params: Any,
+    means: Nodes,
+    tasks: Task,
+    lanes: Lanes,
+    mask: Mask,
+    start: jax.Array,
+    count: int,
+) -> tuple[Mask, jax.Array]:
+    """`count` steps of every lane from step `start`; also the [lane] task losses."""
+
+    def one(lane: Lanes, mask: Mask) -> tuple[Mask, jax.Array]:
+        own = jax.tree.map(lambda x: x[lane.task], tasks)
+
+        def step(mask: Mask, n: jax.Array) -> tuple[Mask, jax.Array]:
+            key = jax.random.fold_in(jax.random.key(1), lane.seed)
+            key = jax.random.fold_in(key, n)
+            return _step(plan, params, means, own, lane.settings, mask, n, key)
+
+        mask, losses = jax.lax.scan(step, mask, start + jnp.arange(count))
+        return mask, jnp.mean(losses)
+
+    found: tuple[Mask, jax.Array] = jax.vmap(one)(lanes, mask)
+    return found
+
+
+def _step(
+    plan: Plan,
+    params: Any,
+    means: Nodes,
+    task: Task,
+    settings: Settings,
+    mask: Mask,
+    n: jax.Array,
+    key: jax.Array,
+) -> tuple[Mask, jax.Array]:
+    """Gradient, AdamW clipped by norm, and back into [-1, 1]."""
+
+    def objective(tau: Nodes) -> tuple[jax.Array, jax.Array]:
+        keep = hard(tau, settings.temperature)
+        loss = _batch_loss(plan, params, means, task, settings.honest, keep, key)
+        kept = sum(jnp.sum(x) for x in keep.values())
+        return loss + settings.k_coef * kept, loss
+
+    gradient, loss = jax.grad(objective, has_aux=True)(mask.tau)
+    norm = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in gradient.values()))
+    gradient = jax.tree.map(
+        lambda g: g * jnp.minimum(1.0, CLIP / (norm + 1e-12)), gradient
+    )
+    t = n + 1.0
+    done = t / plan.steps
+    rate = settings.lr * jnp.minimum(done / WARMUP, 1.0) * jnp.maximum(1.0 - done, 0.0)
+
+    first = jax.tree.map(lambda m, g: BETA1 * m + (1 - BETA1) * g, mask.first, gradient)
+    second = jax.tree.map(
+        lambda v, g: settings.beta2 * v + (1 - settings.beta2) * g * g,
+        mask.second,
+        gradient,
+    )
+
+    def moved(tau: jax.Array, m: jax.Array, v: jax.Array) -> jax.Array:
+        m, v = m / (1 - BETA1**t), v / (1 - settings.beta2**t)
+        push = m / (jnp.sqrt(v) + EPS) + settings.weight_decay * tau
+        return jnp.asarray(tau - rate * push)
+
+    tau = _clamped(jax.tree.map(moved, mask.tau, first, second))
+    return Mask(tau, first, second), loss
+
+
+def hard(tau: Nodes, temperature: Any) -> Nodes:
+    """1 where τ > 0, else 0; its slope is that of a sigmoid."""
+
+    def one(x: jax.Array) -> jax.Array:
+        soft = jax.nn.sigmoid(x / temperature)
+        return soft + jax.lax.stop_gradient((x > 0).astype(jnp.float32) - soft)
+
+    return {site: one(x) for site, x in tau.items()}
+
+
+def _clamped(tau: Nodes) -> Nodes:
+    return {site: jnp.clip(x, -1.0, 1.0) for site, x in tau.items()}
+
+
+def _batch_loss(
+    plan: Plan,
+    params: Any,
+    means: Nodes,
+    task: Task,
+    honest: jax.Array,
+    keep: Nodes,
+    key: jax.Array,
+) -> jax.Array:
+    """Over a batch of pairs, each under an ablation of its own."""
+    draw, kind, amounts = jax.random.split(key, 3)
+    total = task.asked.position_B.shape[0] // 2
+    pair_P = jax.random.randint(draw, (plan.pairs,), 0, total)
+    row_B = (2 * pair_P[:, None] + jnp.arange(2)[None]).reshape(-1)
+    asked = task.asked.rows(row_B)
+    scales = {
+        site: x[row_B] if site in nodes.END_SITES else x[:, row_B]
+        for site, x in task.scales.items()
+    }
+    u_P = jax.random.uniform(kind, (plan.pairs,))
+    frozen_B = jnp.repeat(u_P < honest * 2 / 3, 2).astype(jnp.float32)
+    drawn_B = jnp.repeat(u_P < honest / 3, 2).astype(jnp.float32)
+    amount = ablate.drawn_amounts(keep, amounts)
+    each = {
+        site: keep[site][:, None, None]
+        + (1 - keep[site][:, None, None])
+        * amount[site][:, None, None]
+        * drawn_B[None, :, None, None]
+        for site in keep
+    }
+    mixed = taps.mix(each, means)
+    frozen = _frozen_where(frozen_B, scales)
+    last_B = ablate.final_scale(scales, asked)
+    margin_B = question.margins(
+        plan.config, params, asked, taps.compose(mixed, frozen), (frozen_B, last_B)
+    )
+    loss: jax.Array = question.loss_of(margin_B)
+    return loss
+
+
+def _frozen_where(frozen_B: jax.Array, scales: Scales) -> Tap:
+    """Norm scales of the whole model on some rows, their own on the others."""
+    along = {
+        site: (jnp.broadcast_to(frozen_B, (x.shape[0], len(frozen_B))), x)
+        for site, x in scales.items()
+        if site not in nodes.END_SITES
+    }
+    return Tap(_choose_scale, along, {})
+
+
+def _choose_scale(site: str, x: jax.Array, here: Any) -> tuple[jax.Array, Any]:
+    if site not in here:
+        return x, None
+    frozen_B, value = here[site]
+    frozen_B11 = frozen_B[:, None, None]
+    return frozen_B11 * value + (1 - frozen_B11) * x, None
