@@ -1,9 +1,9 @@
 """The sparse model of `make demo`: small enough for a laptop, and good enough to cut.
 
-2 layers of 128 channels, trained on three million tokens of the embedded corpus to 1/16
-of its weights (1/4 of the embeddings). Positions are learned and the bigram table starts
-from counts, so that what little training there is goes into what needs a circuit.
-Under 4 minutes on two cores. Its dense twin is demo_dense.py.
+2 layers of 128 channels, trained on three million tokens of the embedded corpus to
+1/16 of its weights (1/4 of the embeddings). Positions are learned and the bigram table
+starts from counts, so that what little training there is goes into what needs a
+circuit. Under 4 minutes on two cores. Its dense twin is demo_dense.py.
 
     sparsetx train experiments/demo.py
 """
@@ -35,5 +35,5 @@ def config() -> RunConfig:
         sparsity=SparsityConfig(block=1 / 16, embed=1 / 4),
         optim=OptimConfig(lr=1.2e-2, eps=1e-8, weight_decay=0.01),
         data=DataConfig(tokens=4_000_000),
-        train=TrainConfig(steps=1600, batch=20, eval_every=400, save_every=400),
+        train=TrainConfig(steps=1500, batch=20, eval_every=500, save_every=500),
     )

@@ -17,9 +17,9 @@ PACKAGE = ROOT / "sparsetx"
 ROOMS = [
     "errors", "fields", "config", "files", "lock", "schedules", "tokenizer", "metrics",
     "nodes", "parameters", "kernels", "topk", "mesh", "runtime", "taps", "block",
-    "model", "projection", "density", "optim", "data", "tasks", "checkpoint", "openai_config",
-    "openai_format", "train", "fit", "run",
-    "provenance", "launch", "evaluate", "importing", "circuits", "circuits.question", "circuits.ablate",
+    "model", "projection", "density", "optim", "data", "tasks", "checkpoint",
+    "openai_config", "openai_format", "train", "fit", "run", "provenance", "launch",
+    "evaluate", "importing", "circuits", "circuits.question", "circuits.ablate",
     "circuits.edges", "circuits.search", "circuits.discretise", "circuits.circuit",
     "circuits.prune", "circuits.graph", "circuits.controls", "circuits.binarise",
     "circuits.decompile", "circuits.report", "bridges", "aot", "bench", "plots", "cli",
