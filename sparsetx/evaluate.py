@@ -1,12 +1,10 @@
 """How good a trained run is: on held-out text, and at each task."""
 
-import functools
 from collections.abc import Iterator, Sequence
 
-import jax
 import numpy as np
 
-from sparsetx import provenance, train
+from sparsetx import launch, provenance
 from sparsetx.data import feed, loader
 from sparsetx.data.loader import Loader
 from sparsetx.errors import Refusal
@@ -24,7 +22,7 @@ def validation(run: Run, batches: int | None = None) -> dict[str, float]:
     fingerprint = provenance.data_fingerprint(run.path)
     data = feed.open_data(config, silent, fingerprint)
     rows = Loader(data.split("validation"), config.model.context, config.train.batch)
-    one = jax.jit(functools.partial(train.eval_step, config))
+    one = launch.eval_function(config)
     found = [
         one(run.params, part)
         for part in loader.in_order(rows, batches or config.train.eval_batches)

@@ -69,7 +69,7 @@ class Launch:
                 log=log,
                 report=report if runtime.is_first_host() else metrics.silent,
                 stop=stop.agreed,
-                before=functools.partial(_profile, self.config, self.path),
+                before=functools.partial(profiled, self.config, self.path),
             )
             return fit.fit(self.config, self.state, outlets)
 
@@ -147,9 +147,15 @@ def _make(config: RunConfig, key: jax.Array, table: jax.Array | None) -> State:
     return train.init_state(config, model.init(config.model, key, table))
 
 
+@functools.cache
+def eval_function(config: RunConfig) -> Callable[..., dict[str, jax.Array]]:
+    """The compiled evaluation of a batch."""
+    return jax.jit(functools.partial(train.eval_step, config))
+
+
 def evaluation(config: RunConfig, feed: Feed) -> Callable[[Any], Row]:
     """Means over the same held-out batches every time."""
-    one = jax.jit(functools.partial(train.eval_step, config))
+    one = eval_function(config)
 
     def evaluate(params: Any) -> Row:
         rows = [one(params, rows) for rows in feed.held_out()]
@@ -183,7 +189,7 @@ def sinks(config: RunConfig, path: Path, step: int) -> Iterator[Callable[[Row], 
             sink.close()
 
 
-def _profile(config: RunConfig, path: Path, step: int) -> None:
+def profiled(config: RunConfig, path: Path, step: int) -> None:
     """Before a step: begin the profile that the configuration asks for, or end it."""
     begin = config.train.profile_at
     if begin is None:

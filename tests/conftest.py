@@ -1,6 +1,7 @@
 """Tests run on eight host devices, and JAX forgives nothing."""
 
 import os
+import tempfile
 
 # Tests run side by side on few cores: threads of one would only wait for another's.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
@@ -14,8 +15,13 @@ os.environ["XLA_FLAGS"] = " ".join(
         os.environ.get("XLA_FLAGS", ""),
         "--xla_backend_optimization_level=0",
         "--xla_llvm_disable_expensive_passes=true",
+        "--xla_cpu_use_fusion_emitters=false",  # more than halves a step's compilation
+        "--xla_cpu_parallel_codegen_split_count=1",
     ]
 )
+# Runs that tests train and share, between workers too. A new folder each time: a test
+# must not pass because of yesterday.
+os.environ.setdefault("SPARSETX_TESTS", tempfile.mkdtemp(prefix="sparsetx-tests-"))
 
 from hypothesis import settings
 

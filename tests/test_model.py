@@ -53,7 +53,7 @@ def test_remat_equals_plain(compute: str) -> None:
     run = jax.jit(jax.value_and_grad(loss, has_aux=True), static_argnums=1)
     (plain, masks), gradient = run(params, config)
     (again, same), regained = run(params, dataclasses.replace(config, remat=True))
-    assert float(plain) == float(again)
+    np.testing.assert_allclose(float(plain), float(again), rtol=1e-6)
     for site, mask in masks.items():
         np.testing.assert_array_equal(mask, same[site])
     for (path, one), (_, other) in zip(

@@ -1,0 +1,157 @@
+"""`sparsetx train` as a person runs it: real processes, stopped and taken up again."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sparsetx import checkpoint, fit
+from sparsetx.cli.main import main
+from tests import runs
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    runs.trained()  # its data are prepared then
+    return runs.experiment(tmp_path_factory.mktemp("experiment"), runs.data())
+
+
+def rows(run: Path) -> list[dict]:
+    found = [json.loads(x) for x in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in r.items() if k != "tokens_per_second"} for r in found]
+
+
+def sums(run: Path) -> dict:
+    return checkpoint.read_facts(run, runs.STEPS)["checksums"]
+
+
+SLOW = """
+import sys, time
+from sparsetx import launch, train
+from sparsetx.cli import main
+evaluate = launch.evaluation
+def slowly(config, feed):
+    inner = evaluate(config, feed)
+    def told(params):
+        print('evaluating', flush=True)
+        time.sleep(2)
+        return inner(params)
+    return told
+launch.evaluation = slowly
+sys.exit(main.main(sys.argv[1:]))
+"""
+
+
+def test_stopped_and_taken_up_again_it_is_the_same_run(
+    experiment: Path, tmp_path: Path
+) -> None:
+    """The signal comes during the evaluation after step 6: it is seen before step 7."""
+    run = tmp_path / "run"
+    command = ["train", str(experiment), "--run", str(run)]
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    while process.stdout.readline() != "evaluating\n":
+        assert process.poll() is None, process.communicate()
+    process.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 42, err
+    assert time.monotonic() - began < 10
+    assert "stopped at step 6 of 12, saved in" in out
+    assert checkpoint.steps(run) == [4, 6]
+    assert not (run / "lock").exists()
+
+    assert main(command) == 0
+    assert sums(run) == sums(runs.trained())
+    assert rows(run) == rows(runs.trained())
+    starts = json.loads((run / "environment.json").read_text())["starts"]
+    assert [start["step"] for start in starts] == [0, 6]
+
+
+def test_ctrl_c_is_130_with_the_state_saved(
+    experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    """Raised by the loop itself, where the handlers of the command are in place."""
+    inner = fit.fit
+
+    def interrupted(run, state, outlets):
+        os.kill(os.getpid(), signal.SIGINT)
+        return inner(run, state, outlets)
+
+    monkeypatch.setattr(fit, "fit", interrupted)
+    run = tmp_path / "run"
+    assert main(["train", str(experiment), "--run", str(run)]) == 130
+    assert "stopped at step 0 of 12" in capsys.readouterr().out
+
+
+def test_what_it_says(experiment: Path, tmp_path: Path, capsys) -> None:
+    run = runs.copied(tmp_path)
+    assert main(["train", str(experiment), "--run", str(run)]) == 0
+    out, _ = capsys.readouterr()
+    assert f"{run}, going on at step 12\n" in out
+    assert 'activation="gelu"' in out
+    assert "blocks/qkv/w" in out
+    assert "2 x 16 x 48" in out
+    assert "12 steps in" in out
+    assert f"next: sparsetx eval {run}" in out
+
+
+def test_another_configuration_is_refused_unless_allowed(
+    experiment: Path, tmp_path: Path, capsys
+) -> None:
+    run = runs.copied(tmp_path)
+    command = ["train", str(experiment), "--run", str(run)]
+    changed = [*command, "optim.lr=0.5", "seed=3", "train.log_every=1"]
+    assert main(changed) == 2
+    said = capsys.readouterr().err
+    assert "optim.lr: 0.01 -> 0.5" in said
+    assert "seed: 0 -> 3" in said
+    assert "log_every" not in said
+    assert main([*changed, "--allow", "optim", "--allow", "seed"]) == 0
+
+    environment = run / "environment.json"
+    facts = json.loads(environment.read_text())
+    environment.write_text(json.dumps(facts | {"data": "0000"}))
+    capsys.readouterr()
+    assert main(changed) == 2  # the configuration is the run's own by now
+    assert "the run began on" in capsys.readouterr().err
+    assert main([*changed, "--allow", "data"]) == 0
+
+
+def test_a_run_that_diverges_exits_with_1(
+    experiment: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverge(*_: object) -> None:
+        raise fit.Diverged("3 steps in a row")
+
+    monkeypatch.setattr(fit, "fit", diverge)
+    command = ["train", str(experiment), "--run", str(tmp_path / "run")]
+    assert main(command) == 1
+    assert "sparsetx train: 3 steps in a row" in capsys.readouterr().err
+
+
+def test_sharded_over_eight_devices(experiment: Path, tmp_path: Path, capsys) -> None:
+    """The same run goes on under another mesh: sharded, saved, and read again."""
+    run = runs.copied(tmp_path)
+    shutil.rmtree(run / "checkpoints" / "12")
+    command = ["train", str(experiment), "--run", str(run), "mesh.fsdp=4"]
+    assert main(command) == 0
+    assert "- x - x fsdp" in capsys.readouterr().out
+    assert checkpoint.steps(run) == [8, 12]
+    ours, theirs = (
+        checkpoint.read_params(r, 12)["blocks"]["fc"]["w"]
+        for r in (run, runs.trained())
+    )
+    np.testing.assert_allclose(ours, theirs, atol=1e-3)

@@ -1,0 +1,92 @@
+"""A real run, small enough to be trained by tests; made once in a session."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+from sparsetx import launch, runtime
+from sparsetx.config import (
+    DataConfig,
+    ModelConfig,
+    OptimConfig,
+    RunConfig,
+    SparsityConfig,
+    TrainConfig,
+)
+
+STEPS = 12
+
+
+def config(data: Path) -> RunConfig:
+    return RunConfig(
+        model=ModelConfig(
+            vocab_size=512,
+            context=16,
+            n_layer=2,
+            d_model=16,
+            n_head=2,
+            d_head=8,
+            d_mlp=32,
+            bigram="counts",
+        ),
+        sparsity=SparsityConfig(block=1 / 4, embed=1 / 2, alive=2),
+        optim=OptimConfig(lr=1e-2, eps=1e-8, weight_decay=0.01),
+        data=DataConfig(tokens=20_000, path=str(data)),
+        train=TrainConfig(
+            steps=STEPS,
+            batch=8,
+            log_every=2,
+            eval_every=6,
+            eval_batches=2,
+            save_every=4,
+        ),
+    )
+
+
+def experiment(folder: Path, data: Path) -> Path:
+    """The same as a file that the command line takes."""
+    from sparsetx import fields, files
+
+    path = folder / "small.json"
+    files.write_json(path, fields.to_json(config(data)))
+    return path
+
+
+def folder() -> Path:
+    """One for all workers of a session; conftest.py made it."""
+    return Path(os.environ["SPARSETX_TESTS"])
+
+
+def data() -> Path:
+    return folder() / "tinypython-512"
+
+
+def trained() -> Path:
+    """The run, from its first step to its last. Whoever asks first makes it."""
+    path, ready = folder() / "run", folder() / "ready"
+    if ready.exists():
+        return path
+    try:
+        (folder() / "making").mkdir()
+    except FileExistsError:
+        return _awaited(path, ready)
+    with launch.opened(config(data()), path) as launched:
+        launched.train(runtime.Stop())
+    ready.touch()
+    return path
+
+
+def _awaited(path: Path, ready: Path) -> Path:
+    until = time.monotonic() + 120
+    while not ready.exists():
+        assert time.monotonic() < until, "the other worker did not finish the run"
+        time.sleep(0.1)
+    return path
+
+
+def copied(folder: Path) -> Path:
+    """A copy that a test may change."""
+    path = folder / "run"
+    shutil.copytree(trained(), path)
+    return path
