@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 
-.PHONY: help install test test-torch lint bench clean
+.PHONY: help install test test-torch test-faults lint bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test: install ## run the tests that need neither torch nor a browser, with cover
 
 test-torch: .venv-torch/installed ## compare with torch (installs it, in a venv of its own)
 	@.venv-torch/bin/python -m pytest tests/torch -s
+
+test-faults: install ## start, stop and kill real processes
+	@$(BIN)/python -m pytest -n 0 tests/faults
 
 lint: install ## check style, types and the shape of the house
 	@$(BIN)/ruff check .
