@@ -1,5 +1,6 @@
 """How large a circuit is: one rule for each count, NumPy and JAX alike (section 2.3).
 
+nodes       kept nodes, the final read among them where a mask has one
 edges       nonzero weights between kept nodes, of the six kinds in parameters.edges; in
             a head with a sink that keeps a query or key channel but no value, also the
             output weights of its value channels into kept writes: the sink makes of
@@ -8,12 +9,16 @@ constants   kept nodes other than reads without such an edge into them: free bia
 edges_plus  both together: what the search makes small
 pairs       kept sources times kept targets, kind by kind: a size free of density
 boundary    nonzero embedding weights of the prompts' tokens into kept reads, and
-            unembedding weights from kept writes to the answers
+            unembedding weights from kept writes to the answers; a weight counts once,
+            however many layers read or write its channel
 
-A dense model has no zeros: all its weights between kept nodes count.
+A dense model has no zeros: all its weights between kept nodes count. Leaves of a mask
+may have leading axes, [..., layer, width]: each of those masks is counted by itself.
+Counts are integers: above 2^24 a sum of float32 would lose ones. The fewest edges that
+do the work of all of them are found, not counted: see effective.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -27,12 +32,11 @@ from sparsetx.nodes import Node, Nodes
 
 READS = (nodes.ATTN_IN, nodes.MLP_IN)
 WRITES = (nodes.ATTN_OUT, nodes.MLP_OUT)
-SINK_EDGES = "W_o of sink heads"
 Patterns = Mapping[str, Any]  # {kind: [layer, source, target]}, 1 where a weight is
 
 
 class Size(NamedTuple):
-    """The counts of one mask (or of many, under vmap)."""
+    """The counts of one mask, or arrays of those of many."""
 
     nodes: Any
     edges: Any
@@ -69,59 +73,27 @@ def patterns(config: ModelConfig, params: Mapping[str, Any]) -> Patterns:
 
 
 def size(config: ModelConfig, pattern: Patterns, keep: Nodes) -> Size:
-    """All counts of a mask of zeros and ones."""
-    xp = _module(keep)
-    total = pairs = 0.0
-    fed = dict.fromkeys(keep, 0.0)
+    """All counts of a mask of zeros and ones, or of many, [..., layer, width]."""
+    kept = _zeros_and_ones(keep)
+    edges = constants = pairs = 0
     for part in parameters.edges(config):
-        source, target = keep[part.source], keep[part.target]
-        into = xp.einsum("ls,lst->lt", source, pattern[part.name]) * target
-        total = total + into.sum()
-        pairs = pairs + (source.sum(-1) * target.sum(-1)).sum()
-        fed[part.target] = fed[part.target] + into
-    if config.sink:
-        free = _free_values(config, keep)
-        out = keep[nodes.ATTN_OUT]
-        into = xp.einsum("ls,lst->lt", free, pattern[_output(config)]) * out
-        total = total + into.sum()
-        fed[nodes.ATTN_OUT] = fed[nodes.ATTN_OUT] + into
-    free_nodes = [
-        (keep[site] * (fed[site] == 0)).sum() for site in keep if site not in READS
-    ]
-    count = sum(x.sum() for x in keep.values())
-    return Size(count, total, sum(free_nodes), pairs)
-
-
-def _free_values(config: ModelConfig, keep: Nodes) -> Any:
-    """[layer, v channel]: 1 in heads that keep a query or key but no value."""
-    xp = _module(keep)
-    heads = (config.n_layer, config.n_head, config.d_head)
-    q, k, v = (keep[s].reshape(heads).sum(-1) for s in (nodes.Q, nodes.K, nodes.V))
-    free = ((q + k > 0) & (v == 0)).astype("float32")
-    return xp.repeat(free, config.d_head, -1)
+        source, target = kept[part.source], kept[part.target]
+        senders = _senders(config, kept, part)
+        fed = _sums(senders, pattern[part.name]) * target
+        edges = edges + _total(fed)
+        constants = constants + _total(target * (fed == 0))
+        each = _count(source, -1) * _count(target, -1)
+        pairs = pairs + each.sum(-1)
+    count = sum(
+        _count(x, -1) if site in nodes.END_SITES else _total(x)
+        for site, x in kept.items()
+    )
+    return Size(count, edges, constants, pairs)
 
 
 def listed(config: ModelConfig, params: Mapping[str, Any], keep: Nodes) -> list[Edge]:
-    """The edges themselves, in the order of computation."""
-    weights = {name: np.asarray(w) for name, w in matrices(config, params).items()}
-    mask = {site: np.asarray(x) > 0 for site, x in keep.items()}
-    ends = [
-        (p.name, mask[p.source], p.source, p.target) for p in parameters.edges(config)
-    ]
-    if config.sink:
-        free = (
-            np.asarray(_free_values(config, {s: np.asarray(keep[s]) for s in keep})) > 0
-        )
-        ends.append((_output(config), free, nodes.V, nodes.ATTN_OUT))
-    found = []
-    for name, sources, source, target in ends:
-        alive = (weights[name] != 0) & sources[:, :, None] & mask[target][:, None, :]
-        for layer, i, j in np.argwhere(alive):
-            src, dst = (
-                Node(source, int(layer), int(i)),
-                Node(target, int(layer), int(j)),
-            )
-            found.append(Edge(src, dst, float(weights[name][layer, i, j])))
+    """The edges of one mask themselves, in the order of computation."""
+    found = [edge for _, _, edge in located(config, params, keep)]
     order = {site: i for i, site in enumerate(nodes.BLOCK_SITES)}
     return sorted(
         found,
@@ -129,23 +101,79 @@ def listed(config: ModelConfig, params: Mapping[str, Any], keep: Nodes) -> list[
     )
 
 
-def boundary(params: Mapping[str, Any], keep: Nodes, tokens: Any, answers: Any) -> int:
-    """Weights by which the circuit meets text: NumPy only, of one mask."""
-    reads = sum(np.asarray(keep[site]).sum(0) for site in READS)
-    writes = sum(np.asarray(keep[site]).sum(0) for site in WRITES)
-    embed = np.asarray(params[parameters.EMBED][parameters.W])
-    unembed = np.asarray(params[parameters.UNEMBED][parameters.W])
-    read = np.asarray(reads)[: embed.shape[1]] > 0  # position channels embed no token
-    came_in = embed[np.unique(np.asarray(tokens))][:, read]
-    goes_out = unembed[np.asarray(writes) > 0][:, np.unique(np.asarray(answers))]
-    return int(np.count_nonzero(came_in) + np.count_nonzero(goes_out))
+def located(
+    config: ModelConfig, params: Mapping[str, Any], keep: Nodes
+) -> Iterator[tuple[parameters.Path, tuple[int, int, int], Edge]]:
+    """(parameter, [layer, row, column] in it, edge) of every edge of one mask."""
+    kept = _zeros_and_ones({site: np.asarray(x) for site, x in keep.items()})
+    whole = dict(parameters.leaves(params))
+    for part in parameters.edges(config):
+        senders = _senders(config, kept, part) > 0
+        for layer in range(config.n_layer):
+            rows = np.flatnonzero(senders[layer])
+            columns = np.flatnonzero(kept[part.target][layer])
+            first = part.columns.start or 0
+            w = np.asarray(whole[part.path][layer])[np.ix_(rows, first + columns)]
+            for i, j in np.argwhere(w):
+                row, column = int(rows[i]), int(columns[j])
+                src = Node(part.source, layer, row)
+                dst = Node(part.target, layer, column)
+                place = (layer, row, first + column)
+                yield part.path, place, Edge(src, dst, float(w[i, j]))
 
 
-def _output(config: ModelConfig) -> str:
-    (name,) = [p.name for p in parameters.edges(config) if p.source == nodes.V]
-    return name
+def boundary(params: Mapping[str, Any], keep: Nodes, tokens: Any, answers: Any) -> Any:
+    """Weights by which a circuit meets text, of one mask or of many."""
+    embed = params[parameters.EMBED][parameters.W]
+    unembed = params[parameters.UNEMBED][parameters.W]
+    kept = _zeros_and_ones(keep)
+    wide = embed.shape[1]  # position channels, read beside it, embed no token
+    reads = sum(kept[site][..., :wide].sum(-2) for site in READS) > 0
+    writes = sum(kept[site].sum(-2) for site in WRITES) > 0
+    came_in = embed[np.unique(np.asarray(tokens))] != 0
+    goes_out = unembed[:, np.unique(np.asarray(answers))] != 0
+    return (_against(reads, came_in.sum(0)) * reads).sum(-1) + (
+        _against(writes, goes_out.sum(1)) * writes
+    ).sum(-1)
 
 
-def _module(keep: Nodes) -> ModuleType:
-    first = next(iter(keep.values()))
-    return np if isinstance(first, np.ndarray) else jnp
+def _senders(config: ModelConfig, kept: Nodes, part: parameters.Weights) -> Any:
+    """[..., layer, source]: 1 where a source's weights of this kind may count."""
+    source = kept[part.source]
+    if not config.sink or part.source != nodes.V:
+        return source
+    heads = (*source.shape[:-1], config.n_head, config.d_head)
+    q, k, v = (
+        kept[site].reshape(heads).sum(-1) for site in (nodes.Q, nodes.K, nodes.V)
+    )
+    free = ((q + k > 0) & (v == 0)).astype("float32")
+    return source + _module(source).repeat(free, config.d_head, -1)
+
+
+def _sums(senders: Any, pattern: Any) -> Any:
+    """[..., layer, target]: how many senders each target hears."""
+    xp = _module(senders)
+    many = xp.moveaxis(senders.reshape(-1, *senders.shape[-2:]), 1, 0)
+    heard = xp.moveaxis(xp.matmul(many, pattern), 0, 1)
+    return heard.reshape(*senders.shape[:-1], pattern.shape[-1])
+
+
+def _count(x: Any, axis: Any) -> Any:
+    return x.astype("int32").sum(axis)
+
+
+def _total(x: Any) -> Any:
+    return _count(x, (-2, -1))
+
+
+def _zeros_and_ones(keep: Nodes) -> dict[str, Any]:
+    """A mask that lets gradients through is one only up to rounding."""
+    return {site: (x > 0.5).astype("float32") for site, x in keep.items()}
+
+
+def _against(x: Any, counts_D: Any) -> Any:
+    return counts_D.reshape((1,) * (x.ndim - 1) + counts_D.shape)
+
+
+def _module(x: Any) -> ModuleType:
+    return np if isinstance(x, np.ndarray) else jnp
