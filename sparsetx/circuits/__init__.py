@@ -1,0 +1,1 @@
+"""Circuits: masks of nodes that still do a task, and all that is asked of them."""

@@ -2,7 +2,11 @@
 
 import argparse
 
-GROUPS = {"topk": "sparsetx.bench.topk", "data": "sparsetx.bench.data"}
+GROUPS = {
+    "topk": "sparsetx.bench.topk",
+    "data": "sparsetx.bench.data",
+    "training": "sparsetx.bench.training",
+}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,5 +36,6 @@ def main(args: argparse.Namespace) -> int:
                 print(f"\n{group}")
             milliseconds = f"{1000 * row.seconds:.2f} ms"
             rate = f"{row.tokens / row.seconds:>14,.0f} tokens/s" if row.tokens else ""
-            print(f"  {row.name:<24} {milliseconds:>12} {row.ratio:>8.2f} x{rate}")
+            line = f"  {row.name:<24} {milliseconds:>12} {row.ratio:>8.2f} x{rate}"
+            print(f"{line}  {row.note}".rstrip())
     return 0
