@@ -6,13 +6,17 @@ all ask here.
 
 mean        other nodes are their mean over the pretraining distribution
 zero        they are zero
-resample    they are what they are on another prompt
+resample    they are what they are on another prompt, at the same position
 stochastic  they are a mixture of themselves and their mean, drawn node by node
 frozen      besides, every norm divides by what it does in the whole model: a circuit
             that lives off the norms of what it ablates does not survive this
+
+H, the honest loss, is the worst of mean ablation, of mean ablation with frozen norms,
+and of the 95th percentile of stochastic ablation with frozen norms.
 """
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -28,28 +32,46 @@ from sparsetx.taps import Tap
 Scales = Mapping[str, jax.Array]  # {norm site: [layer, B, L, 1]}, [B, L, 1] at the end
 
 
-def means(config: ModelConfig, params: Any, tokens_NBL: jax.Array) -> Nodes:
+def means(
+    config: ModelConfig,
+    params: Any,
+    tokens_NBL: jax.Array,
+    sites: Sequence[str] = nodes.NODE_SITES,
+) -> Nodes:
     """Of every node, over all tokens and positions of these batches."""
+    found: Nodes = _means(config, tuple(sites), params, jnp.asarray(tokens_NBL))
+    return found
 
+
+@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
+def _means(
+    config: ModelConfig, sites: tuple[str, ...], params: Any, tokens_NBL: jax.Array
+) -> Nodes:
     def add(total: Any, tokens_BL: jax.Array) -> tuple[Any, None]:
-        _, taken = model.trace(
-            config, params, tokens_BL, taps.capture(nodes.NODE_SITES)
-        )
-        here = {s: jnp.sum(x.astype(jnp.float32), (1, 2)) for s, x in taken.items()}
+        _, taken = model.trace(config, params, tokens_BL, taps.capture(sites))
+        here = {s: jnp.mean(x.astype(jnp.float32), (-3, -2)) for s, x in taken.items()}
         return jax.tree.map(jnp.add, total, here), None
 
-    shapes = nodes.shapes(config)
+    shapes = nodes.shapes(config, sites)
     zero = {site: jnp.zeros(shape) for site, shape in shapes.items()}
     total, _ = jax.lax.scan(add, zero, tokens_NBL)
-    count = float(tokens_NBL.size)
-    found: Nodes = jax.tree.map(lambda x: x / count, total)
+    found: Nodes = jax.tree.map(lambda x: x / tokens_NBL.shape[0], total)
     return found
 
 
 def norm_scales(config: ModelConfig, params: Any, asked: Question) -> Scales:
     """What every norm of the whole model multiplies by, on these prompts."""
-    tap = taps.capture(nodes.NORM_SITES)
-    return model.trace(config, params, asked.tokens_BL, tap)[1]
+    return activations(config, params, asked.tokens_BL, nodes.NORM_SITES)
+
+
+def activations(
+    config: ModelConfig,
+    params: Any,
+    tokens_BL: jax.Array,
+    sites: Sequence[str] = nodes.NODE_SITES,
+) -> Nodes:
+    """{site: [layer, B, L, width]} of the whole model."""
+    return model.trace(config, params, tokens_BL, taps.capture(sites))[1]
 
 
 def mean(keep: Nodes, means: Nodes) -> Tap:
@@ -64,10 +86,8 @@ def resample(
     config: ModelConfig, params: Any, keep: Nodes, asked: Question, order_B: jax.Array
 ) -> Tap:
     """Other nodes take their activations on the prompts in another order."""
-    other = asked.tokens_BL[order_B]
-    _, taken = model.trace(config, params, other, taps.capture(tuple(keep)))
-    wide = {site: x[:, None, None, :] for site, x in keep.items()}
-    return taps.mix(wide, taken)
+    other = activations(config, params, asked.tokens_BL[order_B], tuple(keep))
+    return taps.mix(keep, other)
 
 
 def stochastic(keep: Nodes, means: Nodes, amount: Nodes) -> Tap:
@@ -75,17 +95,24 @@ def stochastic(keep: Nodes, means: Nodes, amount: Nodes) -> Tap:
     return taps.mix(amount, means, keep)
 
 
-def drawn_amounts(keep: Nodes, key: jax.Array) -> Nodes:
-    """One draw, shared by a batch: of half the nodes an amount uniform in [0, 1], of
-    the others all or nothing, at a rate drawn for each site and layer."""
+def drawn_amounts(
+    keep: Nodes, key: jax.Array, smooth: jax.Array | None = None
+) -> Nodes:
+    """One draw, shared by a batch. It is `smooth`: an amount in [0, 1] for each node;
+    or not: all or nothing, at a rate drawn for each site and layer. By a coin if None.
+
+    A draw is all of one kind, so that some leave a site nearly whole, and some nearly
+    constant: with the kinds mixed inside a draw every site would be half way between.
+    """
+    coin, key = jax.random.split(key)
+    if smooth is None:
+        smooth = jax.random.bernoulli(coin)
     found = {}
     for i, (site, x) in enumerate(sorted(keep.items())):
-        half, uniform, rate, coin = jax.random.split(jax.random.fold_in(key, i), 4)
-        smooth = jax.random.uniform(uniform, x.shape)
+        amount, rate = jax.random.split(jax.random.fold_in(key, i))
+        u = jax.random.uniform(amount, x.shape)
         rho = jax.random.uniform(rate, (*x.shape[:-1], 1))
-        whole = (jax.random.uniform(coin, x.shape) < rho).astype(jnp.float32)
-        pick = jax.random.bernoulli(half, 0.5, x.shape)
-        found[site] = jnp.where(pick, smooth, whole)
+        found[site] = jnp.where(smooth, u, (u < rho).astype(u.dtype))
     return found
 
 
@@ -129,6 +156,24 @@ def margins(
     )
 
 
+def losses(
+    config: ModelConfig,
+    params: Any,
+    asked: Question,
+    masks: Nodes,
+    kind: Callable[[Nodes], Tap],
+    scales: Scales | None = None,
+    at_once: int = 1,
+) -> jax.Array:
+    """[N] losses of masks [N, layer, width] under one kind of ablation, for example
+    `functools.partial(ablate.mean, means=means)`; `at_once` side by side."""
+
+    def one(keep: Nodes) -> jax.Array:
+        return loss(config, params, asked, kind(keep), scales)
+
+    return jnp.asarray(jax.lax.map(one, masks, batch_size=at_once))
+
+
 def honest_losses(
     config: ModelConfig,
     params: Any,
@@ -137,16 +182,20 @@ def honest_losses(
     means: Nodes,
     scales: Scales,
     keys_N: jax.Array,
+    at_once: int = 1,
 ) -> dict[str, jax.Array]:
-    """The figures of which H is the largest: under mean ablation, under it with frozen
-    norms, and the 95th percentile of stochastic draws with frozen norms."""
+    """The figures of which H is the largest, and the mean over the draws.
 
-    def drawn(key: jax.Array) -> jax.Array:
-        amount = drawn_amounts(keep, key)
+    Every other draw is smooth; a verdict wants at least 100 of them.
+    """
+
+    def drawn(which: tuple[jax.Array, jax.Array]) -> jax.Array:
+        amount = drawn_amounts(keep, *which)
         tap = stochastic(keep, means, amount)
         return loss(config, params, asked, tap, scales)
 
-    losses_N = jax.lax.map(drawn, keys_N)
+    smooth_N = jnp.arange(len(keys_N)) % 2 == 0
+    losses_N = jax.lax.map(drawn, (keys_N, smooth_N), batch_size=at_once)
     return {
         "mean": loss(config, params, asked, mean(keep, means)),
         "frozen": loss(config, params, asked, mean(keep, means), scales),

@@ -110,3 +110,16 @@ def corpus(batches: int = 8) -> jnp.ndarray:
     """Token batches [N, B, L] on which means are taken: the same kind of prompts."""
     tokens = question(16 * batches, seed=9).tokens_BL
     return tokens.reshape(batches, -1, LENGTH)
+
+
+def subsets() -> dict[str, np.ndarray]:
+    """All 2048 subsets of the eleven nodes, the last is the whole circuit."""
+    order = sorted(CIRCUIT)
+    bits = np.arange(2 ** len(order))[:, None] >> np.arange(len(order)) & 1
+    tree = {
+        site: np.zeros((len(bits), *shape), np.float32)
+        for site, shape in nodes.shapes(CONFIG).items()
+    }
+    for place, node in enumerate(order):
+        tree[node.site][:, node.layer, node.index] = bits[:, place]
+    return tree

@@ -1,0 +1,113 @@
+"""The compiled model, broken: each variant has a circuit that only seems to be good.
+
+norm crutch      works only while norms are those of the ablated network
+cancelling pair  two heads outside the circuit undo each other: fine while both or none
+                 are there, and only then
+sink head        a head without a value speaks through how much it attends
+permuted         the same zeros, other values in their places
+twin head        not broken: a second head does the same, elsewhere; to be reported
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from sparsetx import nodes, parameters
+from sparsetx.config import ModelConfig
+from sparsetx.nodes import Node
+from tests.circuits import compiled
+
+WIDE, HEAD = compiled.CONFIG.d_attn, compiled.CONFIG.d_head
+SINK_CONFIG = dataclasses.replace(compiled.CONFIG, sink=True)
+SINK_CIRCUIT = {
+    node
+    for node in compiled.CIRCUIT | {Node(nodes.Q, 1, 0)}
+    if (node.site, node.layer, node.index)
+    not in {(nodes.V, 1, 0), (nodes.MLP_OUT, 0, 3), (nodes.ATTN_IN, 1, 3)}
+}
+OWN_OF_HEAD = {
+    Node(nodes.K, 1, 0),
+    Node(nodes.V, 1, 0),
+    Node(nodes.ATTN_OUT, 1, 5),
+}
+OWN_OF_TWIN = {
+    Node(nodes.K, 1, HEAD),
+    Node(nodes.V, 1, HEAD),
+    Node(nodes.ATTN_OUT, 1, 15),
+}
+
+
+def _copy_head(blocks: dict[str, Any], head: int, channel: int, weight: float) -> None:
+    """Another head of layer 1 that reads what head 0 does, and writes it elsewhere."""
+    qkv, first = blocks[parameters.QKV][parameters.W], head * HEAD
+    blocks[parameters.QKV][parameters.B][1, first] = 8
+    qkv[1, 3, WIDE + first] = 4
+    qkv[1, 4, 2 * WIDE + first] = 1
+    blocks[parameters.O][parameters.W][1, first, channel] = weight
+
+
+def norm_crutch() -> dict[str, Any]:
+    """Words write ±60 to a channel that nothing reads. The whole model speaks up with
+    a strong second head; the circuit is heard only where that noise is gone."""
+    tree = compiled.params()
+    blocks = tree[parameters.BLOCKS]
+    _copy_head(blocks, 1, 5, 14)
+    fc, bias = blocks[parameters.FC][parameters.W], blocks[parameters.FC][parameters.B]
+    proj = blocks[parameters.PROJ][parameters.W]
+    for channel in range(6, 15):
+        fc[1, channel, 2 + channel % 2] = 8
+    bias[1, 2:4] = -2
+    proj[1, 2, 15], proj[1, 3, 15] = 30, -30
+    return tree
+
+
+def cancelling_pair() -> dict[str, Any]:
+    """Heads 1 and 2 say the same, ten times as loud, with opposite signs."""
+    tree = compiled.params()
+    _copy_head(tree[parameters.BLOCKS], 1, 5, 20)
+    _copy_head(tree[parameters.BLOCKS], 2, 5, -20)
+    return tree
+
+
+def sink_head() -> dict[str, Any]:
+    """Values are constant; the key reads the type, so that the head attends to a double
+    quote and to its sink otherwise. What it writes is how much it attended."""
+    tree = compiled.params()
+    blocks = tree[parameters.BLOCKS]
+    qkv, bias = (
+        blocks[parameters.QKV][parameters.W],
+        blocks[parameters.QKV][parameters.B],
+    )
+    qkv[1] = 0
+    qkv[1, 4, WIDE] = 4
+    bias[1, 2 * WIDE : 2 * WIDE + HEAD] = 1
+    blocks[parameters.O][parameters.W][1, :HEAD, 5] = 1
+    blocks[parameters.O][parameters.B][1, 5] = -2
+    logit = np.zeros((SINK_CONFIG.n_layer, SINK_CONFIG.n_head), np.float32)
+    logit[1, 0] = 6
+    blocks[parameters.SINK] = {parameters.LOGIT: logit}
+    return tree
+
+
+def permuted(seed: int, config: ModelConfig = compiled.CONFIG) -> dict[str, Any]:
+    """Every weight that is not zero takes the value of another, of any matrix."""
+    tree = compiled.params()
+    whole = dict(parameters.leaves(tree))
+    paths = [p.path for p in parameters.table(config) if p.kind == "matrix"]
+    alive = np.concatenate([whole[path][whole[path] != 0] for path in paths])
+    dealt = np.random.default_rng(seed).permutation(alive)
+    for path in paths:
+        where = whole[path] != 0
+        whole[path][where], dealt = np.split(dealt, [where.sum()])
+    return tree
+
+
+def twin_head() -> dict[str, Any]:
+    """Head 1 does what head 0 does, and writes to channel 15, which is read alike."""
+    tree = compiled.params()
+    _copy_head(tree[parameters.BLOCKS], 1, 15, 2)
+    tree[parameters.UNEMBED][parameters.W][15] = tree[parameters.UNEMBED][parameters.W][
+        5
+    ]
+    return tree
