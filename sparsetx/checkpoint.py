@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from sparsetx import files
+from sparsetx import files, runtime
 from sparsetx.errors import Refusal, refuse_all
 
 CHECKPOINTS = "checkpoints"
@@ -76,7 +76,9 @@ class Checkpoints:
         A damaged step is moved to the run's quarantine folder, and the one before it is
         taken. Every host does the same: they read the same files.
         """
-        for step in reversed(steps(self.run)):
+        found = steps(self.run)
+        runtime.wait_for_all("steps are listed")  # before one is moved away
+        for step in reversed(found):
             try:
                 return self._restore(step, like)
             except Damaged as damage:
@@ -85,20 +87,31 @@ class Checkpoints:
         return None
 
     def _restore(self, step: int, like: Tree) -> Tree:
+        """Each host reads its own part: what one cannot read, none may go on with."""
+        try:
+            facts, tree = self._read_part(step, like)
+        except Damaged:
+            runtime.on_every_host(False)
+            raise
+        if not runtime.on_every_host(True):
+            raise Damaged("another host cannot read its part")
+        _compare(facts, checksums(tree))
+        return tree
+
+    def _read_part(self, step: int, like: Tree) -> tuple[dict[str, Any], Tree]:
         facts = read_facts(self.run, step)
         _check_shapes(_metadata(self.run, step), like, self.folder / str(step))
         wanted = ocp.args.PyTreeRestore(
             item=like,
             restore_args=ocp.checkpoint_utils.construct_restore_args(like),
         )
-        tree = _read(self.run, step, wanted)
-        _compare(facts, checksums(tree))
-        return tree
+        return facts, _read(self.run, step, wanted)
 
     def _quarantine(self, step: int) -> None:
         """Rename first: what is in the way would stop later saves in silence."""
         if jax.process_index() == 0:
             files.move_away(self.folder / str(step), self.run / QUARANTINE)
+        runtime.wait_for_all("the step is moved away")
         self.manager.close()
         self.manager = _manager(self.run, self.options)
 

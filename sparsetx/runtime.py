@@ -28,11 +28,22 @@ def start() -> None:
     """Join the other hosts, where there are some: a TPU pod, or SPARSETX_HOSTS."""
     hosts = int(os.environ.get("SPARSETX_HOSTS", "1"))
     if hosts > 1:
+        if jax.config.jax_platforms == "cpu":
+            _room_for_collectives()
         jax.distributed.initialize(
             os.environ["SPARSETX_COORDINATOR"], hosts, int(os.environ["SPARSETX_HOST"])
         )
     elif "," in os.environ.get("TPU_WORKER_HOSTNAMES", ""):
         jax.distributed.initialize()
+
+
+def _room_for_collectives() -> None:
+    """Processes that play hosts on a CPU: a collective holds a thread until its peers
+    come, and XLA begins independent ones in any order. With a thread for every core,
+    two hosts wait for each other for ever; so: more threads, and one program at a time.
+    """
+    os.environ.setdefault("NPROC", "64")
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
 def is_first_host() -> bool:
@@ -46,6 +57,15 @@ def wait_for_all(what: str) -> None:
         from jax.experimental import multihost_utils
 
         multihost_utils.sync_global_devices(what)
+
+
+def on_every_host(mine: bool) -> bool:
+    """Whether it is so on all hosts; every host must ask."""
+    if jax.process_count() == 1:
+        return mine
+    from jax.experimental import multihost_utils
+
+    return bool(np.all(multihost_utils.process_allgather(np.array(mine))))
 
 
 def agree(facts: Mapping[str, Any]) -> None:

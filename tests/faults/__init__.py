@@ -1,0 +1,1 @@
+"""Runs of several real processes, killed and stopped; run by `make test-faults`."""

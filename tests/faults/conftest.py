@@ -1,0 +1,12 @@
+"""Leave this folder out unless it is named: its tests start, and kill, processes."""
+
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    named = (Path(a.partition("::")[0]).absolute() for a in config.args)
+    return None if any(p.is_relative_to(HERE) for p in named) else True
