@@ -28,7 +28,7 @@ def start() -> None:
     """Join the other hosts, where there are some: a TPU pod, or SPARSETX_HOSTS."""
     hosts = int(os.environ.get("SPARSETX_HOSTS", "1"))
     if hosts > 1:
-        if jax.config.jax_platforms == "cpu":
+        if os.environ.get("JAX_PLATFORMS") == "cpu":
             _room_for_collectives()
         jax.distributed.initialize(
             os.environ["SPARSETX_COORDINATOR"], hosts, int(os.environ["SPARSETX_HOST"])
