@@ -20,10 +20,10 @@ ROOMS = [
     "model", "projection", "density", "optim", "data", "tasks", "checkpoint",
     "openai_config", "openai_format", "train", "fit", "run", "provenance", "launch",
     "evaluate", "importing", "circuits", "circuits.question", "circuits.ablate",
-    "circuits.edges", "circuits.search", "circuits.discretise", "circuits.circuit",
-    "circuits.prune", "circuits.graph", "circuits.controls", "circuits.binarise",
-    "circuits.decompile", "circuits.report", "bridges", "aot", "bench", "plots", "cli",
-    "__main__",
+    "circuits.edges", "circuits.effective", "circuits.search", "circuits.discretise",
+    "circuits.circuit", "circuits.prune", "circuits.graph", "circuits.controls",
+    "circuits.binarise", "circuits.decompile", "circuits.report", "bridges", "aot",
+    "bench", "plots", "cli", "__main__",
 ]  # fmt: skip
 FORBIDDEN = [  # (who, what): laws that the order alone does not state
     ("model", "circuits"),

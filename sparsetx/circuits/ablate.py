@@ -117,10 +117,9 @@ def drawn_amounts(
 
 
 def frozen(scales: Scales) -> Tap:
-    """Norms inside the stack as in the whole model; for the last, see `loss`."""
-    return taps.substitute(
-        {site: x for site, x in scales.items() if site != nodes.FINAL_NORM}
-    )
+    """Every norm as in the whole model. `loss` unembeds only the last place, and there
+    needs `final_scale` too."""
+    return taps.substitute(scales)
 
 
 def final_scale(scales: Scales, asked: Question) -> jax.Array:

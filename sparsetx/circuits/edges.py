@@ -18,7 +18,7 @@ Counts are integers: above 2^24 a sum of float32 would lose ones. The fewest edg
 do the work of all of them are found, not counted: see effective.py.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -93,12 +93,18 @@ def size(config: ModelConfig, pattern: Patterns, keep: Nodes) -> Size:
 
 def listed(config: ModelConfig, params: Mapping[str, Any], keep: Nodes) -> list[Edge]:
     """The edges of one mask themselves, in the order of computation."""
-    found = [edge for _, _, edge in located(config, params, keep)]
-    order = {site: i for i, site in enumerate(nodes.BLOCK_SITES)}
-    return sorted(
-        found,
-        key=lambda e: (e.dst.layer, order[e.dst.site], e.dst.index, e.src.index),
-    )
+    return ordered(edge for _, _, edge in located(config, params, keep))
+
+
+def ordered(found: Iterable[Edge]) -> list[Edge]:
+    """By layer, by the site and channel that they write, and by what they read."""
+    site = {name: i for i, name in enumerate(nodes.BLOCK_SITES)}
+
+    def place(edge: Edge) -> tuple[int, ...]:
+        dst = edge.dst
+        return dst.layer, site[dst.site], dst.index, edge.src.index
+
+    return sorted(found, key=place)
 
 
 def located(

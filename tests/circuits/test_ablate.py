@@ -110,7 +110,7 @@ def test_with_every_node_kept_nothing_changes(kind: str) -> None:
 def test_frozen_norms_are_those_of_the_whole_model_the_last_included() -> None:
     """Beside the logits at every place, with the norms of every place put in."""
     tap = ablate.mean(KEEP, MEANS)
-    both = taps.compose(tap, taps.substitute(SCALES), taps.capture(nodes.NORM_SITES))
+    both = taps.compose(tap, ablate.frozen(SCALES), taps.capture(nodes.NORM_SITES))
     logits, norms = model.trace(SMALL, PARAMS, ASKED.tokens_BL, both)
     last = logits[np.arange(6), ASKED.position_B]
     wanted = question.margin_of(ASKED, last)
