@@ -9,6 +9,7 @@ import pytest
 
 import sparsetx
 from sparsetx import model, nodes
+from sparsetx import run as runs_module
 from sparsetx.errors import Refusal
 from sparsetx.tasks.pairs import Pairs
 from tests import runs
@@ -56,6 +57,25 @@ def test_it_writes_the_same_again_and_stops_at_the_end_of_a_document(run) -> Non
     drawn = {run.generate(prompt, 8, temperature=2.0, seed=s) for s in range(3)}
     assert len(drawn) > 1
     assert "<|endoftext|>" not in text
+
+
+def test_it_ends_where_the_model_ends_the_document(
+    run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that is told what to say; it sees the end of what is there so far."""
+    tokenizer, seen = run.tokenizer, []
+    words = [*tokenizer.encode("x = 1"), tokenizer.eot, 65]
+
+    def say(params, row, place):
+        seen.append(row[0, : int(place[0]) + 1].tolist())
+        return np.eye(512)[[words[len(seen) - 1]]]
+
+    monkeypatch.setattr(runs_module, "_last_logits", lambda config: say)
+    assert run.generate("def f", 50) == "x = 1"
+    start = [tokenizer.eot, *tokenizer.encode("def f")]
+    assert seen == [(start + words[:n])[-16:] for n in range(len(words) - 1)]
+    seen.clear()
+    assert tokenizer.encode(run.generate("def f", 2)) == words[:2]
 
 
 def test_scores_are_of_the_answers_at_their_places(run) -> None:
