@@ -112,6 +112,7 @@ CASES = {
         released(d_model=72, n_head=2, d_head=4, d_mlp=16),
     ),
     # Logits so large that the gradient's RMS is above 1 in some steps, not in others.
+    # Weights near 16 round by 1e-6 a step: this case comes nearest to the bound.
     "clip, exponential, abrupt": Case(
         Recipe(
             1 / 4, 1 / 2, clip=True, anneal="exponential", end=0.8, abrupt=True,
