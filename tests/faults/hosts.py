@@ -1,6 +1,7 @@
 """Two processes with two devices each, that play a pod of two hosts."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CLI = ("-m", "sparsetx")
-SECONDS = 90  # after which a process that hangs is killed
+SECONDS = 60  # after which a process that hangs is killed
 
 
 def environment(devices: int, **more: str) -> dict[str, str]:
@@ -21,7 +22,7 @@ def started(
     arguments: Sequence[str], environment: dict[str, str]
 ) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, *arguments],
+        [sys.executable, "-X", "faulthandler", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -38,17 +39,27 @@ class Ended:
     err: str
 
 
-def ended(process: "subprocess.Popen[str]") -> Ended:
+def ended(*processes: "subprocess.Popen[str]") -> list[Ended]:
+    """How each ended; where one hangs, all are killed, saying where they stood."""
+    found = []
     try:
-        out, err = process.communicate(timeout=SECONDS)
-    finally:
-        process.kill()
+        for process in processes:
+            found.append(_ended(process, *process.communicate(timeout=SECONDS)))
+    except subprocess.TimeoutExpired as hung:
+        for process in processes:
+            process.send_signal(signal.SIGABRT)
+        stood = [_ended(p, *p.communicate()) for p in processes]
+        raise AssertionError("\n".join(end.err for end in stood)) from hung
+    return found
+
+
+def _ended(process: "subprocess.Popen[str]", out: str, err: str) -> Ended:
     ours = [line for line in out.splitlines() if not line.startswith("[Gloo]")]
     return Ended(process.returncode, "\n".join(ours), err)
 
 
 def alone(arguments: Sequence[str], devices: int = 4) -> Ended:
-    return ended(started(arguments, environment(devices)))
+    return ended(started(arguments, environment(devices)))[0]
 
 
 def pair(
@@ -69,8 +80,7 @@ def pair(
 
 
 def both(arguments: Sequence[str], second: Sequence[str] = ()) -> list[Ended]:
-    processes = pair(arguments, second)
-    return [ended(process) for process in processes]
+    return ended(*pair(arguments, second))
 
 
 def train(experiment: Path, run: Path, *changes: str) -> list[str]:

@@ -1,7 +1,6 @@
 """Two processes train one run: as one process does, and they stop as one."""
 
 import json
-import os
 import shutil
 import signal
 import time
@@ -116,11 +115,9 @@ def test_told_to_one_both_stop_at_the_same_step_and_one_goes_on(
     processes = hosts.pair(long)
     try:
         waited_for(run, 4, processes)
-        os.kill(processes[told].pid, number)
-        ends = [hosts.ended(process) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
+    finally:  # also where it fails: they end
+        processes[told].send_signal(number)
+        ends = hosts.ended(*processes)
     assert [end.code for end in ends] == codes, ends
     step = checkpoint.steps(run)[-1]
     assert f"stopped at step {step:,} of 1,000,000" in ends[0].out
