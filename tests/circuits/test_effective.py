@@ -25,7 +25,7 @@ def noisy(scale: float, seed: int = 0) -> dict[str, Any]:
     new = {
         path: np.where(whole[path] == 0, scale * rng.normal(size=whole[path].shape), 0)
         + whole[path]
-        for path in {part.path for part in parameters.edges(CONFIG)}
+        for path in dict.fromkeys(part.path for part in parameters.edges(CONFIG))
     }
     return parameters.replaced(PARAMS, {p: np.float32(w) for p, w in new.items()})
 
@@ -116,9 +116,9 @@ def test_the_nine_edges_are_found_among_many(frozen: bool) -> None:
     scales = ablate.norm_scales(CONFIG, params, ASKED) if frozen else None
     among = edges.listed(CONFIG, params, keep)
     assert 128 < len(among) <= 256
-    found = effective.fewest(CONFIG, params, means, ASKED, keep, 0.05, scales)
+    found = effective.fewest(CONFIG, params, means, ASKED, keep, 0.03, scales)
     assert [(e.src, e.dst) for e in found.edges] == [(e.src, e.dst) for e in TRUE]
-    assert found.loss <= 0.05
+    assert found.loss <= 0.03
 
 
 def test_none_of_what_is_found_can_be_missed() -> None:
