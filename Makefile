@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 
-.PHONY: help install test test-torch test-faults lint bench clean
+.PHONY: help install demo test test-torch test-faults lint bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,32 @@ $(VENV)/installed: setup.cfg constraints.txt pyproject.toml
 	@$(PYTHON) -m venv .venv-torch
 	@.venv-torch/bin/pip install $(PIP_FLAGS) -c constraints.txt -e '.[dev,torch]'
 	@touch $@
+
+# The demo's searches: the same number of settings for every model.
+TASKS := single_double_quote,for_while,if_ternary,indent_for,lambda_func,if_equals
+SEARCH := --rounds 2x100 --finalists 1 --pairs 8 --pools 256,16,64 --length 48 \
+  --no-effective
+CACHED := JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.cache/xla
+
+demo: install ## train, prune, compare, and write a page (FAST=1: one model, one task)
+	@bash -c 'time $(MAKE) --no-print-directory demo-steps'
+	@echo "open runs/demo/report.html in a browser"
+
+.PHONY: demo-steps
+ifdef FAST
+demo-steps:
+	$(BIN)/sparsetx train experiments/demo.py --run runs/demo
+	$(CACHED) $(BIN)/sparsetx prune runs/demo --tasks single_double_quote $(SEARCH)
+	$(BIN)/sparsetx report runs/demo -o runs/demo/report.html
+else
+demo-steps:
+	$(BIN)/sparsetx train experiments/demo.py --run runs/demo
+	$(BIN)/sparsetx train experiments/demo_dense.py --run runs/demo_dense
+	$(CACHED) $(BIN)/sparsetx prune runs/demo --tasks $(TASKS) $(SEARCH)
+	$(CACHED) $(BIN)/sparsetx prune runs/demo_dense --tasks $(TASKS) $(SEARCH)
+	$(CACHED) $(BIN)/sparsetx prune runs/demo --shuffle 0 --tasks $(TASKS) $(SEARCH)
+	$(BIN)/sparsetx report runs/demo runs/demo_dense -o runs/demo/report.html
+endif
 
 test: install ## run the tests that need neither torch nor a browser, with coverage
 	@rm -f .coverage .coverage.*
@@ -49,6 +75,6 @@ bench: install ## time what was made for speed, as ratios within one run
 	@$(BIN)/sparsetx bench
 
 clean: ## remove the environments, caches and build products (never runs/ or data/)
-	@rm -rf .venv .venv-torch build dist *.egg-info .coverage .coverage.* \
+	@rm -rf .venv .venv-torch .cache build dist *.egg-info .coverage .coverage.* \
 	  .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

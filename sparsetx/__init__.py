@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sparsetx import model, openai_format, projection, topk
+    from sparsetx.circuits.circuit import load_circuit
     from sparsetx.run import load_run
     from sparsetx.tasks.table import task_pairs
 
 __version__ = "0.1.0"
 
-_FUNCTIONS = {"load_run": "sparsetx.run", "task_pairs": "sparsetx.tasks.table"}
+_FUNCTIONS = {
+    "load_circuit": "sparsetx.circuits.circuit",
+    "load_run": "sparsetx.run",
+    "task_pairs": "sparsetx.tasks.table",
+}
 _MODULES = ("model", "openai_format", "projection", "topk")
 __all__ = [
+    "load_circuit",
     "load_run",
     "model",
     "openai_format",

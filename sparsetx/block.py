@@ -93,24 +93,36 @@ class Sink(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and MLP, each reading the normalised residual and adding to it."""
+    """Attention and MLP, each reading the normalised residual and adding to it.
+
+    With `place_B`, what comes out is the residual at one place of each row, [B, 1, D]:
+    whatever is only computed for the others, once keys and values are there, is not.
+    """
 
     config: ModelConfig
 
     @nn.compact
     def __call__(
-        self, x_BLD: jax.Array, position_LP: jax.Array | None, visit: Visit
+        self,
+        x_BLD: jax.Array,
+        position_LP: jax.Array | None,
+        visit: Visit,
+        place_B: jax.Array | None = None,
     ) -> jax.Array:
         x_BLD = visit(nodes.RESID_PRE_ATTN, mesh.spread(x_BLD))
         read_BLR = self.read(ATTENTION_READ, x_BLD, position_LP, visit)
-        write_BLD = self.attention(read_BLR, visit)
+        write_BLD = self.attention(read_BLR, visit, place_B)
+        if place_B is not None:
+            x_BLD = at_place(x_BLD, place_B)
         x_BLD = self.add(x_BLD, write_BLD, nodes.RESID_POST_ATTN, visit)
-        read_BLR = self.read(MLP_READ, x_BLD, position_LP, visit)
+        read_BLR = self.read(MLP_READ, x_BLD, position_LP, visit, place_B)
         write_BLD = self.mlp(read_BLR, visit)
         return self.add(x_BLD, write_BLD, nodes.RESID_POST_MLP, visit)
 
     @nn.nowrap
-    def attention(self, read_BLR: jax.Array, visit: Visit) -> jax.Array:
+    def attention(
+        self, read_BLR: jax.Array, visit: Visit, place_B: jax.Array | None
+    ) -> jax.Array:
         c = self.config
         qkv = Affine(3 * c.d_attn, c.compute, name=parameters.QKV)(read_BLR)
         heads = (*read_BLR.shape[:2], c.n_head, c.d_head)
@@ -120,11 +132,14 @@ class Block(nn.Module):
                 (nodes.Q, nodes.K, nodes.V), self.select_qkv(qkv), strict=True
             )
         )
+        if place_B is not None:
+            q_BLHA = at_place(q_BLHA, place_B)
         sink_H = Sink(c.n_head, name=parameters.SINK)() if c.sink else None
-        pattern_BHLL = attention_pattern(q_BLHA, k_BLHA, sink_H).astype(c.compute)
+        pattern_BHLL = attention_pattern(q_BLHA, k_BLHA, sink_H, place_B)
+        pattern_BHLL = pattern_BHLL.astype(c.compute)
         pattern_BHLL = visit(nodes.ATTN_PATTERN, pattern_BHLL)
         mix_BLHA = contract("BHLM,BMHA->BLHA", pattern_BHLL, v_BLHA)
-        mix_BLC = mix_BLHA.reshape(*heads[:2], c.d_attn)
+        mix_BLC = mix_BLHA.reshape(*mix_BLHA.shape[:2], c.d_attn)
         return self.write(parameters.O, mix_BLC, nodes.ATTN_OUT, visit)
 
     @nn.nowrap
@@ -138,14 +153,21 @@ class Block(nn.Module):
 
     @nn.nowrap
     def read(
-        self, names: Read, x_BLD: jax.Array, position_LP: jax.Array | None, visit: Visit
+        self,
+        names: Read,
+        x_BLD: jax.Array,
+        position_LP: jax.Array | None,
+        visit: Visit,
+        place_B: jax.Array | None = None,
     ) -> jax.Array:
         """The normalised residual, with the normalised position beside it if any."""
         read = RMSNorm(name=names.norm)(x_BLD, lambda x: visit(names.scale, x))
         if position_LP is not None:
             position_1LP = RMSNorm(name=names.position_norm)(position_LP[None])
-            shape = (*x_BLD.shape[:2], position_LP.shape[-1])
+            shape = (x_BLD.shape[0], *position_LP.shape)
             position_BLP = jnp.broadcast_to(position_1LP, shape)
+            if place_B is not None:
+                position_BLP = at_place(position_BLP, place_B)
             read = jnp.concatenate([read, position_BLP], -1)
         return self.hold(names.site, read, visit)
 
@@ -189,18 +211,29 @@ class Block(nn.Module):
 
 
 def attention_pattern(
-    q_BLHA: jax.Array, k_BLHA: jax.Array, sink_H: jax.Array | None
+    q_BLHA: jax.Array,
+    k_BLHA: jax.Array,
+    sink_H: jax.Array | None,
+    place_B: jax.Array | None = None,
 ) -> jax.Array:
-    """Causal softmax of q·k/√A; a sink only enlarges the denominator."""
+    """Causal softmax of q·k/√A; a sink only enlarges the denominator. With `place_B`,
+    the one query of each row stands there."""
     scores_BHLL = contract("BLHA,BMHA->BHLM", q_BLHA, k_BLHA)
     scores_BHLL = scores_BHLL / math.sqrt(q_BLHA.shape[-1])
-    length = q_BLHA.shape[1]
-    seen_LL = jnp.tril(jnp.ones((length, length), bool))
-    scores_BHLL = jnp.where(seen_LL[None, None], scores_BHLL, -jnp.inf)
+    key_L = jnp.arange(k_BLHA.shape[1])
+    query_BL = key_L[None] if place_B is None else place_B[:, None]
+    seen_B1LL = key_L[None, None, None, :] <= query_BL[:, None, :, None]
+    scores_BHLL = jnp.where(seen_B1LL, scores_BHLL, -jnp.inf)
     total_BHL1 = jax.nn.logsumexp(scores_BHLL, -1, keepdims=True)
     if sink_H is not None:
         total_BHL1 = jnp.logaddexp(total_BHL1, sink_H[None, :, None, None])
     return jnp.exp(scores_BHLL - total_BHL1)
+
+
+def at_place(x_BL: jax.Array, place_B: jax.Array) -> jax.Array:
+    """[B, 1, …]: one token of each row."""
+    where = place_B.reshape((-1,) + (1,) * (x_BL.ndim - 1))
+    return jnp.take_along_axis(x_BL, where, 1)
 
 
 def multiply(x: jax.Array, w: jax.Array, compute: str) -> jax.Array:

@@ -8,9 +8,13 @@ import contextlib
 import json
 import os
 import secrets
-from collections.abc import Iterator
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
+
+import numpy as np
 
 from sparsetx.errors import Refusal
 
@@ -60,6 +64,17 @@ def write_json(path: PathLike, value: Any) -> None:
 
 def make_folder(path: PathLike) -> None:
     Path(path).mkdir(parents=True, exist_ok=True)
+
+
+def check_writable(folder: PathLike) -> None:
+    """Refuse a folder that nothing can be written to, before hours of work."""
+    probe = Path(folder) / f".probe-{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        make_folder(folder)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise Refusal(f"{folder} cannot be written to: {error.strerror}") from error
 
 
 def move_away(path: PathLike, folder: PathLike) -> Path:
@@ -113,3 +128,31 @@ def read_json(path: PathLike, what: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise Refusal(f"wanted {what} at {path}: it is not JSON ({error})") from error
+
+
+def write_arrays(path: PathLike, arrays: Mapping[str, np.ndarray]) -> None:
+    """An .npz file, the same bytes for the same arrays."""
+    with writer(path) as file:
+        named: dict[str, Any] = {name: arrays[name] for name in sorted(arrays)}
+        np.savez_compressed(file, **named)
+
+
+def read_arrays(path: PathLike, what: str, most: int) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file that may hold `most` bytes; never code."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > most:
+            raise Refusal(
+                f"wanted {what} at {path}: it holds {size:,} bytes of arrays, where at "
+                f"most {most:,} belong"
+            )
+        with np.load(path, allow_pickle=False) as found:
+            return {name: np.asarray(found[name]) for name in found.files}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, Refusal):
+            raise
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise Refusal(f"wanted {what} at {path}: {reason}") from error
+    except (zlib.error, RuntimeError) as error:  # also what it cannot unpack
+        raise Refusal(f"wanted {what} at {path}: {error}") from error

@@ -6,9 +6,11 @@ over which the model scans. There is no tensor axis: AbsTopK spans all heads. Ba
 are split over both axes. Only this file names mesh axes.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from sparsetx import parameters
@@ -18,6 +20,7 @@ from sparsetx.parameters import Parameter
 
 DATA = "data"
 FSDP = "fsdp"
+LANE = "lane"  # of a search for circuits: whole models side by side
 
 
 def make(config: MeshConfig, batch: int) -> Mesh:
@@ -85,8 +88,34 @@ def tree_shardings(mesh: Mesh, model: ModelConfig, tree: Any) -> Any:
 
 def spread(x: jax.Array) -> jax.Array:
     """Keep a batch of activations split over all devices, where there is a mesh."""
-    if jax.sharding.get_abstract_mesh().empty:
+    if DATA not in jax.sharding.get_abstract_mesh().axis_names:
         return x
     split = PartitionSpec((DATA, FSDP))
     held: jax.Array = jax.lax.with_sharding_constraint(x, split)
     return held
+
+
+def over_lanes(
+    f: Callable[..., Any], devices: Sequence[jax.Device], whole: int
+) -> Callable[..., Any]:
+    """`f` compiled so that every device does its share of the lanes: the first `whole`
+    arguments go to all of them, the others are cut along their first axis, as is what
+    comes out. No device hears of another."""
+    row = Mesh(np.array(devices), (LANE,), axis_types=(AxisType.Auto,))
+    everywhere, cut = PartitionSpec(), PartitionSpec(LANE)
+
+    @jax.jit
+    def spread_out(*args: Any) -> Any:
+        specs = (everywhere,) * whole + (cut,) * (len(args) - whole)
+        shared = jax.shard_map(
+            f, mesh=row, in_specs=specs, out_specs=cut, check_vma=False
+        )
+        return shared(*args)
+
+    def placed(*args: Any) -> Any:
+        """Laid out the same way whoever made them, or each layout compiles anew."""
+        shared = jax.device_put(args[:whole], NamedSharding(row, everywhere))
+        own = jax.device_put(args[whole:], NamedSharding(row, cut))
+        return spread_out(*shared, *own)
+
+    return placed

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from sparsetx import nodes, parameters, topk
+from sparsetx import nodes, parameters, taps, topk
 from sparsetx.block import INIT_STD, Block, RMSNorm, Visit, against, multiply
 from sparsetx.config import ModelConfig
 from sparsetx.taps import BareFn, Tap, as_tap
@@ -136,7 +136,43 @@ def _trace(
     config: ModelConfig, params: Params, tokens_BL: jax.Array, tap: Tap
 ) -> Traced:
     taken: dict[str, Any] = {}
-    visit = _visitor(tap, tap.ends, taken)
+    visit = visitor(tap, tap.ends, taken)
+    x_BLD, position_LP = embed(config, params, tokens_BL, visit)
+    x_BLD, along = run_blocks(
+        config, params[parameters.BLOCKS], x_BLD, position_LP, tap
+    )
+    logits_BLV = unembed(config, params, x_BLD, tokens_BL, visit)
+    return logits_BLV, taken | along
+
+
+def logits_at(
+    config: ModelConfig,
+    params: Params,
+    tokens_BL: jax.Array,
+    place_B: jax.Array,
+    tap: Tap | BareFn | None = None,
+) -> jax.Array:
+    """[B, V]: logits at one place of each row, without what the last layer computes for
+    other places alone: in a shallow model nearly half of the work."""
+    tap = as_tap(tap)
+    x_BLD, position_LP = embed(config, params, tokens_BL, visitor(tap, tap.ends, {}))
+    layers = params[parameters.BLOCKS], tap.along
+    early, along = jax.tree.map(lambda x: x[:-1], layers)
+    last, here = jax.tree.map(lambda x: x[-1], layers)
+    before = dataclasses.replace(tap, along=along)
+    x_BLD, _ = run_blocks(config, early, x_BLD, position_LP, before)
+    visit = visitor(tap, taps.at_place(here, place_B, tokens_BL.shape), {})
+    block = functools.partial(Block(config).apply, {"params": last})
+    x_B1D = cast(jax.Array, block(x_BLD, position_LP, visit, place_B))
+    visit = visitor(tap, taps.at_place(tap.ends, place_B, tokens_BL.shape), {})
+    token_B1 = jnp.take_along_axis(tokens_BL, place_B[:, None], 1)
+    return unembed(config, params, x_B1D, token_B1, visit)[:, 0]
+
+
+def embed(
+    config: ModelConfig, params: Params, tokens_BL: jax.Array, visit: Visit
+) -> tuple[jax.Array, jax.Array | None]:
+    """The first residual; and the positions, where they are read beside it."""
     x_BLD = params[parameters.EMBED][parameters.W][tokens_BL]
     position_LP = None
     if config.positions != "none":
@@ -144,12 +180,7 @@ def _trace(
         position_LP = table[: tokens_BL.shape[1]]
         if config.positions == "added":
             x_BLD, position_LP = x_BLD + position_LP[None], None
-    x_BLD = visit(nodes.EMBED, x_BLD)
-    x_BLD, along = run_blocks(
-        config, params[parameters.BLOCKS], x_BLD, position_LP, tap
-    )
-    logits_BLV = unembed(config, params, x_BLD, tokens_BL, visit)
-    return logits_BLV, taken | along
+    return visit(nodes.EMBED, x_BLD), position_LP
 
 
 def run_blocks(
@@ -164,7 +195,7 @@ def run_blocks(
     def body(x_BLD: jax.Array, layer: tuple[Params, Any]) -> tuple[jax.Array, Any]:
         params, here = layer
         taken: dict[str, Any] = {}
-        visit = _visitor(tap, here, taken)
+        visit = visitor(tap, here, taken)
         block = functools.partial(Block(config).apply, {"params": params})
         return cast(jax.Array, block(x_BLD, position_LP, visit)), taken
 
@@ -195,7 +226,7 @@ def unembed(
     return logits_BLV
 
 
-def _visitor(tap: Tap, here: Any, taken: dict[str, Any]) -> Visit:
+def visitor(tap: Tap, here: Any, taken: dict[str, Any]) -> Visit:
     """The tap as a block sees it: x in, x of the same shape and type out."""
 
     def visit(site: str, x: jax.Array) -> jax.Array:

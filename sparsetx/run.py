@@ -5,6 +5,7 @@ come out as NumPy.
 """
 
 import functools
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsetx import checkpoint, fields, files, model, nodes, parameters, taps
-from sparsetx.config import RunConfig
+from sparsetx.config import ModelConfig, RunConfig
 from sparsetx.errors import Refusal
 from sparsetx.taps import BareFn, Tap
 from sparsetx.tasks.pairs import Pairs
@@ -70,7 +71,9 @@ class Run:
         tap: Tap | BareFn | None,
     ) -> tuple[jax.Array, dict[str, Any]]:
         """Logits and what the tap took."""
-        return model.trace(self.config.model, self.params, self._ids(tokens_BL), tap)
+        return model.trace(
+            self.config.model, self.params, check_ids(self.config.model, tokens_BL), tap
+        )
 
     def score(self, pairs: Pairs) -> Score:
         """Loss and accuracy on a task, the whole model."""
@@ -78,7 +81,7 @@ class Run:
         last = _last_logits(self.config.model)
         for start in range(0, len(pairs.tokens_BL), ROWS):
             rows = slice(start, start + ROWS)
-            ids = self._ids(pairs.tokens_BL[rows])
+            ids = check_ids(self.config.model, pairs.tokens_BL[rows])
             found.append(np.asarray(last(self.params, ids, pairs.position_B[rows])))
         return score(pairs, np.concatenate(found))
 
@@ -107,16 +110,27 @@ class Run:
             ids.append(chosen)
         return self.tokenizer.decode(ids[began:])
 
-    def _ids(self, tokens_BL: Any) -> jax.Array:
-        """Refuse ids that the embedding would clamp in silence."""
-        ids = np.asarray(tokens_BL)
-        top = self.config.model.vocab_size - 1
-        if ids.size and (ids.min() < 0 or ids.max() > top):
-            raise Refusal(
-                f"wanted token ids from 0 to {top}, got {ids.min()} to {ids.max()}: "
-                "another tokenizer made them"
-            )
-        return jnp.asarray(ids)
+
+def check_ids(model: ModelConfig, tokens_BL: Any) -> jax.Array:
+    """Tokens, unless there are ids among them that the embedding would clamp."""
+    ids = np.asarray(tokens_BL)
+    top = model.vocab_size - 1
+    if ids.size and (ids.min() < 0 or ids.max() > top):
+        raise Refusal(
+            f"wanted token ids from 0 to {top}, got {ids.min()} to {ids.max()}: "
+            "another tokenizer made them"
+        )
+    return jnp.asarray(ids)
+
+
+def params_hash(params: Mapping[str, Any]) -> str:
+    """Of every parameter's name, shape and bits."""
+    digest = hashlib.sha256()
+    for path, leaf in sorted(parameters.leaves(params), key=lambda item: item[0]):
+        array = np.ascontiguousarray(leaf)
+        digest.update(f"{'/'.join(path)} {array.dtype} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()[:16]
 
 
 def load_run(path: files.PathLike, step: int | None = None) -> Run:

@@ -46,6 +46,14 @@ def _room_for_collectives() -> None:
     jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
+def device_per_core() -> None:
+    """On a CPU, a device for each core: what runs side by side has one of its own. Must
+    come before JAX is first asked for its devices; an environment that says how many
+    there are is heeded."""
+    if "JAX_NUM_CPU_DEVICES" not in os.environ:
+        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+
+
 def is_first_host() -> bool:
     """The host that writes what only one may write."""
     return jax.process_index() == 0

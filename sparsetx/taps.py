@@ -151,6 +151,35 @@ def _against(x: jax.Array, value: Any) -> jax.Array:
     return array.reshape((1,) * (x.ndim - array.ndim) + array.shape)
 
 
+# What a last layer computes where an answer is read, and nowhere else.
+_LATE = (
+    nodes.ATTN_PATTERN, nodes.ATTN_OUT, nodes.RESID_POST_ATTN, nodes.MLP_NORM,
+    nodes.MLP_IN, nodes.MLP_NEURON, nodes.MLP_OUT, nodes.RESID_POST_MLP, nodes.FINAL,
+    nodes.FINAL_NORM,
+)  # fmt: skip
+
+
+def at_place(here: Any, place_B: jax.Array, shape: tuple[int, ...]) -> Any:
+    """A layer's slice of a tap, for a layer that is computed at one place of each row.
+
+    Whole activations, [B, L, …] at a late site, are cut to that place; what belongs to
+    nodes or rows is left as it is.
+    """
+
+    def cut(path: Any, x: Any) -> Any:
+        late = any(getattr(key, "key", None) in _LATE for key in path)
+        pattern = any(getattr(key, "key", None) == nodes.ATTN_PATTERN for key in path)
+        axes = (x.shape[0], x.shape[2]) if pattern and x.ndim == 4 else x.shape[:2]
+        if not late or x.ndim < 3 or axes != shape:
+            return x
+        axis = 2 if pattern else 1
+        where = [1] * x.ndim
+        where[0] = shape[0]
+        return jnp.take_along_axis(x, place_B.reshape(where), axis)
+
+    return jax.tree_util.tree_map_with_path(cut, here)
+
+
 def _at_sites(fn: Fn, tree: Mapping[str, Any]) -> Tap:
     for site in tree:
         _known(site)

@@ -20,10 +20,13 @@ ROOMS = [
     "model", "projection", "density", "optim", "data", "tasks", "checkpoint",
     "openai_config", "openai_format", "train", "fit", "run", "provenance", "launch",
     "evaluate", "importing", "circuits", "circuits.question", "circuits.ablate",
-    "circuits.edges", "circuits.effective", "circuits.search", "circuits.discretise",
-    "circuits.circuit", "circuits.prune", "circuits.graph", "circuits.controls",
-    "circuits.binarise", "circuits.decompile", "circuits.report", "bridges", "aot",
-    "bench", "plots", "cli", "__main__",
+    "circuits.edges", "circuits.reach", "circuits.effective", "circuits.calibrate",
+    "circuits.search", "circuits.lanes", "circuits.judge", "circuits.discretise",
+    "circuits.attribution", "circuits.shuffle", "circuits.prune", "circuits.facts",
+    "circuits.circuit", "circuits.pools", "circuits.assess", "circuits.means",
+    "circuits.cut", "circuits.job", "circuits.summary", "circuits.graph",
+    "circuits.controls", "circuits.binarise", "circuits.decompile", "circuits.report",
+    "bridges", "aot", "bench", "plots", "cli", "__main__",
 ]  # fmt: skip
 FORBIDDEN = [  # (who, what): laws that the order alone does not state
     ("model", "circuits"),

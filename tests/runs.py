@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from sparsetx import launch, runtime
@@ -62,25 +63,35 @@ def data() -> Path:
     return folder() / "tinypython-512"
 
 
-def trained() -> Path:
-    """The run, from its first step to its last. Whoever asks first makes it."""
-    path, ready = folder() / "run", folder() / "ready"
+def once(name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that one of the workers makes, the first that asks for it; the others
+    wait."""
+    path, ready = folder() / name, folder() / f"{name}-ready"
     if ready.exists():
         return path
     try:
-        (folder() / "making").mkdir()
+        (folder() / f"{name}-making").mkdir()
     except FileExistsError:
         return _awaited(path, ready)
-    with launch.opened(config(data()), path) as launched:
-        launched.train(runtime.Stop())
+    make(path)
     ready.touch()
     return path
+
+
+def trained() -> Path:
+    """The run, from its first step to its last."""
+
+    def make(path: Path) -> None:
+        with launch.opened(config(data()), path) as launched:
+            launched.train(runtime.Stop())
+
+    return once("run", make)
 
 
 def _awaited(path: Path, ready: Path) -> Path:
     until = time.monotonic() + 120
     while not ready.exists():
-        assert time.monotonic() < until, "the other worker did not finish the run"
+        assert time.monotonic() < until, f"the other worker did not finish {path}"
         time.sleep(0.1)
     return path
 

@@ -116,16 +116,24 @@ def drawn_amounts(
     return found
 
 
+def by_row(keep: Nodes, amount: Nodes, drawn_B: jax.Array) -> Nodes:
+    """How much of each node is left, row by row, where stochastic ablation acts on some
+    rows (`drawn_B` is 1) and mean ablation on the others. `amount` may itself have
+    rows: [layer, B, 1, width]."""
+    found = {}
+    for site, x in keep.items():
+        part = amount[site]
+        if part.ndim == x.ndim:
+            part = part[..., None, None, :]
+        kept = x[..., None, None, :]
+        drawn = drawn_B.reshape((1,) * (x.ndim - 1) + (-1, 1, 1))
+        found[site] = kept + (1 - kept) * part * drawn
+    return found
+
+
 def frozen(scales: Scales) -> Tap:
-    """Every norm as in the whole model. `loss` unembeds only the last place, and there
-    needs `final_scale` too."""
+    """Every norm as in the whole model."""
     return taps.substitute(scales)
-
-
-def final_scale(scales: Scales, asked: Question) -> jax.Array:
-    """[B]: the last norm's scale where the answer is read."""
-    place_B1 = asked.position_B[:, None]
-    return jnp.take_along_axis(scales[nodes.FINAL_NORM][..., 0], place_B1, 1)[:, 0]
 
 
 def loss(
@@ -146,13 +154,8 @@ def margins(
     tap: Tap,
     scales: Scales | None = None,
 ) -> jax.Array:
-    if scales is None:
-        return question.margins(config, params, asked, tap)
-    both = taps.compose(tap, frozen(scales))
-    last_B = final_scale(scales, asked)
-    return question.margins(
-        config, params, asked, both, (jnp.ones_like(last_B), last_B)
-    )
+    both = tap if scales is None else taps.compose(tap, frozen(scales))
+    return question.margins(config, params, asked, both)
 
 
 def losses(

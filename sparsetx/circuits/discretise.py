@@ -2,200 +2,216 @@
 
 Nodes are ranked by τ; of those that tie, the ones that the task's loss leans on most
 come first. The loss is not monotone in the number kept, so many numbers are tried at
-once, and more below the smallest that reaches the target. Then nodes are removed while
-the target holds, those first that cost least per edge they save.
+once, and more below the smallest that reaches the target. Then nodes go while the
+target holds: first those that no path joins to an answer, then those that cost least
+for each edge that they save.
 """
 
-import functools
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
 from sparsetx import nodes
-from sparsetx.circuits import ablate, edges
-from sparsetx.circuits.search import Task
-from sparsetx.config import ModelConfig
+from sparsetx.circuits import edges, reach
+from sparsetx.circuits.judge import Judge
 from sparsetx.nodes import Nodes
 
-CHUNK = 8  # masks evaluated side by side: a fixed shape, whatever their number
-DRAWS = 8  # of stochastic ablation, where honesty is part of the target
-SCAN, REFINE = 40, 16  # numbers of nodes tried
-PASSES = 6  # rounds of removals
-Mask = npt.NDArray[np.bool_]  # flat, in the order of nodes.flatten
+SCAN, REFINE = 40, 8  # numbers of nodes tried
+PASSES = 6  # rounds of removals by slope, and as many by what nodes really cost
+SINGLES = 16  # nodes left out one by one, to see what each really costs
+Mask = npt.NDArray[np.bool_]  # [node]
 
 
 @dataclass(frozen=True)
-class Judge:
-    """The loss that must reach the target: plain, or the worst of the honest three."""
+class Point:
+    """One circuit along a ranking."""
 
-    config: ModelConfig
-    params: Any
-    means: Nodes
-    task: Task
-    honest: bool
-    seed: int = 0
-
-    def __call__(self, masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-        """[N] losses of [N, node] masks."""
-        found = []
-        for start in range(0, len(masks), CHUNK):
-            part = masks[start : start + CHUNK]
-            short = CHUNK - len(part)
-            whole = np.concatenate([part, np.repeat(part[-1:], short, 0)])
-            tree = jax.vmap(functools.partial(as_tree, self.config))(jnp.asarray(whole))
-            losses = _judged(
-                self.config, self.honest, self.params, self.means, self.task,
-                tree, jax.random.key(self.seed),
-            )  # fmt: skip
-            found.append(np.asarray(losses)[: len(part)])
-        return np.concatenate(found)
-
-
-def as_tree(config: ModelConfig, flat: jax.Array) -> Nodes:
-    """A flat mask as a Nodes tree of zeros and ones, inside a program."""
-    inside = [site for site in nodes.BLOCK_SITES if site in nodes.NODE_SITES]
-    widths = [nodes.width(config, site) for site in inside]
-    whole = flat.astype(jnp.float32).reshape(config.n_layer, sum(widths))
-    parts = jnp.split(whole, np.cumsum(widths)[:-1], axis=1)
-    return dict(zip(inside, parts, strict=True))
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _judged(
-    config: ModelConfig,
-    honest: bool,
-    params: Any,
-    means: Nodes,
-    task: Task,
-    masks: Nodes,
-    key: jax.Array,
-) -> jax.Array:
-    def one(keep: Nodes) -> jax.Array:
-        if not honest:
-            tap = ablate.mean(keep, means)
-            return ablate.loss(config, params, task.asked, tap)
-        keys = jax.random.split(key, DRAWS)
-        figures = ablate.honest_losses(
-            config, params, task.asked, keep, means, task.scales, keys
-        )
-        worst: jax.Array = ablate.honest_loss(figures)
-        return worst
-
-    losses: jax.Array = jax.lax.map(one, masks)
-    return losses
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def leaning(
-    config: ModelConfig, params: Any, means: Nodes, task: Task, keep: Nodes
-) -> Nodes:
-    """|d loss / d mask| of every node, with the mask as it is."""
-
-    def loss(keep: Nodes) -> jax.Array:
-        tap = ablate.mean(keep, means)
-        return ablate.loss(config, params, task.asked, tap)
-
-    found: Nodes = jax.tree.map(jnp.abs, jax.grad(loss)(keep))
-    return found
+    nodes: int
+    edges_plus: int
+    loss: float
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The circuit of one lane: its mask, what it costs, and the curve it came from."""
+    """The circuit of one ranking, or none; and the curve that it came from."""
 
     mask: Mask
-    loss: float
-    curve: list[tuple[int, float]]  # (nodes kept by rank, loss)
+    loss: float  # the judge's
+    curve: list[Point] = field(default_factory=list)
 
     @property
     def reached(self) -> bool:
         return bool(self.mask.any())
 
 
-def choose(judge: Judge, pattern: edges.Patterns, tau: Nodes, target: float) -> Chosen:
-    """The smallest circuit found along the ranking, cleaned up."""
-    config = judge.config
-    keep = {site: jnp.float32(np.asarray(x) > 0) for site, x in tau.items()}
-    lean = leaning(config, judge.params, judge.means, judge.task, keep)
-    flat = nodes.flatten(config, {s: np.asarray(x) for s, x in tau.items()})
-    tie = nodes.flatten(config, {s: np.asarray(x) for s, x in lean.items()})
-    order = np.lexsort((-tie, -flat))
+@dataclass(frozen=True, eq=False)
+class Cutter:
+    """A judge, and what counting takes."""
+
+    judge: Judge
+    pattern: edges.Patterns
+    answers: Sequence[int]
+
+    def sizes(self, masks: npt.NDArray[np.bool_]) -> edges.Size:
+        """The counts of [N, node] masks."""
+        return edges.size(self.judge.config, self.pattern, self.judge.tree(masks))
+
+    def order(self, tau: Nodes) -> npt.NDArray[np.integer]:
+        """Nodes by score, those that tie by how much the loss leans on them."""
+        sites = self.judge.sites
+        score = nodes.flatten(self.judge.config, tau, sites)
+        slope, _ = self.judge.slopes(score > 0)
+        return np.lexsort((-np.abs(slope), -score))
+
+
+def scan(
+    cutter: Cutter,
+    order: npt.NDArray[np.integer],
+    counts: Sequence[int] | npt.NDArray[np.integer],
+) -> list[Point]:
+    """The curve: the first so many nodes of an order, tried at once."""
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
+    count_N = np.unique(np.asarray(counts))
+    masks = place[None, :] < count_N[:, None]
+    losses, sizes = cutter.judge(masks), cutter.sizes(masks).edges_plus
+    return [
+        Point(int(n), int(size), float(loss))
+        for n, size, loss in zip(count_N, sizes, losses, strict=True)
+    ]
 
-    def first(counts: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
-        found: npt.NDArray[np.bool_] = place[None, :] < counts[:, None]
-        return found
 
-    curve: dict[int, float] = {}
+def smallest(curve: Sequence[Point], target: float) -> Point | None:
+    """Of the points that reach the target, the one with the fewest edges."""
+    passing = [point for point in curve if point.loss <= target]
+    return min(passing, key=lambda p: (p.edges_plus, p.nodes), default=None)
 
-    def scan(counts: npt.NDArray[np.integer]) -> None:
-        new = np.array(sorted({int(c) for c in counts} - curve.keys()))
+
+def spaced(order_length: int, kept: int, count: int) -> npt.NDArray[np.integer]:
+    """Numbers of nodes to try, from few to somewhat more than the search kept."""
+    most = max(8, min(order_length, int(1.5 * kept)))
+    return np.unique(np.geomspace(4, most, count).round().astype(int))
+
+
+@dataclass
+class Ranking:
+    """An order of nodes, and the points of its curve that are known."""
+
+    order: npt.NDArray[np.integer]
+    kept: int  # by the search
+    curve: list[Point] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, cutter: Cutter, tau: Nodes) -> "Ranking":
+        kept = int(sum((np.asarray(x) > 0).sum() for x in tau.values()))
+        return cls(cutter.order(tau), kept)
+
+    def scan(self, cutter: Cutter, counts: npt.NDArray[np.integer]) -> None:
+        """Add points, at once."""
+        known = {point.nodes for point in self.curve}
+        new = np.array([n for n in np.unique(counts) if n not in known])
         if len(new):
-            curve.update(zip(new.tolist(), judge(first(new)).tolist(), strict=True))
+            self.curve += scan(cutter, self.order, new)
+            self.curve.sort(key=lambda point: point.nodes)
 
-    top = int(np.sum(flat > 0))
-    scan(_spaced(4, max(8, min(len(flat), int(1.25 * top))), SCAN))
-    passing = [k for k, loss in curve.items() if loss <= target]
-    if passing:
-        best = min(passing)
-        below = max([k for k in curve if k < best], default=1)
-        scan(np.linspace(below, best, REFINE + 2).astype(int)[1:-1])
-        best = min(k for k, loss in curve.items() if loss <= target)
-        mask, loss = clean(judge, pattern, first(np.array([best]))[0], target)
-    else:
-        mask, loss = np.zeros(len(flat), bool), min(curve.values())
-    return Chosen(mask, loss, sorted(curve.items()))
+    def first(self, count: int) -> Mask:
+        mask = np.zeros(len(self.order), bool)
+        mask[self.order[:count]] = True
+        return mask
 
 
-def _spaced(low: int, high: int, count: int) -> npt.NDArray[np.integer]:
-    return np.unique(np.geomspace(low, high, count).round().astype(int))
+def choose(
+    cutter: Cutter, ranking: Ranking, target: float, passes: int = PASSES
+) -> Chosen:
+    """The smallest circuit found along the ranking, cleaned up."""
+    most = len(ranking.order)
+    ranking.scan(cutter, spaced(most, ranking.kept, SCAN))
+    if smallest(ranking.curve, target) is None:
+        ranking.scan(cutter, spaced(most, most, REFINE))
+    best = smallest(ranking.curve, target)
+    if best is None:
+        least = min(point.loss for point in ranking.curve)
+        return Chosen(np.zeros(most, bool), least, ranking.curve)
+    below = max([p.nodes for p in ranking.curve if p.nodes < best.nodes], default=1)
+    between = np.linspace(below, best.nodes, REFINE + 2).astype(int)[1:-1]
+    ranking.scan(cutter, between)
+    best = smallest(ranking.curve, target)
+    assert best is not None
+    mask, loss = clean(cutter, ranking.first(best.nodes), target, passes)
+    return Chosen(mask, loss, ranking.curve)
 
 
 def clean(
-    judge: Judge, pattern: edges.Patterns, mask: Mask, target: float
+    cutter: Cutter, mask: Mask, target: float, passes: int = PASSES
 ) -> tuple[Mask, float]:
     """Remove nodes while the target holds, the cheapest per edge saved first."""
-    loss = float(judge(mask[None])[0])
-    for _ in range(PASSES):
-        kept = np.flatnonzero(mask)
-        if len(kept) <= 1:
-            break
-        without = np.repeat(mask[None], len(kept), 0)
-        without[np.arange(len(kept)), kept] = False
-        cost = judge(without) - loss
-        saved = size_of(judge.config, pattern, mask) - sizes_of(
-            judge.config, pattern, without
-        )
-        order = kept[np.argsort(cost / np.maximum(saved, 0.5), kind="stable")]
-        counts = [n for n in _prefixes(len(kept)) if n < len(kept)]
-        tried = np.repeat(mask[None], len(counts), 0)
-        for row, n in enumerate(counts):
-            tried[row, order[:n]] = False
-        losses = judge(tried)
-        fine = [row for row in range(len(counts)) if losses[row] <= target]
-        if not fine:
-            break
-        mask, loss = tried[fine[-1]], float(losses[fine[-1]])
-    return mask, loss
+    loss = float(cutter.judge(mask[None])[0])
+    mask, loss = _joined(cutter, mask, loss, target)
+    for exact in (False, True):
+        for _ in range(passes):
+            fewer = _fewer(cutter, mask, loss, target, exact)
+            if fewer is None:
+                break
+            mask, loss = fewer
+    return _joined(cutter, mask, loss, target)
+
+
+def _joined(
+    cutter: Cutter, mask: Mask, loss: float, target: float
+) -> tuple[Mask, float]:
+    """Without the nodes that lead nowhere, unless the loss says that they do (they
+    move the norms of others)."""
+    judge = cutter.judge
+    joined = reach.joined(
+        judge.config, judge.params, cutter.pattern, judge.tree_of(mask), cutter.answers
+    )
+    fewer = nodes.flatten(judge.config, joined, judge.sites) > 0
+    if not fewer.any() or fewer.sum() == mask.sum():
+        return mask, loss
+    without = float(judge(fewer[None])[0])
+    return (fewer, without) if without <= target else (mask, loss)
+
+
+def _fewer(
+    cutter: Cutter, mask: Mask, loss: float, target: float, exact: bool
+) -> tuple[Mask, float] | None:
+    """As many nodes fewer as the target allows; None if it allows none.
+
+    What a node costs is guessed from the slope of the loss, and, if `exact`, measured
+    for the cheapest."""
+    judge, kept = cutter.judge, np.flatnonzero(mask)
+    if len(kept) < 2:
+        return None
+    without = np.repeat(mask[None], len(kept), 0)
+    without[np.arange(len(kept)), kept] = False
+    saved = (
+        int(cutter.sizes(mask[None]).edges_plus[0]) - cutter.sizes(without).edges_plus
+    )
+    slope, _ = judge.slopes(mask)
+    cost = -slope[kept]
+    order = _cheapest(cost, saved)
+    if exact:
+        order = order[:SINGLES]
+        order = order[_cheapest(judge(without[order]) - loss, saved[order])]
+    counts = [n for n in _prefixes(len(order)) if n < len(kept)]
+    tried = np.repeat(mask[None], len(counts), 0)
+    for row, n in enumerate(counts):
+        tried[row, kept[order[:n]]] = False
+    losses = judge(tried)
+    fine = np.flatnonzero(losses <= target)
+    return (tried[fine[-1]], float(losses[fine[-1]])) if len(fine) else None
+
+
+def _cheapest(
+    cost: npt.NDArray[np.floating], saved: npt.NDArray[np.integer]
+) -> npt.NDArray[np.integer]:
+    """Cost per edge saved; where leaving a node out lowers the loss, it goes first."""
+    each = np.where(cost > 0, cost / np.maximum(saved, 0.5), cost)
+    return np.argsort(each, kind="stable")
 
 
 def _prefixes(count: int) -> list[int]:
-    """1, 2, 3, 4, 6, 8, 12, …: how many to remove at once."""
-    return sorted({int(x) for x in np.geomspace(1, count, 24).round()})
-
-
-def sizes_of(
-    config: ModelConfig, pattern: edges.Patterns, masks: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.floating]:
-    """[N] edges_plus of [N, node] masks."""
-    return np.array([size_of(config, pattern, mask) for mask in masks])
-
-
-def size_of(config: ModelConfig, pattern: edges.Patterns, mask: Mask) -> float:
-    tree = nodes.unflatten(config, mask.astype(np.float32))
-    return float(edges.size(config, pattern, tree).edges_plus)
+    """1, 2, 4, …, all: how many to remove at once, eight numbers at most."""
+    return sorted({int(x) for x in np.geomspace(1, count, 8).round()})

@@ -12,8 +12,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from sparsetx import model, nodes, taps
+from sparsetx import model
 from sparsetx.config import ModelConfig
 from sparsetx.taps import Tap
 from sparsetx.tasks.pairs import Pairs
@@ -44,12 +45,18 @@ class Question:
 
 
 def of(pairs: Pairs, length: int | None = None) -> Question:
-    """A pool, cut to its longest prompt (or to `length` tokens)."""
+    """A pool, as long as its longest prompt, or padded to `length` tokens."""
     longest = int(pairs.position_B.max()) + 1
-    if length is not None and longest > length:
+    length = length or longest
+    if longest > length:
         raise ValueError(f"prompts of {longest} tokens do not fit {length}")
+    eot = pairs.tokens_BL[0, 0]  # every prompt begins with it; it pads as well
+    room = max(0, length - pairs.tokens_BL.shape[1])
+    tokens_BL = np.pad(
+        pairs.tokens_BL[:, :length], ((0, 0), (0, room)), constant_values=eot
+    )
     return Question(
-        jnp.asarray(pairs.tokens_BL[:, : length or longest]),
+        jnp.asarray(tokens_BL),
         jnp.asarray(pairs.position_B),
         jnp.asarray(pairs.answers_B2),
         jnp.asarray(pairs.sign_B),
@@ -57,30 +64,9 @@ def of(pairs: Pairs, length: int | None = None) -> Question:
     )
 
 
-def margins(
-    config: ModelConfig,
-    params: Any,
-    asked: Question,
-    tap: Tap,
-    frozen: tuple[jax.Array, jax.Array] | None = None,
-) -> jax.Array:
-    """[B]: how far the right answer is ahead. Only the last place is unembedded.
-
-    `frozen` is (1 where a row's last norm is frozen, the scale that it then has).
-    """
-    last = taps.compose(tap, taps.capture([nodes.FINAL]))
-    _, taken = model.trace(config, params, asked.tokens_BL, last)
-    place_B11 = asked.position_B[:, None, None]
-    x_B1D = jnp.take_along_axis(taken[nodes.FINAL], place_B11, 1)
-    token_B1 = jnp.take_along_axis(asked.tokens_BL, asked.position_B[:, None], 1)
-
-    def visit(site: str, x: jax.Array) -> jax.Array:
-        if site != nodes.FINAL_NORM or frozen is None:
-            return x
-        which_B11, scale_B11 = (part[:, None, None] for part in frozen)
-        return which_B11 * scale_B11 + (1 - which_B11) * x
-
-    logits_BV = model.unembed(config, params, x_B1D, token_B1, visit)[:, 0]
+def margins(config: ModelConfig, params: Any, asked: Question, tap: Tap) -> jax.Array:
+    """[B]: how far the right answer is ahead."""
+    logits_BV = model.logits_at(config, params, asked.tokens_BL, asked.position_B, tap)
     return margin_of(asked, logits_BV)
 
 

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from sparsetx import nodes, taps
-from sparsetx.circuits import ablate, question
+from sparsetx.circuits import ablate
 from sparsetx.circuits.ablate import Scales
 from sparsetx.circuits.question import Question
 from sparsetx.config import ModelConfig
@@ -34,7 +34,7 @@ class Settings:
     """Of one lane, or [lane] arrays of many. Defaults are the paper's search centres,
     but for k_coef, whose useful range depends on the number of nodes."""
 
-    k_coef: Any = 1e-3  # nats per kept node
+    k_coef: Any = 2e-3  # nats per kept node
     lr: Any = 1e-2
     init_bias: Any = 0.1
     init_scale: Any = 1e-2
@@ -51,6 +51,14 @@ class Task:
 
     asked: Question
     scales: Scales  # of the whole model's norms on these prompts
+
+    def rows(self, chosen_B: Any) -> "Task":
+        """Some of the rows."""
+        scales = {
+            site: x[chosen_B] if site in nodes.END_SITES else x[:, chosen_B]
+            for site, x in self.scales.items()
+        }
+        return Task(self.asked.rows(chosen_B), scales)
 
 
 @jax.tree_util.register_dataclass
@@ -78,21 +86,29 @@ class Plan:
     """What is compiled in: as few programs as there are plans."""
 
     config: ModelConfig
-    steps: int
     pairs: int  # of a batch
+    steps: int  # of one call: a search is several, with progress between them
+    final: bool = False  # mask the residual before the last norm as well
+    tied: bool = False  # a key channel is kept where its query channel is
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        return (*nodes.NODE_SITES, nodes.FINAL) if self.final else nodes.NODE_SITES
 
 
-def begin(config: ModelConfig, lanes: Lanes) -> Mask:
+def begin(plan: Plan, lanes: Lanes) -> Mask:
     """τ ~ N(bias, scale²), from each lane's own seed."""
+
+    shapes = nodes.shapes(plan.config, plan.sites)
 
     def one(seed: jax.Array, settings: Settings) -> Mask:
         key = jax.random.fold_in(jax.random.key(0), seed)
         tau, zero = {}, {}
-        for i, (site, shape) in enumerate(sorted(nodes.shapes(config).items())):
+        for i, (site, shape) in enumerate(sorted(shapes.items())):
             noise = jax.random.normal(jax.random.fold_in(key, i), shape)
             tau[site] = settings.init_bias + settings.init_scale * noise
             zero[site] = jnp.zeros(shape)
-        return Mask(_clamped(tau), zero, zero)
+        return Mask(ranked(plan, _clamped(tau)), zero, zero)
 
     found: Mask = jax.vmap(one)(lanes.seed, lanes.settings)
     return found
@@ -106,9 +122,10 @@ def advance(
     lanes: Lanes,
     mask: Mask,
     start: jax.Array,
-    count: int,
+    total: jax.Array,
 ) -> tuple[Mask, jax.Array]:
-    """`count` steps of every lane from step `start`; also the [lane] task losses."""
+    """`plan.steps` of `total` steps of every lane, from step `start` on; and the [lane]
+    task losses. The learning rate falls to zero at `total`."""
 
     def one(lane: Lanes, mask: Mask) -> tuple[Mask, jax.Array]:
         own = jax.tree.map(lambda x: x[lane.task], tasks)
@@ -116,9 +133,9 @@ def advance(
         def step(mask: Mask, n: jax.Array) -> tuple[Mask, jax.Array]:
             key = jax.random.fold_in(jax.random.key(1), lane.seed)
             key = jax.random.fold_in(key, n)
-            return _step(plan, params, means, own, lane.settings, mask, n, key)
+            return _step(plan, params, means, own, lane.settings, mask, n, total, key)
 
-        mask, losses = jax.lax.scan(step, mask, start + jnp.arange(count))
+        mask, losses = jax.lax.scan(step, mask, start + jnp.arange(plan.steps))
         return mask, jnp.mean(losses)
 
     found: tuple[Mask, jax.Array] = jax.vmap(one)(lanes, mask)
@@ -133,12 +150,13 @@ def _step(
     settings: Settings,
     mask: Mask,
     n: jax.Array,
+    total: jax.Array,
     key: jax.Array,
 ) -> tuple[Mask, jax.Array]:
     """Gradient, AdamW clipped by norm, and back into [-1, 1]."""
 
     def objective(tau: Nodes) -> tuple[jax.Array, jax.Array]:
-        keep = hard(tau, settings.temperature)
+        keep = hard(ranked(plan, tau), settings.temperature)
         loss = _batch_loss(plan, params, means, task, settings.honest, keep, key)
         kept = sum(jnp.sum(x) for x in keep.values())
         return loss + settings.k_coef * kept, loss
@@ -149,7 +167,7 @@ def _step(
         lambda g: g * jnp.minimum(1.0, CLIP / (norm + 1e-12)), gradient
     )
     t = n + 1.0
-    done = t / plan.steps
+    done = t / total
     rate = settings.lr * jnp.minimum(done / WARMUP, 1.0) * jnp.maximum(1.0 - done, 0.0)
 
     first = jax.tree.map(lambda m, g: BETA1 * m + (1 - BETA1) * g, mask.first, gradient)
@@ -159,13 +177,21 @@ def _step(
         gradient,
     )
 
+    # Factors, not divisors: compilers invert a shared divisor or not as they please,
+    # and one device would round otherwise than eight.
+    warm, warmer = 1 / (1 - BETA1**t), 1 / (1 - settings.beta2**t)
+
     def moved(tau: jax.Array, m: jax.Array, v: jax.Array) -> jax.Array:
-        m, v = m / (1 - BETA1**t), v / (1 - settings.beta2**t)
-        push = m / (jnp.sqrt(v) + EPS) + settings.weight_decay * tau
+        push = warm * m / (jnp.sqrt(warmer * v) + EPS) + settings.weight_decay * tau
         return jnp.asarray(tau - rate * push)
 
     tau = _clamped(jax.tree.map(moved, mask.tau, first, second))
-    return Mask(tau, first, second), loss
+    return Mask(ranked(plan, tau), first, second), loss
+
+
+def ranked(plan: Plan, tau: Nodes) -> Nodes:
+    """The scores by which nodes are kept: keys take those of their queries if tied."""
+    return {**tau, nodes.K: tau[nodes.Q]} if plan.tied else tau
 
 
 def hard(tau: Nodes, temperature: Any) -> Nodes:
@@ -196,40 +222,26 @@ def _batch_loss(
     total = task.asked.position_B.shape[0] // 2
     pair_P = jax.random.randint(draw, (plan.pairs,), 0, total)
     row_B = (2 * pair_P[:, None] + jnp.arange(2)[None]).reshape(-1)
-    asked = task.asked.rows(row_B)
-    scales = {
-        site: x[row_B] if site in nodes.END_SITES else x[:, row_B]
-        for site, x in task.scales.items()
-    }
+    own = task.rows(row_B)
     u_P = jax.random.uniform(kind, (plan.pairs,))
     frozen_B = jnp.repeat(u_P < honest * 2 / 3, 2).astype(jnp.float32)
     drawn_B = jnp.repeat(u_P < honest / 3, 2).astype(jnp.float32)
     amount = ablate.drawn_amounts(keep, amounts)
-    each = {
-        site: keep[site][:, None, None]
-        + (1 - keep[site][:, None, None])
-        * amount[site][:, None, None]
-        * drawn_B[None, :, None, None]
-        for site in keep
-    }
-    mixed = taps.mix(each, means)
-    frozen = _frozen_where(frozen_B, scales)
-    last_B = ablate.final_scale(scales, asked)
-    margin_B = question.margins(
-        plan.config, params, asked, taps.compose(mixed, frozen), (frozen_B, last_B)
-    )
-    loss: jax.Array = question.loss_of(margin_B)
+    mixed = taps.mix(ablate.by_row(keep, amount, drawn_B), means)
+    both = taps.compose(mixed, _frozen_where(frozen_B, own.scales))
+    loss: jax.Array = ablate.loss(plan.config, params, own.asked, both)
     return loss
 
 
 def _frozen_where(frozen_B: jax.Array, scales: Scales) -> Tap:
     """Norm scales of the whole model on some rows, their own on the others."""
-    along = {
-        site: (jnp.broadcast_to(frozen_B, (x.shape[0], len(frozen_B))), x)
-        for site, x in scales.items()
-        if site not in nodes.END_SITES
-    }
-    return Tap(_choose_scale, along, {})
+    along, ends = {}, {}
+    for site, x in scales.items():
+        if site in nodes.END_SITES:
+            ends[site] = frozen_B, x
+        else:
+            along[site] = jnp.broadcast_to(frozen_B, (x.shape[0], len(frozen_B))), x
+    return Tap(_choose_scale, along, ends)
 
 
 def _choose_scale(site: str, x: jax.Array, here: Any) -> tuple[jax.Array, Any]:

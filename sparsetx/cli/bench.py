@@ -6,6 +6,7 @@ GROUPS = {
     "topk": "sparsetx.bench.topk",
     "data": "sparsetx.bench.data",
     "training": "sparsetx.bench.training",
+    "pruning": "sparsetx.bench.pruning",
 }
 
 

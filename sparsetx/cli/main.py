@@ -26,6 +26,8 @@ COMMANDS = {
     "import-openai": "sparsetx.cli.import_openai",
     "inspect": "sparsetx.cli.inspect",
     "plot": "sparsetx.cli.plot",
+    "prune": "sparsetx.cli.prune",
+    "report": "sparsetx.cli.report",
     "tasks": "sparsetx.cli.tasks",
     "train": "sparsetx.cli.train",
 }
@@ -40,6 +42,8 @@ SUMMARY = {
     "import-openai": "make a run of a released torch folder",
     "inspect": "what is kept of a run's matrices, and how it was made",
     "plot": "draw loss, kept fraction, throughput and more of runs",
+    "prune": "cut the circuits of tasks out of a run",
+    "report": "write a page about circuits",
     "tasks": "list the tasks, show their prompts, check them with a tokenizer",
     "train": "train a model, or go on with one",
 }

@@ -27,14 +27,14 @@ def score(pairs: Pairs, logits_BV: Floats) -> Score:
     logits_BV = np.asarray(logits_BV, np.float64)
     answers_B2 = np.take_along_axis(logits_BV, pairs.answers_B2, -1)
     if pairs.one_token:
-        margin_B = pairs.sign_B * _log_odds(logits_BV, answers_B2[:, 0])
+        margin_B = pairs.sign_B * log_odds(logits_BV, answers_B2[:, 0])
     else:
         margin_B = answers_B2[:, 0] - answers_B2[:, 1]
     loss_B = np.logaddexp(0.0, -margin_B)
     return Score(float(np.mean(loss_B)), float(np.mean(margin_B > 0)))
 
 
-def _log_odds(logits_BV: Floats, chosen_B: Floats) -> Floats:
+def log_odds(logits_BV: Floats, chosen_B: Floats) -> Floats:
     """log p - log(1 - p) of one token against all others."""
     top_B1 = np.max(logits_BV, -1, keepdims=True)
     total_B = np.sum(np.exp(logits_BV - top_B1), -1)

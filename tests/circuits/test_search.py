@@ -1,8 +1,7 @@
-"""Masks are found again where they are known, the same however many are searched."""
+"""The steps of a search: scores, slopes, and lanes that do not hear of each other."""
 
 import dataclasses
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,14 +9,16 @@ import numpy as np
 import pytest
 
 from sparsetx import nodes
-from sparsetx.circuits import ablate, discretise, edges, search
+from sparsetx.circuits import ablate, lanes, search
+from sparsetx.circuits.search import Plan, Settings
 from tests.circuits import compiled
 
 CONFIG = compiled.CONFIG
 PARAMS = jax.tree.map(jnp.asarray, compiled.params())
 MEANS = ablate.means(CONFIG, PARAMS, compiled.corpus())
-PATTERN = {name: np.asarray(x) for name, x in edges.patterns(CONFIG, PARAMS).items()}
-STEPS, CHUNK, SEEDS = 150, 50, 6
+SITES = (*nodes.NODE_SITES, nodes.FINAL)
+STEPS, CALL = 50, 25
+HONEST = Settings(honest=1.0, k_coef=1e-3)
 
 
 def task(pairs: int, seed: int) -> search.Task:
@@ -25,89 +26,55 @@ def task(pairs: int, seed: int) -> search.Task:
     return search.Task(asked, ablate.norm_scales(CONFIG, PARAMS, asked))
 
 
-TRAIN, VALIDATION = task(128, 1), task(32, 2)
-TASKS = jax.tree.map(lambda x: x[None], TRAIN)
-
-
-def lanes(seeds: list[int], honest: float) -> search.Lanes:
-    count = len(seeds)
-    settings = search.Settings(honest=honest)
-    values = {
-        f.name: jnp.full(count, float(getattr(settings, f.name)))
-        for f in dataclasses.fields(settings)
-    }
-    return search.Lanes(
-        jnp.zeros(count, int), jnp.array(seeds), search.Settings(**values)
-    )
+TASKS = jax.tree.map(lambda *x: jnp.stack(x), task(64, 1), task(64, 2))
 
 
 @functools.cache
-def program() -> Any:
-    plan = search.Plan(CONFIG, STEPS, 16)
-    return jax.jit(functools.partial(search.advance, plan), static_argnames="count")
+def deck(per_device: int, count: int, **more: bool) -> lanes.Deck:
+    plan = Plan(CONFIG, pairs=8, steps=CALL, **more)
+    return lanes.Deck(plan, per_device, tuple(jax.devices()[:count]))
 
 
-def found(which: search.Lanes) -> search.Mask:
-    mask = search.begin(CONFIG, which)
-    for start in range(0, STEPS, CHUNK):
-        mask, _ = program()(
-            PARAMS, MEANS, TASKS, which, mask, jnp.int32(start), count=CHUNK
-        )
-    return mask
+def found(
+    deck: lanes.Deck, which: list[tuple[int, int, Settings]]
+) -> dict[str, np.ndarray]:
+    sites = deck.plan.sites
+    means = MEANS if sites == nodes.NODE_SITES else wide_means()
+    tau, losses = lanes.run(deck, PARAMS, means, TASKS, lanes.stacked(which), STEPS)
+    assert losses.shape == (len(which),)
+    return dict(tau)
 
 
-@pytest.fixture(scope="module")
-def honest_masks() -> search.Mask:
-    return found(lanes(list(range(SEEDS)), 1.0))
+@functools.cache
+def wide_means() -> dict[str, jax.Array]:
+    return dict(ablate.means(CONFIG, PARAMS, compiled.corpus(), SITES))
 
 
-def test_an_honest_search_finds_the_compiled_circuit(honest_masks: search.Mask) -> None:
-    judge = discretise.Judge(CONFIG, PARAMS, MEANS, VALIDATION, honest=True)
-    wanted = nodes.flatten(
-        CONFIG, {s: np.asarray(x) for s, x in compiled.mask().items()}
-    )
-    for i in range(0, SEEDS, 2):
-        tau = {site: np.asarray(x[i]) for site, x in honest_masks.tau.items()}
-        chosen = discretise.choose(judge, PATTERN, tau, target=0.15)
-        np.testing.assert_array_equal(chosen.mask, wanted > 0)
-        assert chosen.loss < 0.15
-        assert discretise.size_of(CONFIG, PATTERN, chosen.mask) == compiled.EDGES
+def test_scores_stay_between_minus_one_and_one() -> None:
+    loud = dataclasses.replace(HONEST, lr=0.5)
+    for x in found(deck(1, 2), [(0, 0, loud)]).values():
+        assert np.abs(x).max() <= 1
+        assert x.min() < 0  # what is not needed went
 
 
-def test_scores_stay_between_minus_one_and_one(honest_masks: search.Mask) -> None:
-    for x in honest_masks.tau.values():
-        assert np.abs(np.asarray(x)).max() <= 1
-        assert np.asarray(x).min() < 0  # what is not needed went
+def test_the_same_lane_alone_among_others_and_on_eight_devices() -> None:
+    """Bit for bit, at equal lanes per device."""
+    asked = [(i % 2, i, HONEST) for i in range(5)]
+    together = found(deck(1, 8), asked)
+    on_two = found(deck(1, 2), asked[::-1])
+    alone = found(deck(1, 1), asked[3:4])
+    for site, x in together.items():
+        np.testing.assert_array_equal(on_two[site][::-1], x)
+        np.testing.assert_array_equal(alone[site][0], x[3])
+        assert not np.array_equal(x[0], x[2])  # other seeds, other masks
 
 
-def test_a_seed_gives_the_same_mask_in_other_company(honest_masks: search.Mask) -> None:
-    """In a batch of as many lanes: neighbours change nothing, bit for bit."""
-    again = found(lanes([9, 8, 2, 7, 0, 6], 1.0))
-    for site, x in again.tau.items():
-        np.testing.assert_array_equal(x[2], honest_masks.tau[site][2])
-        np.testing.assert_array_equal(x[4], honest_masks.tau[site][0])
-
-
-def test_a_mask_that_is_too_small_is_reported_as_such() -> None:
-    judge = discretise.Judge(CONFIG, PARAMS, MEANS, VALIDATION, honest=False)
-    tau = {
-        site: np.full(n, -1.0, np.float32) for site, n in nodes.shapes(CONFIG).items()
-    }
-    tau[nodes.MLP_IN][0, :2] = 1.0
-    chosen = discretise.choose(judge, PATTERN, tau, target=0.001)
-    assert not chosen.reached
-    assert chosen.loss > 0.001
-    assert len(chosen.curve) >= 3
-
-
-def test_cleaning_removes_what_is_not_needed() -> None:
-    judge = discretise.Judge(CONFIG, PARAMS, MEANS, VALIDATION, honest=False)
-    flat = nodes.flatten(CONFIG, {s: np.asarray(x) for s, x in compiled.mask().items()})
-    rng = np.random.default_rng(0)
-    padded = (flat > 0) | (rng.random(len(flat)) < 0.3)
-    mask, loss = discretise.clean(judge, PATTERN, padded, target=0.15)
-    np.testing.assert_array_equal(mask, flat > 0)
-    assert loss < 0.15
+def test_tied_keys_and_the_final_read() -> None:
+    tau = found(deck(1, 2, final=True, tied=True), [(0, 0, HONEST)])
+    assert set(tau) == set(SITES)
+    np.testing.assert_array_equal(tau[nodes.K], tau[nodes.Q])
+    assert tau[nodes.FINAL].shape == (1, CONFIG.d_model)
+    assert np.ptp(tau[nodes.FINAL]) > 0.1  # it learns as well
 
 
 def test_the_slope_is_that_of_a_sigmoid() -> None:
@@ -117,3 +84,26 @@ def test_the_slope_is_that_of_a_sigmoid() -> None:
     slope = jax.grad(lambda t: search.hard(t, 0.25)["x"].sum())(tau)["x"]
     sigmoid = jax.nn.sigmoid(tau["x"] / 0.25)
     np.testing.assert_allclose(slope, sigmoid * (1 - sigmoid) / 0.25, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("memory", "most", "per_device"), [(1e12, 64, 1), (1e12, 3, 1), (1.0, 64, 1)]
+)
+def test_a_deck_fits_its_memory(memory: float, most: int, per_device: int) -> None:
+    made = lanes.deck(Plan(CONFIG, 8, 25), compiled.LENGTH, memory, most)
+    assert made.per_device == per_device
+    assert made.lanes == per_device * len(jax.local_devices())
+    assert lanes.memory_here() > 1e8
+
+
+def test_what_a_lane_holds_is_not_guessed_too_low() -> None:
+    """Against what the compiler says that a step of one lane needs."""
+    plan = Plan(CONFIG, 8, 1)
+    which = lanes.stacked([(0, 0, HONEST)])
+    own = jax.tree.map(jnp.asarray, which)
+    step = functools.partial(search.advance, plan)
+    mask = search.begin(plan, own)
+    times = jnp.int32(0), jnp.float32(10)
+    lowered = jax.jit(step).lower(PARAMS, MEANS, TASKS, own, mask, *times)
+    used = lowered.compile().memory_analysis().temp_size_in_bytes
+    assert used < 2 * lanes.lane_bytes(plan, compiled.LENGTH)

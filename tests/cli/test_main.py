@@ -26,6 +26,8 @@ BAD_CALLS: dict[str, tuple[list[str], str]] = {
     "import-openai": (["/nowhere/at/all", "/nowhere/run"], "/nowhere/at/all"),
     "export-openai": (["/nowhere/at/all", "/nowhere/out"], "/nowhere/at/all"),
     "plot": (["/nowhere/at/all"], "/nowhere/at/all"),
+    "prune": (["/nowhere/at/all"], "wanted a run at /nowhere/at/all"),
+    "report": (["/nowhere/at/all"], "there is neither"),
 }
 # The doctor found what it looks for: that is a failed examination, not bad input.
 EXIT = {"doctor": 1}

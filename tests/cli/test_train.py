@@ -4,9 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -30,54 +27,6 @@ def rows(run: Path) -> list[dict]:
 
 def sums(run: Path) -> dict:
     return checkpoint.read_facts(run, runs.STEPS)["checksums"]
-
-
-SLOW = """
-import sys, time
-from sparsetx import launch, train
-from sparsetx.cli import main
-evaluate = launch.evaluation
-def slowly(config, feed):
-    inner = evaluate(config, feed)
-    def told(params):
-        print('evaluating', flush=True)
-        time.sleep(2)
-        return inner(params)
-    return told
-launch.evaluation = slowly
-sys.exit(main.main(sys.argv[1:]))
-"""
-
-
-def test_stopped_and_taken_up_again_it_is_the_same_run(
-    experiment: Path, tmp_path: Path
-) -> None:
-    """The signal comes during the evaluation after step 6: it is seen before step 7."""
-    run = tmp_path / "run"
-    command = ["train", str(experiment), "--run", str(run)]
-    process = subprocess.Popen(
-        [sys.executable, "-c", SLOW, *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    while process.stdout.readline() != "evaluating\n":
-        assert process.poll() is None, process.communicate()
-    process.send_signal(signal.SIGTERM)
-    began = time.monotonic()
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 42, err
-    assert time.monotonic() - began < 10
-    assert "stopped at step 6 of 12, saved in" in out
-    assert checkpoint.steps(run) == [4, 6]
-    assert not (run / "lock").exists()
-
-    assert main(command) == 0
-    assert sums(run) == sums(runs.trained())
-    assert rows(run) == rows(runs.trained())
-    starts = json.loads((run / "environment.json").read_text())["starts"]
-    assert [start["step"] for start in starts] == [0, 6]
 
 
 def test_ctrl_c_is_130_with_the_state_saved(

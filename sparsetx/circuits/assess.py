@@ -1,0 +1,150 @@
+"""What is written down of a circuit once it is chosen: every size, every loss.
+
+Losses on all three pools; the stochastic ones, which want a hundred draws, on some
+pairs of the test pool. Sizes: the counts, the boundary, and the fewest single weights.
+"""
+
+import dataclasses
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+import numpy.typing as npt
+
+from sparsetx import nodes
+from sparsetx.circuits import ablate, calibrate, edges, effective, facts
+from sparsetx.circuits.ablate import Scales
+from sparsetx.circuits.calibrate import Calibration
+from sparsetx.circuits.judge import Judge
+from sparsetx.circuits.pools import Drawn
+from sparsetx.circuits.question import Question
+from sparsetx.circuits.search import Task
+from sparsetx.config import ModelConfig
+from sparsetx.nodes import Node, Nodes
+from sparsetx.taps import IDENTITY, Tap
+
+ROWS = 128  # prompts at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A model with a mask."""
+
+    config: ModelConfig
+    params: Any
+    means: Nodes
+    keep: Nodes
+
+    def margins(
+        self, task: Task, tap: Tap | None = None, frozen: bool = False
+    ) -> npt.NDArray[Any]:
+        """[B], a few prompts at a time; under mean ablation unless told."""
+        tap = tap or ablate.mean(self.keep, self.means)
+        count, found = len(task.asked), []
+        for first in range(0, count, ROWS):
+            part = task.rows(np.minimum(np.arange(first, first + ROWS), count - 1))
+            scales = part.scales if frozen else None
+            margin_B = _margins(self.config, self.params, part.asked, tap, scales)
+            found.append(np.asarray(margin_B))
+        return np.concatenate(found)[:count]
+
+
+def losses(
+    subject: Subject, task: Task, pairs: Any, calibration: Calibration, doubt: int
+) -> facts.Losses:
+    """On one pool. `doubt`: pairs on which stochastic ablation is drawn; where it is 0,
+    only what mean ablation gives."""
+    margin_B = subject.margins(task)
+    right_P = (margin_B > 0).reshape(-1, 2).mean(1)
+    odd_P = pairs.distractor_P
+    found = facts.Losses(
+        mean=_softplus(margin_B),
+        accuracy=float(right_P.mean()),
+        distractor_accuracy=float(right_P[odd_P].mean()) if odd_P.any() else None,
+        calibrated=_softplus(calibration.margins(task.asked, margin_B)),
+    )
+    if not doubt:
+        return found
+    unpruned, drawn = whole(subject, task), stochastic(subject, task, doubt)
+    frozen = _softplus(subject.margins(task, frozen=True))
+    return dataclasses.replace(
+        found,
+        frozen=frozen,
+        H=max(found.mean, frozen, drawn["stochastic"]),
+        whole_loss=unpruned.whole_loss,
+        whole_accuracy=unpruned.whole_accuracy,
+        **drawn,
+    )
+
+
+def whole(subject: Subject, task: Task) -> facts.Losses:
+    """What the unpruned model does."""
+    margin_B = subject.margins(task, IDENTITY)
+    return facts.Losses(
+        whole_loss=_softplus(margin_B), whole_accuracy=float((margin_B > 0).mean())
+    )
+
+
+def stochastic(subject: Subject, task: Task, pairs: int) -> dict[str, float]:
+    """Percentile and mean over a hundred draws, on the first pairs of a pool."""
+    few = task.rows(np.arange(min(len(task.asked), 2 * pairs)))
+    judge = Judge(subject.config, subject.params, subject.means, few, honest=True)
+    found = judge.figures(subject.keep)
+    return {name: found[name] for name in ("stochastic", "stochastic_mean")}
+
+
+def size(
+    subject: Subject,
+    pattern: edges.Patterns,
+    pools: Drawn,
+    fewest: int | None,
+) -> facts.Size:
+    keep = {site: np.asarray(x) for site, x in subject.keep.items()}
+    counts = edges.size(subject.config, pattern, keep)
+    tokens = np.concatenate([p.tokens_BL.ravel() for p in pools.values()])
+    answers = np.concatenate([p.answers_B2.ravel() for p in pools.values()])
+    params = jax.tree.map(np.asarray, subject.params)
+    return facts.Size(
+        nodes=int(counts.nodes),
+        edges=int(counts.edges),
+        constants=int(counts.constants),
+        edges_plus=int(counts.edges_plus),
+        pairs=int(counts.pairs),
+        boundary=int(edges.boundary(params, keep, tokens, answers)),
+        effective_edges=fewest,
+    )
+
+
+def fewest_edges(subject: Subject, task: Task, target: float, honest: bool) -> int:
+    """Effective edges at the target, with frozen norms if the circuit is honest."""
+    scales = task.scales if honest else None
+    found = effective.fewest(
+        subject.config, subject.params, subject.means, task.asked, subject.keep,
+        target, scales,
+    )  # fmt: skip
+    return len(found.edges)
+
+
+def listed(subject: Subject) -> list[Node]:
+    """The kept nodes, in the order of computation."""
+    sites = tuple(subject.keep)
+    flat = nodes.flatten(subject.config, subject.keep, sites)
+    kept = np.flatnonzero(flat > 0)
+    return [nodes.node_at(subject.config, int(i), sites) for i in kept]
+
+
+def fitted(subject: Subject, task: Task) -> Calibration:
+    return calibrate.fit(task.asked, subject.margins(task))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _margins(
+    config: ModelConfig, params: Any, asked: Question, tap: Tap, scales: Scales | None
+) -> jax.Array:
+    return ablate.margins(config, params, asked, tap, scales)
+
+
+def _softplus(margin_B: npt.NDArray[Any]) -> float:
+    return float(np.mean(np.logaddexp(0.0, -np.float64(margin_B))))

@@ -1,0 +1,182 @@
+"""The loss by which masks are compared while a circuit is cut: many masks at once.
+
+Plain, it is that under mean ablation. Honest, it is the worse of two, both with frozen
+norms: mean ablation, and the mean over stochastic ablations in which every pair of
+prompts has a draw of its own. H itself wants own norms too, and the 95th percentile of
+a hundred draws: `figures` asks for that, of the few masks that matter.
+"""
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from sparsetx import mesh, nodes, taps
+from sparsetx.circuits import ablate
+from sparsetx.circuits.search import Task
+from sparsetx.config import ModelConfig
+from sparsetx.nodes import Nodes
+
+AT_A_TIME = 2  # masks a device judges in one call: a fixed shape, whatever their number
+DRAWS = 100  # of the stochastic ablation behind a verdict
+Masks = npt.NDArray[np.bool_]  # [N, node], flat in the order of nodes.flatten
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    config: ModelConfig
+    params: Any
+    means: Nodes
+    task: Task
+    honest: bool
+    seed: int = 0
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        return tuple(
+            site for site in (*nodes.NODE_SITES, nodes.FINAL) if site in self.means
+        )
+
+    def __call__(self, masks: Masks) -> npt.NDArray[np.float32]:
+        """[N] losses of [N, node] masks."""
+        devices = tuple(jax.local_devices())
+        many = AT_A_TIME * len(devices)
+        program = _program(self.config, self.honest, devices)
+        key = jax.random.key(self.seed)
+        found = []
+        for first in range(0, len(masks), many):
+            place = np.minimum(np.arange(first, first + many), len(masks) - 1)
+            tree = self.tree(masks[place])
+            losses = program(self.params, self.means, self.task, key, tree)
+            found.append(np.asarray(losses))
+        return np.concatenate(found)[: len(masks)]
+
+    def tree(self, masks: Masks) -> Nodes:
+        """{site: [N, layer, width]} of zeros and ones."""
+        each = [self.tree_of(mask) for mask in masks]
+        return {site: np.stack([tree[site] for tree in each]) for site in self.sites}
+
+    def tree_of(self, mask: npt.NDArray[np.bool_]) -> dict[str, np.ndarray]:
+        return nodes.unflatten(self.config, mask.astype(np.float32), self.sites)
+
+    def figures(self, keep: Nodes, draws: int = DRAWS) -> dict[str, float]:
+        """The figures behind H, and H, by the definition."""
+        devices = tuple(jax.local_devices())
+        wide = -(-draws // len(devices)) * len(devices)
+        keys = jax.random.split(jax.random.key(self.seed), wide)
+        given = (self.params, self.means, self.task, keep)
+        mean, frozen = _calm(self.config, *given)
+        smooth = np.arange(wide) % 2 == 0
+        drawn = _storm(self.config, devices)(*given, keys, smooth)[:draws]
+        found = {
+            "mean": float(mean),
+            "frozen": float(frozen),
+            "stochastic": float(np.percentile(drawn, 95)),
+            "stochastic_mean": float(np.mean(drawn)),
+        }
+        return found | {"H": float(ablate.honest_loss(found))}
+
+    def slopes(
+        self, mask: npt.NDArray[np.bool_]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """[node] d loss / d mask, with the mask as it is, and the loss."""
+        key = jax.random.key(self.seed)
+        loss, tree = _slopes(
+            self.config, self.honest, self.params, self.means, self.task,
+            key, self.tree_of(mask),
+        )  # fmt: skip
+        numbers = {site: np.asarray(x) for site, x in tree.items()}
+        return nodes.flatten(self.config, numbers, self.sites), np.asarray(loss)
+
+
+def loss(
+    config: ModelConfig,
+    honest: bool,
+    params: Any,
+    means: Nodes,
+    task: Task,
+    key: jax.Array,
+    keep: Nodes,
+) -> jax.Array:
+    """Of one mask."""
+    ask = functools.partial(ablate.loss, config, params, task.asked)
+    if not honest:
+        return ask(ablate.mean(keep, means))
+
+    def frozen(drawn: jax.Array) -> jax.Array:
+        tap = taps.mix(_drawn(task, keep, key, drawn), means)
+        return ask(tap, task.scales)
+
+    worst: jax.Array = jnp.max(jax.lax.map(frozen, jnp.array([0.0, 1.0])))
+    return worst
+
+
+def _drawn(task: Task, keep: Nodes, key: jax.Array, drawn: jax.Array) -> Nodes:
+    """Amounts of a stochastic ablation with a draw for every pair, if `drawn` is 1;
+    of mean ablation if it is 0."""
+    rows = task.asked.tokens_BL.shape[0]
+    pair_P = jnp.arange(rows // 2)
+
+    def draw(n: jax.Array) -> Nodes:
+        return ablate.drawn_amounts(keep, jax.random.fold_in(key, n), n % 2 == 0)
+
+    each = jax.vmap(draw)(pair_P)
+    amount = {
+        site: jnp.repeat(jnp.moveaxis(x, 0, -2), 2, -2)[..., None, :]
+        for site, x in each.items()
+    }
+    return ablate.by_row(keep, amount, jnp.full(rows, drawn))
+
+
+@functools.cache
+def _program(config: ModelConfig, honest: bool, devices: tuple[jax.Device, ...]) -> Any:
+    def all_of(params: Any, means: Nodes, task: Task, key: Any, masks: Nodes) -> Any:
+        one = functools.partial(loss, config, honest, params, means, task, key)
+        return jax.lax.map(one, masks)
+
+    return mesh.over_lanes(all_of, devices, whole=4)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _slopes(
+    config: ModelConfig,
+    honest: bool,
+    params: Any,
+    means: Nodes,
+    task: Task,
+    key: jax.Array,
+    keep: Nodes,
+) -> tuple[jax.Array, Nodes]:
+    one = functools.partial(loss, config, honest, params, means, task, key)
+    found: tuple[jax.Array, Nodes] = jax.value_and_grad(one)(keep)
+    return found
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _calm(
+    config: ModelConfig, params: Any, means: Nodes, task: Task, keep: Nodes
+) -> tuple[jax.Array, jax.Array]:
+    """Losses under mean ablation, and under it with frozen norms."""
+    ask = functools.partial(ablate.loss, config, params, task.asked)
+    tap = ablate.mean(keep, means)
+    return ask(tap), ask(tap, task.scales)
+
+
+@functools.cache
+def _storm(config: ModelConfig, devices: tuple[jax.Device, ...]) -> Any:
+    """Losses of many draws of stochastic ablation, with frozen norms."""
+
+    def losses(
+        params: Any, means: Nodes, task: Task, keep: Nodes, keys: Any, smooth: Any
+    ) -> jax.Array:
+        def one(which: tuple[jax.Array, jax.Array]) -> jax.Array:
+            tap = ablate.stochastic(keep, means, ablate.drawn_amounts(keep, *which))
+            return ablate.loss(config, params, task.asked, tap, task.scales)
+
+        return jnp.asarray(jax.lax.map(one, (keys, smooth)))
+
+    return mesh.over_lanes(losses, devices, whole=4)

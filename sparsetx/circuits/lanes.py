@@ -1,0 +1,126 @@
+"""Lanes on devices: a fixed number at once, whatever is asked.
+
+Rounding differs between a program of 16 lanes and one of 2, and a mask's step function
+amplifies it into another circuit. So every call has as many lanes on each device as
+the deck says; where fewer are left, the last is repeated. The same lane then gives the
+same mask, bit for bit, alone, among others, and on eight devices.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sparsetx import mesh, nodes
+from sparsetx.circuits import search
+from sparsetx.circuits.search import Lanes, Mask, Plan, Settings, Task
+from sparsetx.config import ModelConfig
+from sparsetx.nodes import Nodes
+
+COPIES = 6  # of each site's activations that a step holds, at most: measured
+CPU_LANES = 1  # a second lane at once costs a core more than it brings
+
+
+@dataclass(frozen=True)
+class Deck:
+    """The program of a search, and how many lanes it takes at once."""
+
+    plan: Plan
+    per_device: int
+    devices: tuple[jax.Device, ...]
+
+    @property
+    def lanes(self) -> int:
+        return self.per_device * len(self.devices)
+
+
+def deck(plan: Plan, length: int, memory: float, most: int) -> Deck:
+    """As many lanes a device as fit into `memory` bytes on all of them, but no more
+    than `most` lanes need."""
+    devices = tuple(jax.local_devices())
+    fit = int(memory / len(devices) / lane_bytes(plan, length))
+    if devices[0].platform == "cpu":
+        fit = min(fit, CPU_LANES)
+    needed = -(-most // len(devices))
+    return Deck(plan, max(1, min(fit, needed)), devices)
+
+
+def lane_bytes(plan: Plan, length: int) -> int:
+    """What a step of one lane holds, in bytes: its activations and attention."""
+    config, rows = plan.config, 2 * plan.pairs
+    wide = sum(nodes.width(config, site) for site in nodes.NODE_SITES)
+    wide += 2 * config.n_head * length + 4 * config.d_model
+    return 4 * COPIES * config.n_layer * rows * length * wide
+
+
+def run(
+    deck: Deck,
+    params: Any,
+    means: Nodes,
+    tasks: Task,
+    lanes: Lanes,
+    total: int,
+    tell: Callable[[int], None] = lambda steps: None,
+) -> tuple[Nodes, Any]:
+    """{site: [lane, layer, width]} scores and [lane] losses, after `total` steps.
+
+    `tell` hears how many lane-steps were done since it last heard.
+    """
+    count = len(lanes.seed)
+    found = []
+    for first in range(0, count, deck.lanes):
+        place = np.minimum(np.arange(first, first + deck.lanes), count - 1)
+        own = jax.tree.map(lambda x, place=place: jnp.asarray(x)[place], lanes)
+        mask = search.begin(deck.plan, own)
+        loss = jnp.zeros(deck.lanes)
+        for start in range(0, total, deck.plan.steps):
+            times = jnp.full(deck.lanes, start), jnp.full(deck.lanes, float(total))
+            mask, loss = _program(deck)(params, means, tasks, own, mask, *times)
+            jax.block_until_ready(loss)
+            tell(deck.plan.steps * min(deck.lanes, count - first))
+        found.append((_numpy(mask.tau), np.asarray(loss)))
+    whole = jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *found)
+    tau, losses = whole
+    return tau, losses
+
+
+def stacked(which: Sequence[tuple[int, int, Settings]]) -> Lanes:
+    """Lanes of (task, seed, settings)."""
+    settings = jax.tree.map(lambda *x: np.array(x, np.float32), *[w[2] for w in which])
+    task, seed = np.array([w[:2] for w in which], np.int32).T
+    return Lanes(task, seed, settings)
+
+
+@functools.cache
+def _program(deck: Deck) -> Callable[..., tuple[Mask, jax.Array]]:
+    def advance(
+        params: Any, means: Nodes, tasks: Task, lanes: Lanes, mask: Mask, *times: Any
+    ) -> tuple[Mask, jax.Array]:
+        start, total = times[0][0], times[1][0]
+        return search.advance(
+            deck.plan, params, means, tasks, lanes, mask, start, total
+        )
+
+    return mesh.over_lanes(advance, deck.devices, whole=3)
+
+
+def _numpy(tree: Nodes) -> dict[str, np.ndarray]:
+    return {site: np.asarray(x) for site, x in tree.items()}
+
+
+def memory_here() -> float:
+    """Half of what there is, in bytes, over all devices of this process."""
+    stats = [device.memory_stats() for device in jax.local_devices()]
+    if all(stats):
+        return float(sum(s["bytes_limit"] for s in stats) / 2)
+    import os
+
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
+
+
+def sites_of(config: ModelConfig) -> tuple[str, ...]:
+    return nodes.NODE_SITES

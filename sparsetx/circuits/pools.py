@@ -1,0 +1,70 @@
+"""The three pools of a task as a search wants them: train, val and test.
+
+Masks train on *train*, a search chooses on *val*, reports use *test*. Templates and
+names never meet between them. All pools of a task have one length, a multiple of 8, so
+that tasks of like length share programs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sparsetx.circuits import ablate, question
+from sparsetx.circuits.prune import Case
+from sparsetx.circuits.search import Task
+from sparsetx.config import ModelConfig
+from sparsetx.tasks import table
+from sparsetx.tasks.pairs import Pairs
+from sparsetx.tasks.task import SPLITS
+from sparsetx.tokenizer import Tokenizer
+
+ROUND = 8  # tokens
+Drawn = Mapping[str, Pairs]  # {pool: pairs}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Pairs of each pool, and the most tokens that a prompt may have."""
+
+    train: int = 512
+    val: int = 64
+    test: int = 512
+    length: int | None = None  # None: the model's context
+
+
+def drawn(
+    name: str, tokenizer: Tokenizer, config: ModelConfig, sizes: Sizes, seed: int = 0
+) -> Drawn:
+    """The pairs of a task's pools."""
+    most = min(sizes.length or config.context, config.context)
+    return {
+        split: table.task_pairs(
+            name, tokenizer, split, getattr(sizes, split), seed, context=most
+        )
+        for split in SPLITS
+    }
+
+
+def padded_length(config: ModelConfig, *pools: Pairs) -> int:
+    """Of the longest prompt, rounded up."""
+    longest = max(int(pairs.position_B.max()) + 1 for pairs in pools)
+    return min(-(-longest // ROUND) * ROUND, config.context)
+
+
+def asked(config: ModelConfig, params: Any, pairs: Pairs, length: int) -> Task:
+    """A pool as arrays, and the whole model's norms on it."""
+    found = question.of(pairs, length)
+    return Task(found, ablate.norm_scales(config, params, found))
+
+
+def case(
+    config: ModelConfig, params: Any, name: str, pools: Drawn, length: int
+) -> Case:
+    train, val = (asked(config, params, pools[s], length) for s in ("train", "val"))
+    if pools["train"].one_token:  # the odds are against all other tokens
+        answers = np.arange(config.vocab_size)
+    else:
+        answers = np.unique(np.concatenate([p.answers_B2 for p in pools.values()]))
+    return Case(name, train, val, answers.tolist())

@@ -1,0 +1,238 @@
+"""Cutting: from a model and the pools of some tasks to their smallest circuits.
+
+A pure function of its arguments: nothing is read or written. Instead of the paper's 256
+trials one after another, rounds of successive halving: many settings for a few steps,
+the better half of them, and new ones near the best, for more steps. A trial's score is
+the number of edges⁺ of its smallest circuit that reaches the target on the *val* pool;
+masks train on *train*, and *test* is not seen here.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from sparsetx import metrics
+from sparsetx.circuits import discretise, edges, lanes
+from sparsetx.circuits.discretise import Chosen, Cutter, Ranking
+from sparsetx.circuits.judge import Judge
+from sparsetx.circuits.search import Plan, Settings, Task
+from sparsetx.config import ModelConfig
+from sparsetx.metrics import Progress, Reporter
+from sparsetx.nodes import Nodes
+
+QUICK_SCAN = 16  # numbers of nodes tried to score a trial
+CALL = 25  # steps between two lines of progress
+# How far settings are drawn around the best: standard deviations of their logarithms.
+SPREAD = {
+    "k_coef": 0.7,
+    "lr": 0.5,
+    "init_bias": 0.3,
+    "temperature": 0.3,
+    "weight_decay": 0.5,
+}
+TIGHTER, TRIES = 0.9, 4  # where H, by its definition, is above the target
+DRAWS = 40  # of the stochastic ablation in that H; a report takes more
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is tried: (settings, steps of each) round by round."""
+
+    rounds: tuple[tuple[int, int], ...] = ((8, 200), (4, 400), (2, 800))
+    pairs: int = 32  # of a batch
+    finalists: int = 2  # of which whole curves are drawn
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What is looked for."""
+
+    target: float = 0.15  # nats
+    honest: float = 1.0
+    seed: int = 0
+    final: bool = False
+    tied: bool = False
+    effort: Effort = Effort()
+
+
+@dataclass(frozen=True)
+class Case:
+    """One task to cut a circuit for."""
+
+    name: str
+    train: Task
+    val: Task
+    answers: Sequence[int]  # tokens whose logits decide
+
+
+@dataclass(frozen=True)
+class Trial:
+    round: int
+    steps: int
+    seed: int
+    settings: Settings
+    loss: float
+    edges_plus: int | None  # None: the target was not reached
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best circuit of a task, or none; how it was found."""
+
+    chosen: Chosen
+    history: list[Trial]
+
+
+@dataclass(frozen=True)
+class _Scored:
+    trial: Trial
+    tau: Nodes
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        size = self.trial.edges_plus
+        return (np.inf if size is None else size, self.trial.loss)
+
+
+def prune(
+    config: ModelConfig,
+    params: Any,
+    means: Nodes,
+    cases: Sequence[Case],
+    aim: Aim,
+    memory: float,
+    report: Reporter = metrics.silent,
+) -> list[Found]:
+    """A circuit for each case. Cases have pools of equal shapes, and share programs."""
+    plan = Plan(config, aim.effort.pairs, CALL, aim.final, aim.tied)
+    length = cases[0].train.asked.tokens_BL.shape[1]
+    most = len(cases) * max(count for count, _ in aim.effort.rounds)
+    deck = lanes.deck(plan, length, memory, most)
+    tasks = jax.tree.map(lambda *x: np.stack(x), *[case.train for case in cases])
+    judged = cutters(config, params, means, cases, aim)
+    progress = _Progress(report, cases, aim.effort)
+    scored: list[list[_Scored]] = [[] for _ in cases]
+    for number, (count, steps) in enumerate(aim.effort.rounds):
+        progress.round = number
+        asked = [proposals(aim, number, count, own) for own in scored]
+        which = [(i, *lane) for i, own in enumerate(asked) for lane in own]
+        tau, losses = lanes.run(
+            deck, params, means, tasks, lanes.stacked(which), steps, progress.steps
+        )
+        for lane, (i, seed, settings) in enumerate(which):
+            own = {site: x[lane] for site, x in tau.items()}
+            size = _quick_size(judged[i], own, aim.target)
+            trial = Trial(number, steps, seed, settings, float(losses[lane]), size)
+            scored[i].append(_Scored(trial, own))
+            progress.best(scored[i], i)
+    return [
+        _finish(cutter, own, aim) for cutter, own in zip(judged, scored, strict=True)
+    ]
+
+
+def cutters(
+    config: ModelConfig, params: Any, means: Nodes, cases: Sequence[Case], aim: Aim
+) -> list[Cutter]:
+    """What judges the masks of each case."""
+    pattern = {k: np.asarray(x) for k, x in edges.patterns(config, params).items()}
+    judge = functools.partial(
+        Judge, config, params, means, honest=aim.honest > 0, seed=aim.seed
+    )
+    return [Cutter(judge(task=case.val), pattern, case.answers) for case in cases]
+
+
+def proposals(
+    aim: Aim, number: int, count: int, before: Sequence[_Scored]
+) -> list[tuple[int, Settings]]:
+    """(seed, settings) of a round: the better half of the last one, and settings drawn
+    around the best. At first, the centre and settings around it."""
+    rng = np.random.default_rng([aim.seed, number])
+    centre = dataclasses.replace(Settings(), honest=aim.honest)
+    last = [s for s in before if s.trial.round == number - 1]
+    ranked = sorted(last, key=lambda s: s.rank)
+    kept = [(s.trial.seed, s.trial.settings) for s in ranked[: max(1, count // 2)]]
+    kept = kept[:count] or [(aim.seed, centre)]
+    width = 0.5**number
+    drawn = [
+        (aim.seed + 1000 * number + i, _near(kept[i % len(kept)][1], rng, width))
+        for i in range(len(kept), count)
+    ]
+    return kept + drawn
+
+
+def _near(settings: Settings, rng: np.random.Generator, width: float) -> Settings:
+    return dataclasses.replace(
+        settings,
+        **{
+            name: float(getattr(settings, name) * np.exp(width * s * rng.normal()))
+            for name, s in SPREAD.items()
+        },
+    )
+
+
+def _quick_size(cutter: Cutter, tau: Nodes, target: float) -> int | None:
+    """Edges⁺ of the smallest circuit along a coarse curve."""
+    ranking = Ranking.of(cutter, tau)
+    counts = discretise.spaced(len(ranking.order), ranking.kept, QUICK_SCAN)
+    ranking.scan(cutter, counts)
+    best = discretise.smallest(ranking.curve, target)
+    return None if best is None else best.edges_plus
+
+
+def _finish(cutter: Cutter, scored: Sequence[_Scored], aim: Aim) -> Found:
+    """Whole curves of the best few; the smallest of their circuits."""
+    finalists = sorted(scored, key=lambda s: s.rank)[: aim.effort.finalists]
+    found = [_verified(cutter, s.tau, aim) for s in finalists]
+
+    def rank(chosen: Chosen) -> tuple[float, float]:
+        size = cutter.sizes(chosen.mask[None]).edges_plus[0]
+        return (float(size) if chosen.reached else np.inf, chosen.loss)
+
+    return Found(min(found, key=rank), [s.trial for s in scored])
+
+
+def _verified(cutter: Cutter, tau: Nodes, aim: Aim) -> Chosen:
+    """A circuit whose H reaches the target by its definition, where H is asked for: the
+    judge's quick figure may be too kind, and is then held to a lower target."""
+    target, ranking = aim.target, Ranking.of(cutter, tau)
+    for _ in range(TRIES):
+        chosen = discretise.choose(cutter, ranking, target)
+        if not cutter.judge.honest or not chosen.reached:
+            return chosen
+        figures = cutter.judge.figures(cutter.judge.tree_of(chosen.mask), DRAWS)
+        if figures["H"] <= aim.target:
+            return dataclasses.replace(chosen, loss=figures["H"])
+        target = TIGHTER * chosen.loss * aim.target / figures["H"]
+    return dataclasses.replace(chosen, mask=np.zeros_like(chosen.mask))
+
+
+class _Progress:
+    """Lines of progress: steps of all lanes of all rounds, and the best circuit."""
+
+    def __init__(self, report: Reporter, cases: Sequence[Case], effort: Effort):
+        self.report, self.cases = report, cases
+        self.total = len(cases) * sum(n * steps for n, steps in effort.rounds)
+        self.rounds = len(effort.rounds)
+        self.done = self.round = 0
+        self.sizes: dict[str, int] = {}
+        names = [case.name for case in cases]
+        self.stage = names[0] if len(names) == 1 else f"{len(names)} tasks"
+
+    def steps(self, count: int) -> None:
+        self.done += count
+        best = ", ".join(str(size) for size in self.sizes.values()) or "-"
+        figures: dict[str, Any] = {
+            "round": f"{self.round + 1}/{self.rounds}",
+            "best edges+": best,
+        }
+        self.report(Progress(self.stage, self.done, self.total, "mask steps", figures))
+
+    def best(self, scored: Sequence[_Scored], case: int) -> None:
+        sizes = [s.trial.edges_plus for s in scored if s.trial.edges_plus is not None]
+        if sizes:
+            self.sizes[self.cases[case].name] = min(sizes)

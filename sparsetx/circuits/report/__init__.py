@@ -1,0 +1,1 @@
+"""Circuits as a page: one HTML file that needs nothing else."""

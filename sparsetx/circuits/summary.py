@@ -1,0 +1,51 @@
+"""Many circuits as a few numbers: geometric means over tasks, with intervals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparsetx.circuits.facts import REACHED, Facts
+
+DRAWS = 2000
+EXEMPT = ("else_elif",)  # a bigram solves it: not part of any mean
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A geometric mean, and where 95 of 100 bootstrap draws over tasks lie."""
+
+    value: float
+    low: float
+    high: float
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.value:,.1f} [{self.low:,.1f}, {self.high:,.1f}]"
+
+
+def geometric_mean(values: Sequence[float], seed: int = 0) -> Mean | None:
+    """None of nothing. A size of 0 counts as 1: a circuit may need no edge."""
+    logs = np.log(np.maximum(np.asarray(values, float), 1.0))
+    return _mean(logs, seed)
+
+
+def ratio(above: Sequence[float], below: Sequence[float], seed: int = 0) -> Mean | None:
+    """The geometric mean of above/below, task by task."""
+    one, other = (np.log(np.maximum(np.asarray(x, float), 1.0)) for x in (above, below))
+    return _mean(one - other, seed)
+
+
+def _mean(logs: np.ndarray, seed: int) -> Mean | None:
+    if not len(logs):
+        return None
+    rng = np.random.default_rng(seed)
+    drawn = logs[rng.integers(0, len(logs), (DRAWS, len(logs)))].mean(1)
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    value, low, high = map(float, np.exp([logs.mean(), low, high]))
+    return Mean(value, low, high, len(logs))
+
+
+def counted(found: Sequence[Facts]) -> list[Facts]:
+    """Those that enter a mean."""
+    return [f for f in found if f.status == REACHED and f.task not in EXEMPT]

@@ -1,0 +1,234 @@
+"""Cut the circuits of tasks out of a run: the fewest nodes that still do each task.
+
+Each task's circuit goes to RUN/circuits/TASK, and below it, in plain/, the circuit of
+the paper's procedure, which asks for less. Finished tasks are skipped: start the
+command again after a kill, or start it several times to share the list.
+"""
+
+import argparse
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sparsetx.circuits.cut import Request
+    from sparsetx.circuits.facts import Facts
+    from sparsetx.circuits.job import Job
+
+ROUNDS = "8x200,4x400,2x800"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    what_to_cut(parser.add_argument)
+    what_to_look_for(parser.add_argument)
+    how_to_search(parser.add_argument)
+
+
+def what_to_cut(add: Callable[..., Any]) -> None:
+    add("run", metavar="RUN", help="a run's folder")
+    add("--step", type=int, help="a saved step (default: the last one)")
+    add("--tasks", default="all", metavar="A,B", help="tasks, or all (default: all)")
+    add("--task-file", metavar="F.jsonl", help="pairs of your own, instead of --tasks")
+    add("--out", metavar="DIR", help="where circuits go (default: RUN/circuits)")
+    add(
+        "--shuffle",
+        type=int,
+        metavar="SEED",
+        help="cut the model with its weights dealt anew among its places: a control",
+    )
+
+
+def what_to_look_for(add: Callable[..., Any]) -> None:
+    add("--target", type=float, default=0.15, help="nats of task loss (default: 0.15)")
+    add(
+        "--honest",
+        type=float,
+        default=1.0,
+        metavar="0..1",
+        help="share of training on harder ablations; 0 is the paper's procedure alone "
+        "(default: 1)",
+    )
+
+
+def how_to_search(add: Callable[..., Any]) -> None:
+    add(
+        "--rounds",
+        default=ROUNDS,
+        metavar="NxS,…",
+        help=f"settings tried x steps of each, round by round (default: {ROUNDS})",
+    )
+    add(
+        "--finalists",
+        type=int,
+        default=2,
+        metavar="N",
+        help="best masks whose whole curves are drawn and cleaned up (default: 2)",
+    )
+    add("--pairs", type=int, default=32, help="pairs of a batch (default: 32)")
+    add(
+        "--pools",
+        default="512,64,512",
+        metavar="TRAIN,VAL,TEST",
+        help="pairs of the three pools (default: 512,64,512)",
+    )
+    add("--length", type=int, metavar="N", help="longest prompt, tokens (default: all)")
+    add("--memory", type=float, metavar="GB", help="for lanes (default: half of all)")
+    add("--seed", type=int, default=0, help="of pools and search (default: 0)")
+    add("--final", action="store_true", help="also mask the residual before the end")
+    add("--tied", action="store_true", help="one mask for a query and its key channel")
+    add(
+        "--rank",
+        choices=("learned", "attribution"),
+        default="learned",
+        help="what ranks nodes: a search, or gradient x activation (default: learned)",
+    )
+    add(
+        "--effective",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="also find the fewest single weights (default: yes)",
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from sparsetx import runtime
+
+    runtime.device_per_core()
+    from sparsetx.circuits import job
+    from sparsetx.cli.progress import ProgressLine
+    from sparsetx.errors import Refusal
+    from sparsetx.evaluate import chosen
+    from sparsetx.run import load_run
+
+    request = asked(args)
+    run = load_run(args.run, args.step)
+    if args.task_file:
+        tasks = job.of_file(run, args.task_file, request)
+    else:
+        tasks, unfit = job.of_names(run, chosen(args.tasks), request)
+        if unfit and args.tasks != "all":
+            raise Refusal("\n".join(unfit.values()))
+        for name, reason in unfit.items():
+            print(f"{name}: left out. {reason.splitlines()[0]}")
+    own = job.of_run(run, tasks, request, out_folder(args, Path(args.run)))
+    line = ProgressLine()
+    for facts in job.work(own, line):
+        line.close()
+        print(f"  {told(facts)}", flush=True)
+    line.close()
+    show(own)
+    return 0
+
+
+def asked(args: argparse.Namespace) -> "Request":
+    from sparsetx.circuits import lanes
+    from sparsetx.circuits.cut import Request
+    from sparsetx.circuits.pools import Sizes
+    from sparsetx.circuits.prune import Aim, Effort
+    from sparsetx.errors import refuse_all
+
+    offences = []
+    if not 0 <= args.honest <= 1:
+        offences.append(f"--honest {args.honest}: wanted 0 to 1")
+    if not 0 < args.target < 0.69:
+        offences.append(f"--target {args.target}: wanted 0 to 0.69 (log 2: guessing)")
+    rounds = re.findall(r"(\d+)x(\d+)", args.rounds)
+    if ",".join(f"{n}x{s}" for n, s in rounds) != args.rounds or not rounds:
+        offences.append(f"--rounds {args.rounds}: wanted NxS,NxS,… such as {ROUNDS}")
+    pools = re.fullmatch(r"(\d+),(\d+),(\d+)", args.pools)
+    if not pools or "0" in pools.groups():
+        offences.append(f"--pools {args.pools}: wanted TRAIN,VAL,TEST pairs")
+    for name in ("pairs", "length", "memory", "finalists"):
+        value = getattr(args, name)
+        if value is not None and value <= 0:
+            offences.append(f"--{name} {value}: wanted more than 0")
+    refuse_all("these cannot be used", offences)
+    assert pools
+    effort = Effort(
+        tuple((int(n), int(s)) for n, s in rounds), args.pairs, args.finalists
+    )
+    aim = Aim(args.target, args.honest, args.seed, args.final, args.tied, effort)
+    memory = args.memory * 1e9 if args.memory else lanes.memory_here()
+    train, val, test = map(int, pools.groups())
+    sizes = Sizes(train, val, test, args.length)
+    return Request(aim, sizes, args.rank, args.effective, memory, args.shuffle)
+
+
+def out_folder(args: argparse.Namespace, run: "Path") -> "Path":
+    from pathlib import Path
+
+    if args.out:
+        return Path(args.out)
+    parts = ["circuits"]
+    if args.shuffle is not None:
+        parts.append(f"shuffled-{args.shuffle}")
+    if args.rank != "learned":
+        parts.append(args.rank)
+    return run / "-".join(parts)
+
+
+def told(facts: "Facts") -> str:
+    """One circuit, in a line."""
+    kind = "honest" if facts.search.honest else "plain"
+    if facts.status != "reached":
+        test = facts.test
+        return (
+            f"{facts.task}, {kind}: {facts.status} at {facts.search.target} nats "
+            f"(whole model: loss {test.whole_loss:.3f}, right "
+            f"{100 * (test.whole_accuracy or 0):.1f}%)"
+        )
+    size, test = facts.size, facts.test
+    return (
+        f"{facts.task}, {kind}: {size.edges} edges, {size.nodes} nodes, loss "
+        f"{test.mean:.3f}, H {test.H:.3f}, right {100 * test.accuracy:.1f}%"
+    )
+
+
+def show(own: "Job") -> None:
+    """The table of all circuits that are there, and their means."""
+    from sparsetx.circuits import job, summary
+
+    found = job.results(own)
+    left = [task for task in own.tasks if task not in dict(found)]
+    width = max([len(task) for task, _ in found], default=4)
+    head = (
+        f"{'task':<{width}}  {'':<6} {'whole':>13}  {'edges':>6} {'edges+':>6} "
+        f"{'eff.':>5} {'nodes':>5} {'pairs':>7}  {'plain':>5} {'H':>5} {'right':>6} "
+        f"{'scale':>5}"
+    )
+    print(f"circuits in {own.out}, on the test pool\n{head}")
+    for task, circuits in found:
+        for facts in circuits:
+            print(f"{task:<{width}}  {row(facts)}")
+    for level in own.levels:
+        same = [f for _, own_ in found for f in own_ if f.search.honest == level]
+        counted = summary.counted(same)
+        kind = "honest" if level else "plain"
+        for name in ("edges", "edges_plus", "pairs", "effective_edges"):
+            sizes = [getattr(f.size, name) for f in counted]
+            mean = summary.geometric_mean([s for s in sizes if s is not None])
+            if mean:
+                print(
+                    f"geometric mean of {name}, {kind}: {mean}, {mean.count} tasks "
+                    "(bootstrap, 95%)"
+                )
+    if left:
+        print(f"in other processes' hands: {', '.join(left)}")
+
+
+def row(facts: "Facts") -> str:
+    kind = "honest" if facts.search.honest else "plain"
+    size, test = facts.size, facts.test
+    whole = f"{test.whole_loss:6.3f} {100 * (test.whole_accuracy or 0):5.1f}%"
+    if facts.status != "reached":
+        return f"{kind:<6} {whole}  {facts.status}"
+    effective = "-" if size.effective_edges is None else str(size.effective_edges)
+    return (
+        f"{kind:<6} {whole}  {size.edges:>6} {size.edges_plus:>6} {effective:>5} "
+        f"{size.nodes:>5} {size.pairs:>7}  {test.mean:5.3f} {test.H:5.3f} "
+        f"{100 * test.accuracy:5.1f}% {facts.calibration.scale:5.2f}"
+    )

@@ -1,0 +1,34 @@
+"""Write a page about circuits: one HTML file that opens anywhere, without a network.
+
+Name a run, or several to compare: the first is what others are compared with. Circuits
+of the same run with shuffled weights are found beside its own.
+"""
+
+import argparse
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "paths", nargs="+", metavar="RUN|CIRCUIT", help="folders of runs or circuits"
+    )
+    parser.add_argument(
+        "-o",
+        "--out",
+        metavar="FILE.html",
+        help="where it goes (default: report.html in the first folder)",
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from sparsetx import files
+    from sparsetx.circuits.report import gather
+    from sparsetx.circuits.report.page import page
+
+    out = Path(args.out) if args.out else Path(args.paths[0]) / "report.html"
+    found = gather.subjects(args.paths)
+    files.check_writable(out.parent)
+    files.write_text(out, page(found))
+    print(f"{out} is written: open it in a browser, file://{out.resolve()}")
+    return 0

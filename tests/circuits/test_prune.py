@@ -1,0 +1,81 @@
+"""The whole search finds the circuit that is known, and says how it went."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sparsetx import nodes
+from sparsetx.circuits import ablate, prune, search
+from sparsetx.circuits.prune import Aim, Case, Effort
+from sparsetx.metrics import Progress
+from tests.circuits import compiled
+
+CONFIG = compiled.CONFIG
+PARAMS = jax.tree.map(jnp.asarray, compiled.params())
+MEANS = ablate.means(CONFIG, PARAMS, compiled.corpus())
+TRUE = nodes.flatten(CONFIG, {s: np.asarray(x) for s, x in compiled.mask().items()}) > 0
+EFFORT = Effort(rounds=((4, 75), (2, 75)), pairs=16, finalists=1)
+MEMORY = 1e9
+
+
+def case(name: str, seed: int) -> Case:
+    def pool(pairs: int, seed: int) -> search.Task:
+        asked = compiled.question(pairs, seed)
+        return search.Task(asked, ablate.norm_scales(CONFIG, PARAMS, asked))
+
+    answers = [compiled.CLOSE_DOUBLE, compiled.CLOSE_SINGLE]
+    return Case(name, pool(128, seed), pool(32, seed + 50), answers)
+
+
+def run(aim: Aim, cases: list[Case], report: object = None) -> list[prune.Found]:
+    reports = [] if report is None else report
+    assert isinstance(reports, list)
+    return prune.prune(CONFIG, PARAMS, MEANS, cases, aim, MEMORY, reports.append)
+
+
+def test_two_cases_at_once_are_the_known_circuit() -> None:
+    seen: list[Progress] = []
+    cases = [case("one", 1), case("two", 2)]
+    found = run(Aim(effort=EFFORT), cases, seen)
+    for one in found:
+        np.testing.assert_array_equal(one.chosen.mask, TRUE)
+        assert one.chosen.loss <= 0.15
+        assert len(one.history) == 6
+        rounds = [(t.round, t.steps) for t in one.history]
+        assert rounds == [(0, 75)] * 4 + [(1, 75)] * 2
+        best = min(t.edges_plus for t in one.history if t.edges_plus is not None)
+        assert best >= compiled.EDGES  # removal did the rest
+    assert seen[-1].done == seen[-1].total == 2 * (4 * 75 + 2 * 75)
+    assert seen[-1].figures["round"] == "2/2"
+    assert seen[-1].stage == "2 tasks"
+
+
+def test_a_target_out_of_reach() -> None:
+    effort = dataclasses.replace(EFFORT, rounds=((1, 25),))
+    (found,) = run(Aim(target=1e-5, honest=0.0, effort=effort), [case("one", 1)])
+    assert not found.chosen.reached
+    assert found.history[0].edges_plus is None
+    assert found.history[0].settings.honest == 0  # the paper's procedure
+    assert len(found.chosen.curve) > 10
+
+
+def test_settings_are_drawn_around_the_best() -> None:
+    aim = Aim(seed=3, effort=EFFORT)
+    first = prune.proposals(aim, 0, 8, [])
+    assert first == prune.proposals(aim, 0, 8, [])
+    assert first[0][1] == dataclasses.replace(search.Settings(), honest=1.0)
+    assert len({seed for seed, _ in first}) == 8
+    assert len({settings.k_coef for _, settings in first}) == 8
+
+    def scored(index: int, size: int | None) -> prune._Scored:
+        seed, settings = first[index]
+        return prune._Scored(prune.Trial(0, 9, seed, settings, 0.1, size), {})
+
+    before = [scored(0, None), scored(1, 70), scored(2, 40), scored(3, 90)]
+    second = prune.proposals(aim, 1, 4, before)
+    assert second[:2] == [first[2], first[1]]  # the better half goes on
+    assert {seed for seed, _ in second[2:]}.isdisjoint(seed for seed, _ in first)
+    for (_, near), (_, best) in zip(second[2:], second[:2], strict=True):
+        assert 0.2 < near.k_coef / best.k_coef < 5

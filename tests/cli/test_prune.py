@@ -1,0 +1,161 @@
+"""`sparsetx prune` on a run whose circuit is known: a real process's work, in ours."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sparsetx
+from sparsetx.circuits import circuit, job, summary
+from sparsetx.cli.main import main
+from sparsetx.tasks import jsonl
+from tests import runs
+from tests.circuits import compiled, handmade
+
+QUICK = ["--rounds", "2x100", "--pairs", "8", "--finalists", "1", "--no-effective"]
+
+
+def cut(folder: Path) -> None:
+    run, file = handmade.run(folder), handmade.task_file(folder)
+    assert main(["prune", str(run), "--task-file", str(file), *QUICK]) == 0
+
+
+@pytest.fixture(scope="module")
+def done() -> Path:
+    """A run with its circuits, made once for all workers."""
+    return runs.once("handmade", cut) / "run"
+
+
+def ask(run: Path, *more: str) -> list[str]:
+    return ["prune", str(run), "--task-file", str(run.parent / "quotes.jsonl"), *more]
+
+
+def test_the_known_circuit_is_cut_and_kept(done: Path) -> None:
+    found = sparsetx.load_circuit(done / "circuits" / handmade.TASK)
+    assert len(found.nodes) == len(compiled.CIRCUIT)
+    assert set(found.nodes) == compiled.CIRCUIT
+    size, test = found.facts.size, found.facts.test
+    assert (size.edges, size.constants, size.edges_plus) == (9, 0, 9)
+    assert size.effective_edges is None  # it was not asked for
+    assert size.boundary > 0
+    assert test.accuracy == test.whole_accuracy == 1
+    assert test.H is not None
+    assert test.H <= 0.15
+    assert found.facts.search.honest == 1
+    assert len(found.facts.history.seed) == 2
+    assert (done / "circuits" / handmade.TASK / "plain" / circuit.JSON).is_file()
+    assert list((done / "circuits").glob("means-*.npz"))
+    assert not list((done / "circuits").rglob("lock"))
+
+
+def test_its_stored_loss_is_reproduced(done: Path) -> None:
+    found = sparsetx.load_circuit(done / "circuits" / handmade.TASK)
+    tokenizer = sparsetx.load_run(done).tokenizer
+    file = done.parent / f"{handmade.TASK}.jsonl"
+    pairs = jsonl.file_pairs(file, tokenizer, "heldout", context=32)
+    logits_B2 = found.answer_logits(pairs.tokens_BL, pairs.position_B, pairs.answers_B2)
+    loss = np.mean(np.logaddexp(0, logits_B2[:, 1] - logits_B2[:, 0]))
+    assert loss == pytest.approx(found.loss, abs=1e-6)
+
+
+def test_what_is_done_is_not_done_again(
+    done: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = done / "circuits" / handmade.TASK / circuit.JSON
+    before = path.stat().st_mtime_ns
+    assert main(ask(done, *QUICK)) == 0
+    assert path.stat().st_mtime_ns == before
+    said = capsys.readouterr().out
+    assert "geometric mean of edges, honest: 9.0 [9.0, 9.0], 1 tasks" in said
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--honest", "2"], "--honest 2.0: wanted 0 to 1"),
+        (["--target", "0.9"], "--target 0.9: wanted 0 to 0.69"),
+        (["--rounds", "8"], "--rounds 8: wanted NxS"),
+        (["--pools", "1,2"], "--pools 1,2: wanted TRAIN,VAL,TEST"),
+        (["--memory", "-1"], "--memory -1.0: wanted more than 0"),
+        (["--rounds", "1x25", "--pairs", "8"], "cut in another way"),
+        (["--shuffle", "1", *QUICK], "is of "),
+    ],
+)
+def test_bad_input(
+    done: Path, more: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ["--out", str(done / "circuits")] if "--shuffle" in more else []
+    assert main(ask(done, *more, *out)) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_tasks_that_cannot_be_said(
+    done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["prune", str(done), "--tasks", "for_whil"]) == 2
+    assert "did you mean for_while" in capsys.readouterr().err
+    assert main(["prune", str(done), "--tasks", "indent_for", *QUICK]) == 2
+    assert "distinct pairs of indent_for" in capsys.readouterr().err
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text("{}\n")
+    assert main(["prune", str(done), "--task-file", str(broken)]) == 2
+    assert "line 1: lacks" in capsys.readouterr().err
+
+
+def test_a_run_without_a_checkpoint_and_a_folder_that_is_none(
+    done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["prune", str(tmp_path / "none")]) == 2
+    assert "wanted a run at" in capsys.readouterr().err
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    shutil.copy(done / "config.json", empty)
+    assert main(["prune", str(empty)]) == 2
+    assert "it has no checkpoint yet" in capsys.readouterr().err
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    assert main(ask(done, "--out", str(blocked / "x"), *QUICK)) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_weights_that_say_nothing_are_cut_all_the_same(
+    done: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The control: the whole model does not do the task, yet it is searched."""
+    quick = ["--rounds", "1x25", "--pairs", "8", "--honest", "0"]
+    assert main(ask(done, "--shuffle", "3", *quick)) == 0
+    folder = done / "circuits-shuffled-3" / handmade.TASK
+    told = json.loads((folder / circuit.JSON).read_text())
+    assert told["model"]["shuffled"] == 3
+    assert told["status"] in ("reached", "not reached")
+    assert told["history"]["seed"] == [0]
+    assert "plain" in capsys.readouterr().out
+
+
+def test_a_task_that_the_model_cannot_do(
+    done: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = {"answer_a": "\n", "answer_b": ")\n"}
+    rows = [
+        {"prompt_a": f"x = {a}", "prompt_b": f"y = {a}"} | answers
+        for a in range(40, 90)
+    ]
+    file = done.parent / "odd.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["prune", str(done), "--task-file", str(file), *QUICK]) == 0
+    assert "odd, honest: not done by the model" in capsys.readouterr().out
+    assert not (done / "circuits" / "odd" / circuit.NPZ).exists()
+
+
+def test_means_over_tasks() -> None:
+    mean = summary.geometric_mean([10, 1000])
+    assert mean is not None
+    assert mean.value == pytest.approx(100)
+    assert (mean.low, mean.high) == pytest.approx((10, 1000))
+    assert summary.geometric_mean([]) is None
+    ratio = summary.ratio([160, 320], [10, 10])
+    assert ratio is not None
+    assert ratio.value == pytest.approx(22.627, rel=1e-3)
+    assert job.PLAIN == "plain"

@@ -1,0 +1,89 @@
+"""The batch job under real kills, and shared by real processes."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sparsetx.circuits import circuit
+from tests.circuits import handmade
+from tests.faults import hosts
+
+QUICK = ["--rounds", "2x100", "--pairs", "8", "--finalists", "1", "--no-effective"]
+NAMES = ("quotes", "again", "more")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("job")
+    path = handmade.run(folder)
+    first = handmade.task_file(folder).read_text()
+    for name in NAMES[1:]:
+        (folder / f"{name}.jsonl").write_text(first)
+    return path
+
+
+def command(run: Path, name: str, out: Path) -> list[str]:
+    file = run.parent / f"{name}.jsonl"
+    return [
+        sys.executable, "-m", "sparsetx", "prune", str(run), "--task-file", str(file),
+        "--out", str(out), *QUICK,
+    ]  # fmt: skip
+
+
+def started(run: Path, name: str, out: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        command(run, name, out),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=hosts.environment(2),
+    )
+
+
+def sums(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("circuit.*"))
+    }
+
+
+def test_killed_twice_it_makes_the_same_files(run: Path, tmp_path: Path) -> None:
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    out, _ = started(run, "quotes", whole).communicate(timeout=200)
+    assert "quotes, honest: 9 edges" in out
+    for until in (None, torn / "quotes" / "plain" / circuit.JSON):
+        process = started(run, "quotes", torn)
+        end = time.monotonic() + 120
+        while until is not None and not until.exists():
+            assert time.monotonic() < end
+            assert process.poll() is None
+            time.sleep(0.02)
+        time.sleep(6 if until is None else 0.3)  # in the middle of the work
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert not (torn / "quotes" / circuit.JSON).exists()
+    out, _ = started(run, "quotes", torn).communicate(timeout=200)
+    assert "quotes, honest: 9 edges" in out
+    assert sums(torn) == sums(whole)
+    assert len(sums(whole)) == 4
+    assert not list(torn.rglob("lock"))
+
+
+def test_two_processes_do_not_do_the_same_twice(run: Path, tmp_path: Path) -> None:
+    """The second finds the task taken, says so, and leaves it."""
+    first = started(run, "more", tmp_path)
+    end = time.monotonic() + 120
+    while not (tmp_path / "more" / "lock").exists():
+        assert time.monotonic() < end
+        assert first.poll() is None
+        time.sleep(0.02)
+    out, _ = started(run, "more", tmp_path).communicate(timeout=200)
+    assert "in other processes' hands: more" in out
+    out, _ = first.communicate(timeout=200)
+    assert "more, honest: 9 edges" in out
