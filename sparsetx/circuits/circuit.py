@@ -25,7 +25,7 @@ from sparsetx.circuits.facts import REACHED, VERSION, Facts
 from sparsetx.config import ModelConfig
 from sparsetx.errors import Refusal, refuse_all
 from sparsetx.nodes import Node
-from sparsetx.run import check_ids, load_run, params_hash
+from sparsetx.run import CONFIG, check_ids, load_run, params_hash
 from sparsetx.tasks.score import log_odds
 
 JSON, NPZ = "circuit.json", "circuit.npz"
@@ -205,9 +205,11 @@ def _params(
 
 
 def _of_run(folder: Path, facts: Facts) -> Mapping[str, Any]:
-    """The weights of a large model stay with its run."""
+    """The weights of a large model stay with its run: the folder above this one, or
+    where it was."""
+    above = (path for path in folder.resolve().parents if (path / CONFIG).is_file())
     try:
-        return load_run(facts.model.run, facts.model.step).params
+        return load_run(next(above, Path(facts.model.run)), facts.model.step).params
     except Refusal as refusal:
         raise Refusal(
             f"the circuit at {folder} is of a model too large to travel with it, and "

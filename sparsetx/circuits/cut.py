@@ -26,10 +26,11 @@ from sparsetx.circuits.pools import Drawn, Sizes
 from sparsetx.circuits.prune import Aim, Case, Found
 from sparsetx.circuits.search import Task
 from sparsetx.config import ModelConfig
-from sparsetx.metrics import Reporter
+from sparsetx.metrics import Progress, Reporter
 from sparsetx.nodes import Nodes
 from sparsetx.run import Run, params_hash
 from sparsetx.tasks.pairs import Pairs
+from sparsetx.tasks.task import SPLITS
 
 Rank = Literal["learned", "attribution"]
 
@@ -108,7 +109,7 @@ def _search(cutting: Cutting, cases: list[Case], level: float) -> list[Found]:
     if request.rank == "learned":
         return prune.prune(*given, request.memory, cutting.report)
     found = []
-    for cutter in prune.cutters(*given):
+    for cutter in prune.cutters(*given, cutting.report):
         ranking = Ranking.of(cutter, attribution.scores(cutter.judge))
         found.append(Found(discretise.choose(cutter, ranking, aim.target), []))
     return found
@@ -149,8 +150,12 @@ def _assessed(
     calibration = assess.fitted(subject, case.train)
 
     def losses(split: str, task: Task, doubt: int = 0) -> Losses:
+        title = f"{case.name}, {'honest' if honest else 'plain'}, measured"
+        done = SPLITS.index(split)
+        cutting.report(Progress(title, done, len(SPLITS), "pools", {}))
         return assess.losses(subject, task, own[split], calibration, doubt)
 
+    on_train, on_val = losses("train", case.train), losses("val", case.val)
     on_test = losses("test", test, doubt=len(own["val"]))
     fewest = None
     if cutting.request.effective:
@@ -166,8 +171,8 @@ def _assessed(
             calibration.scale, tuple(shift), tuple(shift.values())
         ),
         nodes=tuple(map(name_of, assess.listed(subject))),
-        train=losses("train", case.train),
-        val=losses("val", case.val),
+        train=on_train,
+        val=on_val,
         test=on_test,
     )
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from sparsetx import nodes
+from sparsetx import metrics, nodes
 from sparsetx.circuits import edges, reach
 from sparsetx.circuits.judge import Judge
+from sparsetx.metrics import Progress, Reporter
 from sparsetx.nodes import Nodes
 
 SCAN, REFINE = 40, 8  # numbers of nodes tried
@@ -48,11 +49,19 @@ class Chosen:
 
 @dataclass(frozen=True, eq=False)
 class Cutter:
-    """A judge, and what counting takes."""
+    """A judge, what counting takes, and who hears how far it is."""
 
     judge: Judge
     pattern: edges.Patterns
     answers: Sequence[int]
+    name: str = ""
+    report: Reporter = metrics.silent
+
+    def tell(self, done: int, total: int, mask: Mask) -> None:
+        size = int(self.sizes(mask[None]).edges_plus[0])
+        figures = {"nodes": int(mask.sum()), "edges+": size}
+        stage = f"{self.name}, cut down"
+        self.report(Progress(stage, done, total, "passes", figures))
 
     def sizes(self, masks: npt.NDArray[np.bool_]) -> edges.Size:
         """The counts of [N, node] masks."""
@@ -150,11 +159,13 @@ def clean(
     loss = float(cutter.judge(mask[None])[0])
     mask, loss = _joined(cutter, mask, loss, target)
     for exact in (False, True):
-        for _ in range(passes):
+        for number in range(passes):
+            cutter.tell(number + exact * passes, 2 * passes, mask)
             fewer = _fewer(cutter, mask, loss, target, exact)
             if fewer is None:
                 break
             mask, loss = fewer
+    cutter.tell(2 * passes, 2 * passes, mask)
     return _joined(cutter, mask, loss, target)
 
 

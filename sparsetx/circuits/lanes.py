@@ -7,6 +7,7 @@ same mask, bit for bit, alone, among others, and on eight devices.
 """
 
 import functools
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,6 @@ import numpy as np
 from sparsetx import mesh, nodes
 from sparsetx.circuits import search
 from sparsetx.circuits.search import Lanes, Mask, Plan, Settings, Task
-from sparsetx.config import ModelConfig
 from sparsetx.nodes import Nodes
 
 COPIES = 6  # of each site's activations that a step holds, at most: measured
@@ -117,10 +117,4 @@ def memory_here() -> float:
     stats = [device.memory_stats() for device in jax.local_devices()]
     if all(stats):
         return float(sum(s["bytes_limit"] for s in stats) / 2)
-    import os
-
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
-
-
-def sites_of(config: ModelConfig) -> tuple[str, ...]:
-    return nodes.NODE_SITES

@@ -114,8 +114,8 @@ def prune(
     most = len(cases) * max(count for count, _ in aim.effort.rounds)
     deck = lanes.deck(plan, length, memory, most)
     tasks = jax.tree.map(lambda *x: np.stack(x), *[case.train for case in cases])
-    judged = cutters(config, params, means, cases, aim)
-    progress = _Progress(report, cases, aim.effort)
+    judged = cutters(config, params, means, cases, aim, report)
+    progress = _Progress(report, cases, aim)
     scored: list[list[_Scored]] = [[] for _ in cases]
     for number, (count, steps) in enumerate(aim.effort.rounds):
         progress.round = number
@@ -136,14 +136,28 @@ def prune(
 
 
 def cutters(
-    config: ModelConfig, params: Any, means: Nodes, cases: Sequence[Case], aim: Aim
+    config: ModelConfig,
+    params: Any,
+    means: Nodes,
+    cases: Sequence[Case],
+    aim: Aim,
+    report: Reporter,
 ) -> list[Cutter]:
     """What judges the masks of each case."""
     pattern = {k: np.asarray(x) for k, x in edges.patterns(config, params).items()}
     judge = functools.partial(
         Judge, config, params, means, honest=aim.honest > 0, seed=aim.seed
     )
-    return [Cutter(judge(task=case.val), pattern, case.answers) for case in cases]
+    return [
+        Cutter(
+            judge(task=case.val), pattern, case.answers, _title(case.name, aim), report
+        )
+        for case in cases
+    ]
+
+
+def _title(name: str, aim: Aim) -> str:
+    return f"{name}, {'honest' if aim.honest else 'plain'}"
 
 
 def proposals(
@@ -214,17 +228,18 @@ def _verified(cutter: Cutter, tau: Nodes, aim: Aim) -> Chosen:
 class _Progress:
     """Lines of progress: steps of all lanes of all rounds, and the best circuit."""
 
-    def __init__(self, report: Reporter, cases: Sequence[Case], effort: Effort):
+    def __init__(self, report: Reporter, cases: Sequence[Case], aim: Aim):
         self.report, self.cases = report, cases
-        self.total = len(cases) * sum(n * steps for n, steps in effort.rounds)
-        self.rounds = len(effort.rounds)
+        rounds = aim.effort.rounds
+        self.total = len(cases) * sum(n * steps for n, steps in rounds)
+        self.rounds = len(rounds)
         self.done = self.round = 0
         self.sizes: dict[str, int] = {}
         names = [case.name for case in cases]
-        self.stage = names[0] if len(names) == 1 else f"{len(names)} tasks"
+        self.stage = _title(names[0] if len(names) == 1 else f"{len(names)} tasks", aim)
 
     def steps(self, count: int) -> None:
-        self.done += count
+        self.done = min(self.done + count, self.total)
         best = ", ".join(str(size) for size in self.sizes.values()) or "-"
         figures: dict[str, Any] = {
             "round": f"{self.round + 1}/{self.rounds}",

@@ -47,9 +47,13 @@ def test_two_cases_at_once_are_the_known_circuit() -> None:
         assert rounds == [(0, 75)] * 4 + [(1, 75)] * 2
         best = min(t.edges_plus for t in one.history if t.edges_plus is not None)
         assert best >= compiled.EDGES  # removal did the rest
-    assert seen[-1].done == seen[-1].total == 2 * (4 * 75 + 2 * 75)
-    assert seen[-1].figures["round"] == "2/2"
-    assert seen[-1].stage == "2 tasks"
+    steps = [p for p in seen if p.unit == "mask steps"][-1]
+    assert steps.stage == "2 tasks, honest"
+    assert steps.done == steps.total == 2 * (4 * 75 + 2 * 75)
+    assert steps.figures["round"] == "2/2"
+    assert seen[-1].done == seen[-1].total
+    assert seen[-1].figures == {"nodes": 11, "edges+": 9}
+    assert seen[-1].stage == "two, honest, cut down"
 
 
 def test_a_target_out_of_reach() -> None:
