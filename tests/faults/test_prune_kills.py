@@ -66,7 +66,7 @@ def test_killed_twice_it_makes_the_same_files(run: Path, tmp_path: Path) -> None
             time.sleep(0.02)
         time.sleep(6 if until is None else 0.3)  # in the middle of the work
         os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        process.communicate()
         assert not (torn / "quotes" / circuit.JSON).exists()
     out, _ = started(run, "quotes", torn).communicate(timeout=200)
     assert "quotes, honest: 9 edges" in out
