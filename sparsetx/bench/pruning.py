@@ -37,7 +37,7 @@ def run(rounds: int = 3) -> list[Row]:
         f"{unit} mask steps of {LANES} lanes, {2 * PAIRS} x {LENGTH} tokens, {shape}"
     )
     rows = race(group, {"a loop": loop, "at once": lambda: many(range(LANES))}, rounds)
-    deck = lanes.deck(plan, LENGTH, lanes.memory_here(), TASKS * SETTINGS)
+    deck = lanes.deck(plan, LENGTH, lanes.memory_here(), SETTINGS)
     batch = functools.partial(_search, deck, given)
     name = f"{TASKS} tasks x {SETTINGS} settings, as `prune` runs them here"
     rows += race(

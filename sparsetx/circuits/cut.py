@@ -91,6 +91,21 @@ def circuits(
             yield name, level, _circuit(cutting, case, drawn[name], one, level)
 
 
+def groups(cutting: Cutting, drawn: Mapping[str, Drawn]) -> Iterator[dict[str, Drawn]]:
+    """Tasks that one program searches together: their prompts have one length, and
+    there are as many of them as fill the devices."""
+    config, request = cutting.run.config.model, cutting.request
+    same: dict[int, list[str]] = {}
+    for name, own in drawn.items():
+        length = pools.padded_length(config, own["train"], own["val"])
+        same.setdefault(length, []).append(name)
+    for length, names in same.items():
+        deck = prune.deck_of(config, length, request.aim, request.memory)
+        many = max(1, deck.lanes // request.aim.effort.settings)
+        for first in range(0, len(names), many):
+            yield {name: drawn[name] for name in names[first : first + many]}
+
+
 def _does(cutting: Cutting, case: Case) -> bool:
     """Whether the whole model reaches the target: what it cannot do, no part can."""
     whole = {

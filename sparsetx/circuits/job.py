@@ -60,24 +60,30 @@ def of_run(run: Run, tasks: Mapping[str, Drawn], request: Request, out: Path) ->
 
 
 def work(job: Job, report: Reporter = metrics.silent) -> Iterator[Facts]:
-    """Cut what is not there yet, one task after another; the facts of each circuit as
-    it is done. Tasks that another process holds are left to it."""
+    """Cut what is not there yet, as many tasks at once as fill the devices; the facts
+    of each circuit as it is done. Tasks that another process holds are left to it."""
     if not any(_missing(job)):
         return
     found = means.of_run(job.run, job.out, report)
     cutting = Cutting(job.run, found, job.request, report)
-    for task in _missing(job):
-        with contextlib.ExitStack() as claim:
-            try:
-                claim.enter_context(lock.held(job.out / task))
-            except Refusal:
+    left = {task: job.tasks[task] for task in _missing(job)}
+    for group in cut.groups(cutting, left):
+        with contextlib.ExitStack() as claims:
+            mine = {t: own for t, own in group.items() if _claimed(job, t, claims)}
+            if not mine:
                 continue
-            if _done(job, task):
-                continue
-            made = cut.circuits(cutting, {task: job.tasks[task]}, job.levels)
-            for _, level, one in made:
+            for task, level, one in cut.circuits(cutting, mine, job.levels):
                 _save(one, job.folder(task, level))
                 yield one.facts
+
+
+def _claimed(job: Job, task: str, claims: contextlib.ExitStack) -> bool:
+    """Whether the task is ours to do, and then nobody else's."""
+    try:
+        claims.enter_context(lock.held(job.out / task))
+    except Refusal:
+        return False
+    return not _done(job, task)
 
 
 def results(job: Job) -> list[tuple[str, list[Facts]]]:

@@ -38,15 +38,14 @@ class Deck:
         return self.per_device * len(self.devices)
 
 
-def deck(plan: Plan, length: int, memory: float, most: int) -> Deck:
+def deck(plan: Plan, length: int, memory: float, settings: int) -> Deck:
     """As many lanes a device as fit into `memory` bytes on all of them, but no more
-    than `most` lanes need."""
+    than the settings of one task: the number of tasks must not change any mask."""
     devices = tuple(jax.local_devices())
     fit = int(memory / len(devices) / lane_bytes(plan, length))
     if devices[0].platform == "cpu":
         fit = min(fit, CPU_LANES)
-    needed = -(-most // len(devices))
-    return Deck(plan, max(1, min(fit, needed)), devices)
+    return Deck(plan, max(1, min(fit, settings)), devices)
 
 
 def lane_bytes(plan: Plan, length: int) -> int:

@@ -20,6 +20,7 @@ from sparsetx import metrics
 from sparsetx.circuits import discretise, edges, lanes
 from sparsetx.circuits.discretise import Chosen, Cutter, Ranking
 from sparsetx.circuits.judge import Judge
+from sparsetx.circuits.lanes import Deck
 from sparsetx.circuits.search import Plan, Settings, Task
 from sparsetx.config import ModelConfig
 from sparsetx.metrics import Progress, Reporter
@@ -46,6 +47,11 @@ class Effort:
     rounds: tuple[tuple[int, int], ...] = ((8, 200), (4, 400), (2, 800))
     pairs: int = 32  # of a batch
     finalists: int = 2  # of which whole curves are drawn
+
+    @property
+    def settings(self) -> int:
+        """The most that are tried at once for a task."""
+        return max(count for count, _ in self.rounds)
 
 
 @dataclass(frozen=True)
@@ -109,10 +115,8 @@ def prune(
     report: Reporter = metrics.silent,
 ) -> list[Found]:
     """A circuit for each case. Cases have pools of equal shapes, and share programs."""
-    plan = Plan(config, aim.effort.pairs, CALL, aim.final, aim.tied)
     length = cases[0].train.asked.tokens_BL.shape[1]
-    most = len(cases) * max(count for count, _ in aim.effort.rounds)
-    deck = lanes.deck(plan, length, memory, most)
+    deck = deck_of(config, length, aim, memory)
     tasks = jax.tree.map(lambda *x: np.stack(x), *[case.train for case in cases])
     judged = cutters(config, params, means, cases, aim, report)
     progress = _Progress(report, cases, aim)
@@ -133,6 +137,12 @@ def prune(
     return [
         _finish(cutter, own, aim) for cutter, own in zip(judged, scored, strict=True)
     ]
+
+
+def deck_of(config: ModelConfig, length: int, aim: Aim, memory: float) -> Deck:
+    """The program that searches, for prompts of this length."""
+    plan = Plan(config, aim.effort.pairs, CALL, aim.final, aim.tied)
+    return lanes.deck(plan, length, memory, aim.effort.settings)
 
 
 def cutters(

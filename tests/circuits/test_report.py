@@ -75,6 +75,18 @@ def test_models_stand_side_by_side(two: list[Path]) -> None:
     assert "http" not in text  # needs no network
 
 
+def test_a_model_that_did_not_reach_the_target_is_marked(two: list[Path]) -> None:
+    folder = two[0] / "circuits-shuffled-0" / "quotes"
+    lost = dataclasses.replace(
+        circuit.load_facts(folder), status=facts.NOT_REACHED, size=facts.Size()
+    )
+    circuit.save_facts(lost, folder)
+    text = page(gather.subjects(two))
+    assert "demo, shuffled 0: no circuit reached the target" in text
+    assert "<td>0 of 1</td><td>-</td>" in text
+    assert "<td>100.0 [100.0, 100.0]</td>" in text  # the dense one is compared still
+
+
 def test_a_drawing_has_every_node_and_edge() -> None:
     text = drawing.svg(made())
     assert text.count("<circle") == len(compiled.CIRCUIT)

@@ -9,14 +9,17 @@ WIDTH, LABEL, ROW = 720, 210, 26
 COLOURS = ("#1f6f5c", "#b5541c", "#7a5ea8", "#3b6ea5", "#8a8a2a")
 
 
-def dots(rows: Sequence[tuple[str, Sequence[float]]], names: Sequence[str]) -> str:
-    """A row for each task, a dot for each model."""
-    values = [max(v, 1) for _, found in rows for v in found]
+Sized = tuple[str, Sequence[float | None]]  # a task, and a size for each model
+
+
+def dots(rows: Sequence[Sized], names: Sequence[str]) -> str:
+    """A row for each task, a dot for each model; a cross where it has no circuit."""
+    values = [max(v, 1) for _, found in rows for v in found if v is not None]
     low, high = np.floor(np.log10(min(values))), np.ceil(np.log10(max(values)) + 1e-9)
 
     def x(value: float) -> float:
         share = (np.log10(max(value, 1)) - low) / max(high - low, 1)
-        return LABEL + float(share) * (WIDTH - LABEL - 20)
+        return LABEL + float(share) * (WIDTH - LABEL - 70)
 
     height = ROW * (len(rows) + 2)
     parts = [f'<svg class="chart" viewBox="0 0 {WIDTH} {height}" role="img">']
@@ -38,11 +41,21 @@ def dots(rows: Sequence[tuple[str, Sequence[float]]], names: Sequence[str]) -> s
             f"{escape(task)}</text>"
         )
         for i, value in enumerate(found):
+            if value is None:
+                parts.append(_cross(WIDTH - 8 - 10 * i, y, i, names[i]))
+                continue
             parts.append(
                 f'<circle cx="{x(value):.1f}" cy="{y:.0f}" r="6" fill="{_colour(i)}">'
                 f"<title>{escape(names[i])}: {value:,.0f} edges</title></circle>"
             )
     return "\n".join([*parts, "</svg>"])
+
+
+def _cross(x: float, y: float, number: int, name: str) -> str:
+    return (
+        f'<path d="M{x - 4} {y - 4:.0f} l8 8 m-8 0 l8 -8" stroke="{_colour(number)}">'
+        f"<title>{escape(name)}: no circuit reached the target</title></path>"
+    )
 
 
 def curve(

@@ -52,49 +52,63 @@ def _models(subjects: Sequence[Subject]) -> Iterator[str]:
 
 
 def _comparison(subjects: Sequence[Subject]) -> Iterator[str]:
-    """Sizes side by side, over the tasks for which every model has a circuit."""
+    """Sizes side by side, over the tasks for which the first model has a circuit."""
     if len(subjects) < 2:
         return
     yield "<h2>How many edges does each model need?</h2>"
     for honest, name in KINDS:
-        rows = _shared(subjects, honest)
+        rows = _rows(subjects, honest)
         if not rows:
             continue
-        yield f"<h3>{name.capitalize()} circuits, {len(rows)} tasks that all reach</h3>"
-        yield chart.dots(
-            [(task, [f.size.edges for f in found]) for task, found in rows],
-            [s.name for s in subjects],
-        )
-        yield from _ratios(subjects, rows)
+        yield f"<h3>{name.capitalize()} circuits, {len(rows)} tasks</h3>"
+        sizes = [(task, list(map(_edges, found))) for task, found in rows]
+        yield chart.dots(sizes, [s.name for s in subjects])
+        yield from _ratios(subjects, [found for _, found in rows])
 
 
-def _shared(subjects: Sequence[Subject], honest: bool) -> list[tuple[str, list[Facts]]]:
+def _rows(
+    subjects: Sequence[Subject], honest: bool
+) -> list[tuple[str, list[Facts | None]]]:
+    """(task, each model's circuit or None where it has none that reaches the target)"""
     rows = []
     for task in subjects[0].tasks:
         cuts = [s.find(task, honest) for s in subjects]
-        facts = summary.counted([c.facts for c in cuts if c])
-        if len(facts) == len(subjects):
-            rows.append((task, facts))
+        found = [c.facts if c and summary.counted([c.facts]) else None for c in cuts]
+        if found[0]:
+            rows.append((task, found))
     return rows
 
 
+def _edges(facts: Facts | None) -> float | None:
+    return None if facts is None else facts.size.edges
+
+
 def _ratios(
-    subjects: Sequence[Subject], rows: Sequence[tuple[str, list[Facts]]]
+    subjects: Sequence[Subject], rows: Sequence[Sequence[Facts | None]]
 ) -> Iterator[str]:
-    yield "<div class=scroll><table><tr><th></th><th>edges, geometric mean</th>"
-    yield f"<th>times {escape(subjects[0].name)}</th><th>pairs, times it</th></tr>"
-    base = [found[0].size for _, found in rows]
+    first = escape(subjects[0].name)
+    yield "<div class=scroll><table><tr><th></th><th>tasks reached</th>"
+    yield f"<th>edges, geometric mean</th><th>edges, times {first}</th>"
+    yield f"<th>pairs, times {first}</th></tr>"
     for i, subject in enumerate(subjects):
-        sizes = [found[i].size for _, found in rows]
-        mean = summary.geometric_mean([s.edges for s in sizes])
-        times = summary.ratio([s.edges for s in sizes], [b.edges for b in base])
-        pairs = summary.ratio([s.pairs for s in sizes], [b.pairs for b in base])
-        cells = "".join(f"<td>{m}</td>" for m in (mean, times, pairs))
-        yield f"<tr><th>{escape(subject.name)}</th>{cells}</tr>"
+        both = [(f[i].size, f[0].size) for f in rows if f[i] and f[0]]  # type: ignore[union-attr]
+        cells = [f"{len(both)} of {len(rows)}"]
+        if both:
+            own, base = zip(*both, strict=True)
+            cells += [
+                str(summary.geometric_mean([s.edges for s in own])),
+                str(summary.ratio([s.edges for s in own], [b.edges for b in base])),
+                str(summary.ratio([s.pairs for s in own], [b.pairs for b in base])),
+            ]
+        else:
+            cells += ["-"] * 3
+        told = "".join(f"<td>{cell}</td>" for cell in cells)
+        yield f"<tr><th>{escape(subject.name)}</th>{told}</tr>"
     yield (
-        "</table></div><p class=note>In brackets: 95 of 100 bootstrap draws over "
-        "tasks. A small circuit in a model with random weights means that there are "
-        "few weights, not that they mean something.</p>"
+        "</table></div><p class=note>Ratios are over the tasks that both models reach; "
+        "in brackets, 95 of 100 bootstrap draws over tasks. A small circuit in a model "
+        "with random weights would mean that there are few weights, not that they mean "
+        "something; crosses mark searches that did not reach the target.</p>"
     )
 
 
