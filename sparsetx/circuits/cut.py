@@ -111,9 +111,8 @@ def _does(cutting: Cutting, case: Case) -> bool:
     whole = {
         site: np.ones_like(x) for site, x in cutting.means.of(cutting.sites).items()
     }
-    margin_B = cutting.subject(whole).margins(case.val)
-    loss = float(np.mean(np.logaddexp(0.0, -margin_B.astype(np.float64))))
-    return loss <= cutting.request.aim.target
+    found = assess.whole(cutting.subject(whole), case.val).whole_loss
+    return found is not None and found <= cutting.request.aim.target
 
 
 def _search(cutting: Cutting, cases: list[Case], level: float) -> list[Found]:
@@ -165,7 +164,7 @@ def _assessed(
     calibration = assess.fitted(subject, case.train)
 
     def losses(split: str, task: Task, doubt: int = 0) -> Losses:
-        title = f"{case.name}, {'honest' if honest else 'plain'}, measured"
+        title = f"{case.name}, {told.search.kind}, measured"
         done = SPLITS.index(split)
         cutting.report(Progress(title, done, len(SPLITS), "pools", {}))
         return assess.losses(subject, task, own[split], calibration, doubt)
@@ -237,6 +236,7 @@ def search_facts(
         val_pairs=len(own["val"]),
         test_pairs=len(own["test"]),
         length=request.sizes.length or config.context,
+        pools=pools.fingerprint(own),
     )
 
 

@@ -102,8 +102,13 @@ class Search:
     val_pairs: int = 0
     test_pairs: int = 0
     length: int = 0  # tokens that a prompt may have
+    pools: str = ""  # hash of all prompts and answers
     mean_tokens: int = 0  # behind the means
     mean_hash: str = ""
+
+    @property
+    def kind(self) -> str:
+        return "honest" if self.honest else "plain"
 
 
 @dataclass(frozen=True)

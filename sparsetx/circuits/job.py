@@ -55,7 +55,8 @@ def of_run(run: Run, tasks: Mapping[str, Drawn], request: Request, out: Path) ->
         run = dataclasses.replace(run, params=jax.tree.map(jax.numpy.asarray, params))
     job = Job(run, tasks, request, out)
     files.check_writable(out)
-    refuse_all(f"{out} holds circuits that were cut in another way", _others(job))
+    what = f"{out} holds circuits that were cut in another way (name another --out)"
+    refuse_all(what, _others(job))
     return job
 
 

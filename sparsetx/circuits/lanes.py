@@ -21,7 +21,7 @@ from sparsetx.circuits import search
 from sparsetx.circuits.search import Lanes, Mask, Plan, Settings, Task
 from sparsetx.nodes import Nodes
 
-COPIES = 6  # of each site's activations that a step holds, at most: measured
+COPIES = 6  # of each site's activations that a step holds, within a factor of two
 CPU_LANES = 1  # a second lane at once costs a core more than it brings
 
 

@@ -5,6 +5,7 @@ names never meet between them. All pools of a task have one length, a multiple o
 that tasks of like length share programs.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +46,17 @@ def drawn(
         )
         for split in SPLITS
     }
+
+
+def fingerprint(pools: Drawn) -> str:
+    """Of all that the search and the report see of a task."""
+    digest = hashlib.sha256()
+    for split in SPLITS:
+        own = pools[split]
+        for part in (own.tokens_BL, own.position_B, own.answers_B2, own.sign_B):
+            digest.update(f"{split} {part.shape}".encode())
+            digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def padded_length(config: ModelConfig, *pools: Pairs) -> int:

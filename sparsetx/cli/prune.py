@@ -6,6 +6,7 @@ command again after a kill, or start it several times to share the list.
 """
 
 import argparse
+import math
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -137,15 +138,19 @@ def asked(args: argparse.Namespace) -> "Request":
     if not 0 < args.target < 0.69:
         offences.append(f"--target {args.target}: wanted 0 to 0.69 (log 2: guessing)")
     rounds = re.findall(r"(\d+)x(\d+)", args.rounds)
-    if ",".join(f"{n}x{s}" for n, s in rounds) != args.rounds or not rounds:
+    typed = ",".join(f"{n}x{s}" for n, s in rounds) == args.rounds
+    if not typed or not all(int(n) and int(s) for n, s in rounds):
         offences.append(f"--rounds {args.rounds}: wanted NxS,NxS,… such as {ROUNDS}")
     pools = re.fullmatch(r"(\d+),(\d+),(\d+)", args.pools)
-    if not pools or "0" in pools.groups():
+    if not pools or not all(map(int, pools.groups())):
         offences.append(f"--pools {args.pools}: wanted TRAIN,VAL,TEST pairs")
     for name in ("pairs", "length", "memory", "finalists"):
         value = getattr(args, name)
-        if value is not None and value <= 0:
+        if value is not None and not 0 < value < math.inf:
             offences.append(f"--{name} {value}: wanted more than 0")
+    for name in ("seed", "shuffle"):
+        if (getattr(args, name) or 0) < 0:
+            offences.append(f"--{name} {getattr(args, name)}: wanted 0 or more")
     refuse_all("these cannot be used", offences)
     assert pools
     effort = Effort(
@@ -173,7 +178,7 @@ def out_folder(args: argparse.Namespace, run: "Path") -> "Path":
 
 def told(facts: "Facts") -> str:
     """One circuit, in a line."""
-    kind = "honest" if facts.search.honest else "plain"
+    kind = facts.search.kind
     if facts.status != "reached":
         test = facts.test
         return (
@@ -221,7 +226,7 @@ def show(own: "Job") -> None:
 
 
 def row(facts: "Facts") -> str:
-    kind = "honest" if facts.search.honest else "plain"
+    kind = facts.search.kind
     size, test = facts.size, facts.test
     whole = f"{test.whole_loss:6.3f} {100 * (test.whole_accuracy or 0):5.1f}%"
     if facts.status != "reached":
