@@ -65,9 +65,12 @@ class Checkpoints:
                 f"{self.manager.latest_step()}"
             )
 
-    def close(self) -> None:
-        """Wait for what is being written."""
+    def wait(self) -> None:
+        """Until what is being written is on the disk; its errors are raised here."""
         self.manager.wait_until_finished()
+
+    def close(self) -> None:
+        self.wait()
         self.manager.close()
 
     def resume(self, like: Tree, notice: Callable[[str], None]) -> Tree | None:

@@ -5,6 +5,7 @@ final one, flushed to the disk, and renamed.
 """
 
 import contextlib
+import functools
 import json
 import os
 import secrets
@@ -16,6 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from sparsetx import signals
 from sparsetx.errors import Refusal
 
 PathLike = str | os.PathLike[str]
@@ -27,14 +29,16 @@ def writer(path: PathLike) -> Iterator[IO[bytes]]:
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = final.with_name(f".{final.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    remove = functools.partial(temporary.unlink, missing_ok=True)
     try:
-        with open(temporary, "xb") as file:
+        with signals.last_words(remove), open(temporary, "xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, final)
+        with signals.finishing():
+            os.replace(temporary, final)
     finally:
-        temporary.unlink(missing_ok=True)
+        remove()
     _sync_directory(final.parent)
 
 

@@ -29,12 +29,13 @@ class Outlets:
     """Where a run's doings go. `rows_at(step)` is the batch of a step, [B, L+1]."""
 
     rows_at: Callable[[int], jax.Array]
-    evaluate: Callable[[Any], Row]
+    evaluate: Callable[[Any], Row | None]  # None: it was told to stop in the middle
     save: Callable[[State], None]
     log: Callable[[Row], None]
     report: Reporter = silent
     stop: Callable[[int], bool] = lambda step: False
     before: Callable[[int], None] = lambda step: None
+    unsaved: Callable[[], None] = lambda: None  # from now on there is work to lose
 
 
 @functools.cache
@@ -44,20 +45,26 @@ def step_function(run: RunConfig) -> Callable[[State, jax.Array], tuple[State, A
     return jax.jit(step, donate_argnums=0)
 
 
-def fit(run: RunConfig, state: State, outlets: Outlets) -> State:
-    """Train from wherever the state is to the last step, or until told to stop."""
+def fit(run: RunConfig, state: State, outlets: Outlets, owed: bool = False) -> State:
+    """Train from wherever the state is to the last step, or until told to stop. An
+    evaluation is owed where the state was saved while it was under way."""
     step = step_function(run)
     watch = _Watch(run, outlets)
     done = int(state.step)
     saved = done
+    if owed:
+        watch.evaluated(done, state.params)
     while done < run.train.steps and not outlets.stop(done):
         outlets.before(done)
         state, metrics = step(state, outlets.rows_at(done))
+        if done == saved:
+            outlets.unsaved()
         done += 1
         watch.step(done, metrics)
         if done % run.train.eval_every == 0 or done == run.train.steps:
             watch.evaluated(done, state.params)
         if done % run.train.save_every == 0 and done < run.train.steps:
+            watch.flush()  # a kill after the save must not lose the rows before it
             outlets.save(state)
             saved = done
     watch.flush()
@@ -103,6 +110,8 @@ class _Watch:
         began = time.monotonic()
         row = self.outlets.evaluate(params)
         self.paused += time.monotonic() - began
+        if row is None:
+            return
         self.validation = row["validation_loss"]
         self.outlets.log({"step": done} | row)
 

@@ -34,6 +34,7 @@ from sparsetx.data import stream
 from sparsetx.data.feed import Feed, open_data
 from sparsetx.metrics import Reporter, Row
 from sparsetx.run import METRICS
+from sparsetx.signals import Stop
 from sparsetx.train import State
 
 Notice = Callable[[str], None]
@@ -56,22 +57,36 @@ class Launch:
         """Where it starts: 0, or the step that it resumes from."""
         return int(self.state.step)
 
-    def train(self, stop: runtime.Stop, report: Reporter = metrics.silent) -> State:
+    def train(self, stop: Stop, report: Reporter = metrics.silent) -> State:
         """To the last step, or until stopped; the state is saved either way."""
         with (
             sinks(self.config, self.path, self.step) as log,
             jax.set_mesh(self.devices),
         ):
+            evaluate = evaluation(self.config, self.feed, stop)
+            evaluate(self.state.params, warm=True)
             outlets = fit.Outlets(
                 rows_at=self.feed.ahead(self.step, self.config.train.steps),
-                evaluate=evaluation(self.config, self.feed),
+                evaluate=evaluate,
                 save=self._save,
                 log=log,
                 report=report if runtime.is_first_host() else metrics.silent,
-                stop=stop.agreed,
+                stop=functools.partial(runtime.told, stop),
                 before=functools.partial(profiled, self.config, self.path),
+                unsaved=functools.partial(setattr, stop, "unsaved", True),
             )
-            return fit.fit(self.config, self.state, outlets)
+            state = fit.fit(self.config, self.state, outlets, self._owes_evaluation())
+            self.checkpoints.wait()
+            stop.unsaved = False
+            return state
+
+    def _owes_evaluation(self) -> bool:
+        """Whether the run stopped in the middle of one."""
+        step = self.step
+        if not step or step % self.config.train.eval_every:
+            return False
+        rows = metrics.read(self.path / METRICS)
+        return not any(r["step"] == step and "validation_loss" in r for r in rows)
 
     def _save(self, state: State) -> None:
         self.checkpoints.save(int(state.step), train.as_tree(state), self.facts)
@@ -153,12 +168,18 @@ def eval_function(config: RunConfig) -> Callable[..., dict[str, jax.Array]]:
     return jax.jit(functools.partial(train.eval_step, config))
 
 
-def evaluation(config: RunConfig, feed: Feed) -> Callable[[Any], Row]:
-    """Means over the same held-out batches every time."""
+def evaluation(config: RunConfig, feed: Feed, stop: Stop) -> Callable[..., Row | None]:
+    """Means over the same held-out batches every time; None if told to stop meanwhile.
+    To `warm` it up compiles it, while no work would be lost by a signal."""
     one = eval_function(config)
+    alone = jax.process_count() == 1  # else hosts stop at a step that they agree on
 
-    def evaluate(params: Any) -> Row:
-        rows = [one(params, rows) for rows in feed.held_out()]
+    def evaluate(params: Any, warm: bool = False) -> Row | None:
+        rows = []
+        for batch in feed.held_out():
+            rows.append(one(params, batch))
+            if warm or (alone and stop):
+                return None
         return {
             name: float(np.mean([float(r[name]) for r in rows])) for name in rows[0]
         }

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sparsetx import files
+from sparsetx import files, signals
 from sparsetx.errors import Refusal
 
 
@@ -25,11 +25,16 @@ def held(folder: files.PathLike) -> Iterator[None]:
     if not files.create(path, json.dumps(own) + "\n"):
         _refuse_if_alive(path)
         files.write_text(path, json.dumps(own) + "\n")
-    try:
-        yield
-    finally:
+
+    def give_back() -> None:
         if _holder(path) == own:
             path.unlink(missing_ok=True)
+
+    try:
+        with signals.last_words(give_back):
+            yield
+    finally:
+        give_back()
 
 
 def _refuse_if_alive(path: Path) -> None:

@@ -1,40 +1,76 @@
-"""Starting on one host or many, and being asked to stop.
+"""Starting on one host or on many, and hosts that agree.
 
 A pod's hosts run the same program; before they start they compare what must be equal
-(`agree`). A run that is told to stop ends at the next step boundary with its state
-saved: exit code 42 after SIGTERM ("run me again"), 130 after Ctrl-C.
+(`agree`), and when one of them is told to stop, all end at the same step (`told`). One
+that dies takes the others with it: they cannot go on without its part of the arrays.
 """
 
-import contextlib
+import ctypes
 import hashlib
 import json
 import os
 import signal
 import socket
-from collections.abc import Iterator, Mapping
-from types import FrameType
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
+from sparsetx import signals
 from sparsetx.errors import Refusal
+from sparsetx.signals import Stop
 
-AGAIN = 42
-INTERRUPTED = 130
+HEARTBEAT = 60  # seconds without a sign of life after which a host counts as dead
+PATIENCE = 300  # seconds to wait for all hosts to start
+LOST = """
+sparsetx: another host of this run died, or did not start in time, so this one ends too.
+Look at the last lines of every host's log: the one that ended first says why. Then start
+all hosts again: the run goes on from its last saved step.
+"""
 
 
-def start() -> None:
-    """Join the other hosts, where there are some: a TPU pod, or SPARSETX_HOSTS."""
+def start(stop: Stop) -> None:
+    """Join the other hosts, where there are some: a TPU pod, or SPARSETX_HOSTS.
+    SPARSETX_HEARTBEAT and SPARSETX_PATIENCE change how long they wait, in seconds."""
     hosts = int(os.environ.get("SPARSETX_HOSTS", "1"))
+    times = {
+        "heartbeat_timeout_seconds": _seconds("SPARSETX_HEARTBEAT", HEARTBEAT),
+        "initialization_timeout": _seconds("SPARSETX_PATIENCE", PATIENCE),
+    }
     if hosts > 1:
         if os.environ.get("JAX_PLATFORMS") == "cpu":
             _room_for_collectives()
-        jax.distributed.initialize(
-            os.environ["SPARSETX_COORDINATOR"], hosts, int(os.environ["SPARSETX_HOST"])
-        )
+        _explain_aborts()
+        where = os.environ["SPARSETX_COORDINATOR"], hosts
+        jax.distributed.initialize(*where, int(os.environ["SPARSETX_HOST"]), **times)
     elif "," in os.environ.get("TPU_WORKER_HOSTNAMES", ""):
-        jax.distributed.initialize()
+        _explain_aborts()
+        jax.distributed.initialize(**times)
+    else:
+        return
+    signals.chain(stop)
+
+
+def _seconds(name: str, default: int) -> int:
+    text = os.environ.get(name, str(default))
+    if not text.isdecimal():
+        raise Refusal(f"{name}: wanted whole seconds, got {text!r}")
+    return int(text)
+
+
+def _explain_aborts() -> None:
+    """JAX ends a process whose peers are gone by abort(), which nothing can catch; but
+    a handler in C still has the last word, and the process then dies of it."""
+    libc = ctypes.CDLL(None)
+    libc.signal.argtypes = [ctypes.c_int, ctypes.c_void_p]
+    libc.signal.restype = ctypes.c_void_p
+    libc.signal(signal.SIGABRT, ctypes.cast(_said, ctypes.c_void_p))
+
+
+@ctypes.CFUNCTYPE(None, ctypes.c_int)
+def _said(number: int) -> None:
+    os.write(2, LOST.encode())
 
 
 def _room_for_collectives() -> None:
@@ -102,54 +138,15 @@ def _digest(value: Any) -> bytes:
     return hashlib.sha256(text.encode()).digest()[:8]
 
 
-class Stop:
-    """Whether, and with what exit code, the run has been asked to end."""
+def told(stop: Stop, step: int) -> bool:
+    """True on every host at the same step, soon after one of them was told to stop."""
+    if jax.process_count() == 1:
+        return bool(stop)
+    from jax.experimental import multihost_utils
 
-    def __init__(self) -> None:
-        self.code = 0
-
-    def __bool__(self) -> bool:
-        return self.code != 0
-
-    def ask(self, number: int, frame: FrameType | None) -> None:
-        if self.code:  # asked twice: the user means now
-            raise KeyboardInterrupt
-        self.code = AGAIN if number == signal.SIGTERM else INTERRUPTED
-
-    def agreed(self, step: int) -> bool:
-        """True on every host at the same step, soon after one of them was asked."""
-        if jax.process_count() > 1:
-            from jax.experimental import multihost_utils
-
-            # Hosts tell one another through the coordinator, not through the devices:
-            # asking costs no transfer and keeps no step waiting.
-            if multihost_utils.reached_preemption_sync_point(step):
-                self.code = self.code or AGAIN
-                return True
-            return False
-        return bool(self)
-
-
-@contextlib.contextmanager
-def stoppable() -> Iterator[Stop]:
-    """Turn SIGTERM and Ctrl-C into a request that the loop sees at its next step.
-
-    On many hosts SIGTERM belongs to JAX, which tells the other hosts of it; Ctrl-C on
-    one of them is passed on to it as a SIGTERM.
-    """
-    stop = Stop()
-    alone = jax.process_count() == 1
-
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        stop.ask(number, frame)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    handlers: dict[int, Any] = {signal.SIGINT: stop.ask if alone else pass_on}
-    if alone:
-        handlers[signal.SIGTERM] = stop.ask
-    before = {number: signal.signal(number, h) for number, h in handlers.items()}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    # Hosts tell one another through the coordinator, not through the devices: asking
+    # costs no transfer and keeps no step waiting.
+    if not multihost_utils.reached_preemption_sync_point(step):
+        return False
+    stop.code = stop.code or signals.AGAIN
+    return True

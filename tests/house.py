@@ -15,7 +15,7 @@ PACKAGE = ROOT / "sparsetx"
 # A room imports only from rooms above it, never sideways or down. A folder is one room
 # whose files may import each other, unless they are listed on their own.
 ROOMS = [
-    "errors", "fields", "config", "files", "lock", "schedules", "tokenizer", "metrics",
+    "errors", "fields", "config", "signals", "files", "lock", "schedules", "tokenizer", "metrics",
     "nodes", "parameters", "kernels", "topk", "mesh", "runtime", "taps", "block",
     "model", "projection", "density", "optim", "data", "tasks", "checkpoint",
     "openai_config", "openai_format", "train", "fit", "run", "provenance", "launch",

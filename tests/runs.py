@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sparsetx import launch, runtime
+from sparsetx import launch
 from sparsetx.config import (
     DataConfig,
     ModelConfig,
@@ -15,6 +15,7 @@ from sparsetx.config import (
     SparsityConfig,
     TrainConfig,
 )
+from sparsetx.signals import Stop
 
 STEPS = 12
 
@@ -83,7 +84,7 @@ def trained() -> Path:
 
     def make(path: Path) -> None:
         with launch.opened(config(data()), path) as launched:
-            launched.train(runtime.Stop())
+            launched.train(Stop())
 
     return once("run", make)
 

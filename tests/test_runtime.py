@@ -1,15 +1,15 @@
 """Starting, and being asked to stop, on one host or on two that are played by one."""
 
 import os
-import signal
-from collections.abc import Iterator
 
 import jax
 import numpy as np
 import pytest
 from jax.experimental import multihost_utils
 
-from sparsetx import runtime
+from sparsetx import runtime, signals
+from sparsetx.errors import Refusal
+from sparsetx.signals import Stop
 
 
 @pytest.fixture
@@ -17,45 +17,24 @@ def two_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jax, "process_count", lambda: 2)
 
 
-@pytest.fixture
-def handlers() -> Iterator[None]:
-    """What the tests of signals must leave as they found it."""
-    before = [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)]
-    yield
-    assert [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)] == before
-
-
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 42), (signal.SIGINT, 130)]
-)
-@pytest.mark.usefixtures("handlers")
-def test_a_signal_asks_once_and_a_second_one_insists(number: int, code: int) -> None:
-    with runtime.stoppable() as stop:
-        assert not stop.agreed(0)
-        os.kill(os.getpid(), number)
-        assert stop.agreed(1)
-        assert stop.code == code
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), number)
-
-
-@pytest.mark.usefixtures("handlers", "two_hosts")
-def test_on_many_hosts_ctrl_c_is_passed_on_and_all_stop_where_jax_says(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    told: list[int] = []
-    monkeypatch.setattr(os, "kill", lambda pid, number: told.append(number))
+@pytest.mark.usefixtures("two_hosts")
+def test_all_hosts_stop_where_jax_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         multihost_utils, "reached_preemption_sync_point", lambda step: step == 7
     )
-    with runtime.stoppable() as stop:
-        signal.raise_signal(signal.SIGINT)
-        assert told == [signal.SIGTERM]
-        assert [stop.agreed(step) for step in (6, 7)] == [False, True]
-        assert stop.code == 130
-    with runtime.stoppable() as other:
-        assert other.agreed(7)
-        assert other.code == 42
+    stop = Stop()
+    assert [runtime.told(stop, step) for step in (6, 7)] == [False, True]
+    assert stop.code == 42
+    stop.code = 130  # this host was the one that heard Ctrl-C
+    assert runtime.told(stop, 7)
+    assert stop.code == 130
+
+
+def test_alone_it_stops_as_soon_as_it_is_told() -> None:
+    stop = Stop()
+    assert not runtime.told(stop, 1)
+    stop.code = 42
+    assert runtime.told(stop, 1)
 
 
 @pytest.mark.usefixtures("two_hosts")
@@ -93,13 +72,30 @@ def test_hosts_are_joined_where_there_are_several(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calls: list[tuple[object, ...]] = []
-    monkeypatch.setattr(jax.distributed, "initialize", lambda *a: calls.append(a))
+    waits = {"heartbeat_timeout_seconds": 60, "initialization_timeout": 7}
+
+    def initialize(*where: object, **times: int) -> None:
+        calls.append(where)
+        assert times == waits
+
+    monkeypatch.setenv("SPARSETX_PATIENCE", "7")
+    monkeypatch.setattr(jax.distributed, "initialize", initialize)
     monkeypatch.setattr(jax.config, "update", lambda *a: calls.append(a))
+    monkeypatch.setattr(runtime, "_explain_aborts", lambda: None)
+    monkeypatch.setattr(signals, "chain", lambda stop: None)
     monkeypatch.setenv("NPROC", "3")  # the user's own stays
     for name in ("SPARSETX_HOSTS", "TPU_WORKER_HOSTNAMES"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    runtime.start()
+    runtime.start(Stop())
     assert calls == called
     assert os.environ["NPROC"] == "3"
+
+
+def test_a_heartbeat_that_is_no_number_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SPARSETX_HEARTBEAT", "soon")
+    with pytest.raises(Refusal, match="SPARSETX_HEARTBEAT: wanted whole seconds, got"):
+        runtime.start(Stop())

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 import sparsetx
+from sparsetx import signals
 from sparsetx.errors import Refusal
 
 COMMANDS = {
@@ -68,6 +69,7 @@ def _top_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; its `args.stop` says whether it is being told to stop."""
     chosen = _top_parser().parse_args(argv)
     module = importlib.import_module(COMMANDS[chosen.command])
     parser = argparse.ArgumentParser(
@@ -79,7 +81,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Of what Orbax and its like notice about themselves, only errors concern the user.
     logging.getLogger("absl").setLevel(logging.ERROR)
     try:
-        return int(module.main(_parsed(parser, chosen.rest)))
+        with signals.listening(parser.prog) as stop:
+            args = _parsed(parser, chosen.rest)
+            args.stop = stop
+            return int(module.main(args))
     except Refusal as refusal:
         print(f"sparsetx {chosen.command}: {refusal}", file=sys.stderr)
         return 2

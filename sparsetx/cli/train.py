@@ -42,7 +42,7 @@ def main(args: argparse.Namespace) -> int:
     from sparsetx.cli import experiment
     from sparsetx.cli.progress import ProgressLine, clock
 
-    runtime.start()
+    runtime.start(args.stop)
     config = experiment.load(args.experiment, args.overrides)
     place = Path(args.experiment)
     name = place.parent.name if place.name == "config.json" else place.stem
@@ -53,14 +53,11 @@ def main(args: argparse.Namespace) -> int:
         line.close()
         print(f"warning: {text}", file=sys.stderr)
 
-    with (
-        launch.opened(config, path, args.allow, line, notice) as ready,
-        runtime.stoppable() as stop,
-    ):
+    with launch.opened(config, path, args.allow, line, notice) as ready:
         if runtime.is_first_host():
             print(describe(ready))
         try:
-            state = ready.train(stop, line)
+            state = ready.train(args.stop, line)
         except fit.Diverged as error:
             line.close()
             print(f"sparsetx train: {error}", file=sys.stderr)
@@ -70,7 +67,7 @@ def main(args: argparse.Namespace) -> int:
     done, steps = int(state.step), config.train.steps
     if runtime.is_first_host():
         print(ending(path, done, steps, int(state.skipped), clock(line.elapsed)))
-    return stop.code if done < steps else 0
+    return args.stop.code if done < steps else 0
 
 
 def describe(ready: "Launch") -> str:

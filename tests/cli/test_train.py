@@ -4,12 +4,13 @@ import json
 import os
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sparsetx import checkpoint, fit
+from sparsetx import checkpoint, fit, launch
 from sparsetx.cli.main import main
 from tests import runs
 
@@ -32,17 +33,18 @@ def sums(run: Path) -> dict:
 def test_ctrl_c_is_130_with_the_state_saved(
     experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
-    """Raised by the loop itself, where the handlers of the command are in place."""
-    inner = fit.fit
+    """Told before step 3, it ends after it: the thread that hears needs a moment."""
 
-    def interrupted(run, state, outlets):
-        os.kill(os.getpid(), signal.SIGINT)
-        return inner(run, state, outlets)
+    def interrupted(config: object, path: Path, step: int) -> None:
+        if step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.5)
 
-    monkeypatch.setattr(fit, "fit", interrupted)
+    monkeypatch.setattr(launch, "profiled", interrupted)
     run = tmp_path / "run"
     assert main(["train", str(experiment), "--run", str(run)]) == 130
-    assert "stopped at step 0 of 12" in capsys.readouterr().out
+    assert "stopped at step 3 of 12" in capsys.readouterr().out
+    assert checkpoint.steps(run) == [3]
 
 
 def test_what_it_says(experiment: Path, tmp_path: Path, capsys) -> None:

@@ -17,12 +17,13 @@ import sys, time
 from sparsetx import launch, train
 from sparsetx.cli import main
 evaluate = launch.evaluation
-def slowly(config, feed):
-    inner = evaluate(config, feed)
-    def told(params):
-        print('evaluating', flush=True)
-        time.sleep(2)
-        return inner(params)
+def slowly(config, feed, stop):
+    inner = evaluate(config, feed, stop)
+    def told(params, warm=False):
+        if not warm:
+            print('evaluating', flush=True)
+            time.sleep(2)
+        return inner(params, warm)
     return told
 launch.evaluation = slowly
 sys.exit(main.main(sys.argv[1:]))

@@ -19,9 +19,9 @@ FEW = ("train.steps=3", "train.save_every=1", "train.keep_last=3", "train.eval_e
 PROJECT = """
 import json, sys
 import jax, jax.numpy as jnp
-from sparsetx import checkpoint, mesh, projection, run, runtime
+from sparsetx import checkpoint, mesh, projection, run, runtime, signals
 from sparsetx.config import MeshConfig
-runtime.start()
+runtime.start(signals.Stop())
 path, shards = sys.argv[1], int(sys.argv[2])
 config = run.load_config(path)
 devices = mesh.make(MeshConfig(None, shards), 8)
