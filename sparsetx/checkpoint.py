@@ -8,7 +8,8 @@ is moved out of the way before anything is saved after it.
 A step holds two items: `state`, a tree of nested dicts of arrays, and `facts`, JSON.
 """
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,16 @@ QUARANTINE = "quarantine"
 STATE, FACTS = "state", "facts"
 SUMS = "checksums"
 PARAMS = "params"
+COMMITTED = "commit_success.txt"  # how Orbax marks a step of an object store
 Tree = Mapping[str, Any]
 
 
 class Damaged(RuntimeError):
     """A step on the disk that is not what was saved."""
+
+
+class Unsaved(RuntimeError):
+    """A step that could not be written."""
 
 
 class Checkpoints:
@@ -38,7 +44,7 @@ class Checkpoints:
     def __init__(
         self, run: files.PathLike, keep_last: int = 2, keep_every: int | None = None
     ):
-        self.run = Path(run).absolute()
+        self.run = files.absolute(run)
         self.folder = self.run / CHECKPOINTS
         self.options = ocp.CheckpointManagerOptions(
             max_to_keep=keep_last,
@@ -50,15 +56,12 @@ class Checkpoints:
     def save(self, step: int, tree: Tree, facts: Mapping[str, Any]) -> None:
         """Start writing a step; the arrays may be given away as soon as this returns.
 
-        An error of the save before (a full disk) is raised here, or by `close`.
+        An error of the save before (a full disk) is raised here, or by `wait`.
         """
         whole = dict(facts) | {"step": step, SUMS: checksums(tree)}
-        saved = self.manager.save(
-            step,
-            args=ocp.args.Composite(
-                **{STATE: ocp.args.PyTreeSave(tree), FACTS: ocp.args.JsonSave(whole)}
-            ),
-        )
+        items = {STATE: ocp.args.PyTreeSave(tree), FACTS: ocp.args.JsonSave(whole)}
+        with self._explained():
+            saved = self.manager.save(step, args=ocp.args.Composite(**items))
         if not saved:
             raise RuntimeError(
                 f"step {step} was not saved: {self.folder} already holds step "
@@ -67,11 +70,25 @@ class Checkpoints:
 
     def wait(self) -> None:
         """Until what is being written is on the disk; its errors are raised here."""
-        self.manager.wait_until_finished()
+        with self._explained():
+            self.manager.wait_until_finished()
 
     def close(self) -> None:
         self.wait()
         self.manager.close()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """What goes wrong in a save, however deep in Orbax, as one sentence."""
+        try:
+            yield
+        except Exception as error:
+            last = max(steps(self.run), default=None)
+            kept = "no step is saved" if last is None else f"step {last:,} is the last"
+            raise Unsaved(
+                f"the state could not be saved in {self.folder}: {_short(error)}; "
+                f"{kept}. Make room there, and run the same command again"
+            ) from error
 
     def resume(self, like: Tree, notice: Callable[[str], None]) -> Tree | None:
         """The newest step that is whole, laid out as `like`; None if there is none.
@@ -121,14 +138,16 @@ class Checkpoints:
 
 def steps(run: files.PathLike) -> list[int]:
     """The saved steps of a run, oldest first."""
-    folder = Path(run) / CHECKPOINTS
-    names = [p.name for p in folder.glob("*")] if folder.is_dir() else []
-    return sorted(int(name) for name in names if name.isdecimal())
+    folder = files.place(run) / CHECKPOINTS
+    found = list(folder.glob("*")) if folder.is_dir() else []
+    if files.is_remote(folder):  # where nothing can be renamed, this comes last
+        found = [path for path in found if (path / COMMITTED).exists()]
+    return sorted(int(path.name) for path in found if path.name.isdecimal())
 
 
 def read_facts(run: files.PathLike, step: int) -> dict[str, Any]:
     """What was saved beside the arrays of a step."""
-    path = Path(run) / CHECKPOINTS / str(step) / FACTS / "metadata"
+    path = files.place(run) / CHECKPOINTS / str(step) / FACTS / "metadata"
     try:
         facts = files.read_json(path, "the facts of a checkpoint")
     except Refusal as error:
@@ -140,17 +159,32 @@ def read_facts(run: files.PathLike, step: int) -> dict[str, Any]:
 
 def read_params(run: files.PathLike, step: int) -> Tree:
     """The parameters of a step as NumPy arrays, whatever devices wrote them."""
-    facts = read_facts(run, step)
-    wanted = {PARAMS: _metadata(run, step)[PARAMS]}
+    params: Tree = _checked(run, step, only=PARAMS)[PARAMS]
+    return params
+
+
+def check(run: files.PathLike, step: int) -> int:
+    """Read all that a step holds, and compare it with what was saved: its bytes."""
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(_checked(run, step)))
+
+
+def _checked(run: files.PathLike, step: int, only: str | None = None) -> Tree:
+    facts, wanted = read_facts(run, step), _metadata(run, step)
+    if only is not None:
+        if only not in wanted:
+            raise Damaged(f"it holds no {only}")
+        wanted = {only: wanted[only]}
     empty = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), wanted)
     as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), empty)
     args = ocp.args.PyTreeRestore(
         item=empty, restore_args=as_numpy, partial_restore=True
     )
     tree = _read(run, step, args)
-    _compare(facts, checksums(tree))
-    params: Tree = tree[PARAMS]
-    return params
+    found = checksums(tree)
+    _compare(facts, found)
+    if only is None and (lost := facts[SUMS].keys() - found.keys()):
+        raise Damaged(f"it no longer holds {', '.join(sorted(lost))}")
+    return tree
 
 
 def checksums(tree: Tree) -> dict[str, int]:
@@ -191,7 +225,7 @@ def _manager(run: files.PathLike, options: ocp.CheckpointManagerOptions) -> Any:
         STATE: ocp.PyTreeCheckpointHandler(),
         FACTS: ocp.JsonCheckpointHandler(),
     }
-    folder = Path(run).absolute() / CHECKPOINTS
+    folder = files.absolute(run) / CHECKPOINTS
     return ocp.CheckpointManager(folder, options=options, item_handlers=handlers)
 
 

@@ -1,14 +1,16 @@
-"""Files, on a local disk: the only room that opens one for writing.
+"""Files, on a local disk or an object store: the only room that writes them.
 
-A file appears whole or not at all: it is written under a temporary name beside its
-final one, flushed to the disk, and renamed.
+A file appears whole or not at all. Locally it is written under a temporary name beside
+its final one, flushed to the disk, and renamed; an object store does as much by itself.
 """
 
 import contextlib
 import functools
+import io
 import json
 import os
 import secrets
+import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -17,15 +19,36 @@ from typing import IO, Any
 
 import numpy as np
 
-from sparsetx import signals
+from sparsetx import bucket, signals
 from sparsetx.errors import Refusal
 
 PathLike = str | os.PathLike[str]
 
 
+def is_remote(path: PathLike) -> bool:
+    return "://" in os.fspath(path)
+
+
+def place(path: PathLike) -> Path:
+    """A path with pathlib's methods, local or gs://. (pathlib itself would make one
+    slash of two.)"""
+    text = os.fspath(path)
+    return bucket.path(text) if is_remote(text) else Path(text)
+
+
+def absolute(path: PathLike) -> Path:
+    found = place(path)
+    return found if is_remote(found) else found.absolute()
+
+
 @contextlib.contextmanager
 def writer(path: PathLike) -> Iterator[IO[bytes]]:
     """A binary file that takes its name only when the block ends without an error."""
+    if is_remote(path):
+        with io.BytesIO() as memory:
+            yield memory
+            place(path).write_bytes(memory.getvalue())
+        return
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = final.with_name(f".{final.name}.{os.getpid()}-{secrets.token_hex(4)}")
@@ -67,38 +90,98 @@ def write_json(path: PathLike, value: Any) -> None:
 
 
 def make_folder(path: PathLike) -> None:
-    Path(path).mkdir(parents=True, exist_ok=True)
+    """An object store has no folders to make."""
+    if not is_remote(path):
+        Path(path).mkdir(parents=True, exist_ok=True)
+
+
+def inside(folder: PathLike) -> list[Path]:
+    """Every file below a folder, in order."""
+    if is_remote(folder):
+        return sorted(bucket.inside(place(folder)))
+    return sorted(path for path in Path(folder).rglob("*") if path.is_file())
 
 
 def check_writable(folder: PathLike) -> None:
     """Refuse a folder that nothing can be written to, before hours of work."""
-    probe = Path(folder) / f".probe-{os.getpid()}-{secrets.token_hex(4)}"
+    probe = place(folder) / f".probe-{os.getpid()}-{secrets.token_hex(4)}"
     try:
         make_folder(folder)
-        probe.touch()
+        probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        raise Refusal(f"{folder} cannot be written to: {error.strerror}") from error
+        reason = error.strerror or str(error)
+        raise Refusal(f"{folder} cannot be written to: {reason}") from error
+
+
+def check_room(folder: PathLike, wanted: int) -> None:
+    """Refuse a disk that `wanted` bytes do not fit on."""
+    if is_remote(folder):
+        return
+    free = shutil.disk_usage(folder).free
+    if free < wanted:
+        raise Refusal(
+            f"wanted {wanted / 1e6:,.0f} MB for {folder}, its disk has "
+            f"{free / 1e6:,.0f} MB: free some, or name another folder"
+        )
 
 
 def move_away(path: PathLike, folder: PathLike) -> Path:
     """Move something into a folder, under a name that is free there."""
     make_folder(folder)
-    name = Path(path).name
-    number = sum(1 for _ in Path(folder).glob(f"{name}-*"))
-    place = Path(folder) / f"{name}-{number}"
-    os.rename(path, place)
-    return place
+    source, target = place(path), place(folder)
+    number = sum(1 for _ in target.glob(f"{source.name}-*"))
+    found = target / f"{source.name}-{number}"
+    if not is_remote(source):
+        os.rename(source, found)
+        return found
+    for file in inside(source):  # copied first: a kill leaves what was there
+        (found / file.relative_to(source)).write_bytes(file.read_bytes())
+    remote: Any = source
+    remote.rmtree()
+    return found
 
 
 def create(path: PathLike, text: str) -> bool:
     """Write a file that must not exist yet; False if it does. Of several, one wins."""
+    if is_remote(path):
+        return bucket.create(place(path), text.encode())
     try:
         with open(path, "x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
         return False
     return True
+
+
+def read_marked(path: PathLike) -> tuple[bytes, str] | None:
+    """A file and a mark of what it is now, for `remove_if`; None if it is gone."""
+    try:
+        if is_remote(path):
+            return bucket.read(place(path))
+        data = Path(path).read_bytes()
+        return data, data.hex()
+    except FileNotFoundError:
+        return None
+
+
+def remove_if(path: PathLike, mark: str) -> bool:
+    """Remove a file unless it has changed since it had this mark: of several that try,
+    one does."""
+    if is_remote(path):
+        return bucket.remove_if(place(path), mark)
+    found = Path(path)
+    aside = found.with_name(f".{found.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        os.rename(found, aside)
+    except FileNotFoundError:
+        return False
+    same = aside.read_bytes().hex() == mark
+    if not same:
+        with contextlib.suppress(FileExistsError):
+            os.link(aside, found)  # it was somebody's who came before: put back
+    aside.unlink()
+    return same
 
 
 def append_line(path: PathLike, line: str) -> None:
@@ -110,7 +193,7 @@ def append_line(path: PathLike, line: str) -> None:
 def read_lines(path: PathLike) -> list[str]:
     """The whole lines of a log; none if there is no log yet."""
     try:
-        data = Path(path).read_bytes()
+        data = place(path).read_bytes()
     except FileNotFoundError:
         return []
     whole = data[: data.rfind(b"\n") + 1]
@@ -120,7 +203,7 @@ def read_lines(path: PathLike) -> list[str]:
 def read_text(path: PathLike, what: str) -> str:
     """The text of a file that the user named; `what` says what was wanted there."""
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return place(path).read_bytes().decode()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise Refusal(f"wanted {what} at {path}: {reason}") from error
@@ -134,6 +217,14 @@ def read_json(path: PathLike, what: str) -> Any:
         raise Refusal(f"wanted {what} at {path}: it is not JSON ({error})") from error
 
 
+def map_array(path: PathLike) -> np.ndarray:
+    """The array of an .npy file, read as it is used; from an object store, at once."""
+    if is_remote(path):
+        whole = io.BytesIO(place(path).read_bytes())
+        return np.asarray(np.load(whole, allow_pickle=False))
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
 def write_arrays(path: PathLike, arrays: Mapping[str, np.ndarray]) -> None:
     """An .npz file, the same bytes for the same arrays."""
     with writer(path) as file:
@@ -144,14 +235,15 @@ def write_arrays(path: PathLike, arrays: Mapping[str, np.ndarray]) -> None:
 def read_arrays(path: PathLike, what: str, most: int) -> dict[str, np.ndarray]:
     """The arrays of an .npz file that may hold `most` bytes; never code."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        data = io.BytesIO(place(path).read_bytes())
+        with zipfile.ZipFile(data) as archive:
             size = sum(member.file_size for member in archive.infolist())
         if size > most:
             raise Refusal(
                 f"wanted {what} at {path}: it holds {size:,} bytes of arrays, where at "
                 f"most {most:,} belong"
             )
-        with np.load(path, allow_pickle=False) as found:
+        with np.load(data, allow_pickle=False) as found:
             return {name: np.asarray(found[name]) for name in found.files}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, Refusal):

@@ -17,6 +17,8 @@ import numpy as np
 from jax.sharding import Mesh
 
 from sparsetx import (
+    checkpoint,
+    files,
     fit,
     lock,
     mesh,
@@ -60,7 +62,7 @@ class Launch:
     def train(self, stop: Stop, report: Reporter = metrics.silent) -> State:
         """To the last step, or until stopped; the state is saved either way."""
         with (
-            sinks(self.config, self.path, self.step) as log,
+            sinks(self.config, self.path, self.step) as rows,
             jax.set_mesh(self.devices),
         ):
             evaluate = evaluation(self.config, self.feed, stop)
@@ -68,8 +70,8 @@ class Launch:
             outlets = fit.Outlets(
                 rows_at=self.feed.ahead(self.step, self.config.train.steps),
                 evaluate=evaluate,
-                save=self._save,
-                log=log,
+                save=functools.partial(self._save, rows),
+                log=rows,
                 report=report if runtime.is_first_host() else metrics.silent,
                 stop=functools.partial(runtime.told, stop),
                 before=functools.partial(profiled, self.config, self.path),
@@ -88,7 +90,8 @@ class Launch:
         rows = metrics.read(self.path / METRICS)
         return not any(r["step"] == step and "validation_loss" in r for r in rows)
 
-    def _save(self, state: State) -> None:
+    def _save(self, rows: "Rows", state: State) -> None:
+        rows.flush()  # first: rows that are too new are dropped later, lost ones lost
         self.checkpoints.save(int(state.step), train.as_tree(state), self.facts)
 
 
@@ -119,11 +122,20 @@ def opened(
             state = resumed(config, devices, checkpoints, notice)
             state = state or first_state(config, data, devices)
             if first:
+                check_room(config, path, state)
+            if first:
                 provenance.record(config, path, data, facts, int(state.step))
             runtime.wait_for_all("recorded")
             yield Launch(config, path, devices, feed, state, checkpoints, facts)
         finally:
             checkpoints.close()
+
+
+def check_room(config: RunConfig, path: Path, state: State) -> None:
+    """Refuse to begin what could not be saved: all steps that will be there at once."""
+    one = sum(x.nbytes for x in jax.tree.leaves(train.as_tree(state)))
+    there = min(len(checkpoint.steps(path)), config.train.keep_last)
+    files.check_room(path, one * (config.train.keep_last + 1 - there))
 
 
 def first_state(config: RunConfig, data: stream.Prepared, devices: Mesh) -> State:
@@ -188,26 +200,41 @@ def evaluation(config: RunConfig, feed: Feed, stop: Stop) -> Callable[..., Row |
 
 
 @contextlib.contextmanager
-def sinks(config: RunConfig, path: Path, step: int) -> Iterator[Callable[[Row], None]]:
+def sinks(config: RunConfig, path: Path, step: int) -> Iterator["Rows"]:
     """Where rows of metrics go: the run's file, and what else was asked for."""
-    if not runtime.is_first_host():
-        yield lambda row: None
-        return
-    asked: list[Any] = [metrics.Log(path / METRICS, step)]
-    if config.train.tensorboard:
-        asked.append(metrics.TensorBoard(path / "tensorboard"))
-    if config.train.wandb:
-        asked.append(metrics.WandB(config.train.wandb, path.name))
-
-    def log(row: Row) -> None:
-        for sink in asked:
-            sink(row)
-
+    asked: list[Any] = []
+    if runtime.is_first_host():
+        asked.append(metrics.Log(path / METRICS, step))
+        if config.train.tensorboard:
+            asked.append(metrics.TensorBoard(beside(path) / "tensorboard"))
+        if config.train.wandb:
+            asked.append(metrics.WandB(config.train.wandb, path.name))
     try:
-        yield log
+        yield Rows(asked)
     finally:
         for sink in asked:
             sink.close()
+
+
+@dataclass(frozen=True)
+class Rows:
+    """All sinks as one."""
+
+    sinks: Sequence[Any]
+
+    def __call__(self, row: Row) -> None:
+        for sink in self.sinks:
+            sink(row)
+
+    def flush(self) -> None:
+        for sink in self.sinks:
+            sink.flush()
+
+
+def beside(path: Path) -> Path:
+    """Where programs write that know of no object store: the run's folder, or one of
+    its name here."""
+    return Path("runs") / path.name if files.is_remote(path) else path
 
 
 def profiled(config: RunConfig, path: Path, step: int) -> None:
@@ -216,7 +243,7 @@ def profiled(config: RunConfig, path: Path, step: int) -> None:
     if begin is None:
         return
     if step == begin:
-        jax.profiler.start_trace(path / "profile")
+        jax.profiler.start_trace(beside(path) / "profile")
     elif step == begin + config.train.profile_steps:
         jax.profiler.stop_trace()
 

@@ -39,19 +39,32 @@ Row = dict[str, Any]
 
 class Log:
     """metrics.jsonl of a run. Opened at a step, it forgets what came after: a resumed
-    run computes those rows again."""
+    run computes those rows again. Where nothing can be appended (gs://) the rows since
+    the last save are only here; `flush` comes before every save, and writes them all.
+    """
 
-    def __init__(self, path: str | Path, step: int):
-        self.path = Path(path)
-        kept = [row for row in read(self.path) if row["step"] <= step]
-        text = "".join(json.dumps(row) + "\n" for row in kept)
-        files.write_text(self.path, text)
+    def __init__(self, path: files.PathLike, step: int):
+        self.path = files.place(path)
+        self.remote = files.is_remote(path)
+        self.rows = [row for row in read(self.path) if row["step"] <= step]
+        self.flushed = -1
+        self.flush()
 
     def __call__(self, row: Row) -> None:
-        files.append_line(self.path, json.dumps(row))
+        self.rows.append(row)
+        if not self.remote:
+            files.append_line(self.path, json.dumps(row))
+            self.flushed = len(self.rows)
+
+    def flush(self) -> None:
+        if self.flushed < len(self.rows):
+            text = "".join(json.dumps(row) + "\n" for row in self.rows)
+            files.write_text(self.path, text)
+            self.flushed = len(self.rows)
 
     def close(self) -> None:
         """Nothing is held open between rows."""
+        self.flush()
 
 
 class TensorBoard:
@@ -64,6 +77,9 @@ class TensorBoard:
     def __call__(self, row: Row) -> None:
         for name, value in _numbers(row):
             self.writer.add_scalar(name, value, row["step"])
+
+    def flush(self) -> None:
+        self.writer.flush()
 
     def close(self) -> None:
         self.writer.close()
@@ -78,6 +94,9 @@ class WandB:
 
     def __call__(self, row: Row) -> None:
         self.run.log(dict(_numbers(row)), step=row["step"])
+
+    def flush(self) -> None:
+        """It sends rows by itself."""
 
     def close(self) -> None:
         self.run.finish()
@@ -100,7 +119,7 @@ def _numbers(row: Row) -> list[tuple[str, float]]:
     ]
 
 
-def read(path: str | Path) -> list[Row]:
+def read(path: files.PathLike) -> list[Row]:
     """The rows of a log, as far as they are whole."""
     rows = []
     for line in files.read_lines(path):

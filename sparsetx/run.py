@@ -135,7 +135,7 @@ def params_hash(params: Mapping[str, Any]) -> str:
 
 def load_run(path: files.PathLike, step: int | None = None) -> Run:
     """The run at a path, at its last saved step, or at the step that is named."""
-    folder = Path(path)
+    folder = files.place(path)
     config = load_config(folder)
     saved = checkpoint.steps(folder)
     if not saved:
@@ -162,7 +162,7 @@ def load_run(path: files.PathLike, step: int | None = None) -> Run:
 
 def load_config(folder: files.PathLike) -> RunConfig:
     """The configuration of a run."""
-    path = Path(folder) / CONFIG
+    path = files.place(folder) / CONFIG
     if not path.is_file():
         raise Refusal(f"wanted a run at {folder}: {path} does not exist")
     what = f"{path} cannot be used"

@@ -25,8 +25,8 @@ HEARTBEAT = 60  # seconds without a sign of life after which a host counts as de
 PATIENCE = 300  # seconds to wait for all hosts to start
 LOST = """
 sparsetx: another host of this run died, or did not start in time, so this one ends too.
-Look at the last lines of every host's log: the one that ended first says why. Then start
-all hosts again: the run goes on from its last saved step.
+The log of the host that ended first says why. Then start all hosts again: the run goes
+on from its last saved step.
 """
 
 
@@ -34,7 +34,7 @@ def start(stop: Stop) -> None:
     """Join the other hosts, where there are some: a TPU pod, or SPARSETX_HOSTS.
     SPARSETX_HEARTBEAT and SPARSETX_PATIENCE change how long they wait, in seconds."""
     hosts = int(os.environ.get("SPARSETX_HOSTS", "1"))
-    times = {
+    times: dict[str, Any] = {
         "heartbeat_timeout_seconds": _seconds("SPARSETX_HEARTBEAT", HEARTBEAT),
         "initialization_timeout": _seconds("SPARSETX_PATIENCE", PATIENCE),
     }
@@ -68,9 +68,11 @@ def _explain_aborts() -> None:
     libc.signal(signal.SIGABRT, ctypes.cast(_said, ctypes.c_void_p))
 
 
-@ctypes.CFUNCTYPE(None, ctypes.c_int)
-def _said(number: int) -> None:
+def _say_lost(number: int) -> None:
     os.write(2, LOST.encode())
+
+
+_said = ctypes.CFUNCTYPE(None, ctypes.c_int)(_say_lost)  # kept: C code will call it
 
 
 def _room_for_collectives() -> None:

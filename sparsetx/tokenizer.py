@@ -106,7 +106,7 @@ class Tokenizer:
     @classmethod
     def load(cls, path: files.PathLike) -> "Tokenizer":
         """From our JSON, or from a folder with it or with the released pair."""
-        place = Path(path)
+        place = files.place(path)
         if not place.is_dir():
             return cls(*_read(place))
         if (place / "tokenizer.json").exists():

@@ -15,18 +15,18 @@ PACKAGE = ROOT / "sparsetx"
 # A room imports only from rooms above it, never sideways or down. A folder is one room
 # whose files may import each other, unless they are listed on their own.
 ROOMS = [
-    "errors", "fields", "config", "signals", "files", "lock", "schedules", "tokenizer", "metrics",
-    "nodes", "parameters", "kernels", "topk", "mesh", "runtime", "taps", "block",
-    "model", "projection", "density", "optim", "data", "tasks", "checkpoint",
-    "openai_config", "openai_format", "train", "fit", "run", "provenance", "launch",
-    "evaluate", "importing", "circuits", "circuits.question", "circuits.ablate",
-    "circuits.edges", "circuits.reach", "circuits.effective", "circuits.calibrate",
-    "circuits.search", "circuits.lanes", "circuits.judge", "circuits.discretise",
-    "circuits.attribution", "circuits.shuffle", "circuits.prune", "circuits.facts",
-    "circuits.circuit", "circuits.pools", "circuits.assess", "circuits.means",
-    "circuits.cut", "circuits.job", "circuits.summary", "circuits.graph",
-    "circuits.controls", "circuits.binarise", "circuits.decompile", "circuits.report",
-    "bridges", "aot", "bench", "plots", "cli", "__main__",
+    "errors", "fields", "config", "signals", "bucket", "files", "lock", "schedules",
+    "tokenizer", "metrics", "nodes", "parameters", "kernels", "topk", "mesh", "runtime",
+    "taps", "block", "model", "projection", "density", "optim", "data", "tasks",
+    "checkpoint", "openai_config", "openai_format", "train", "fit", "run", "provenance",
+    "launch", "evaluate", "importing", "circuits", "circuits.question",
+    "circuits.ablate", "circuits.edges", "circuits.reach", "circuits.effective",
+    "circuits.calibrate", "circuits.search", "circuits.lanes", "circuits.judge",
+    "circuits.discretise", "circuits.attribution", "circuits.shuffle", "circuits.prune",
+    "circuits.facts", "circuits.circuit", "circuits.pools", "circuits.assess",
+    "circuits.means", "circuits.cut", "circuits.job", "circuits.summary",
+    "circuits.graph", "circuits.controls", "circuits.binarise", "circuits.decompile",
+    "circuits.report", "verify", "bridges", "aot", "bench", "plots", "cli", "__main__",
 ]  # fmt: skip
 FORBIDDEN = [  # (who, what): laws that the order alone does not state
     ("model", "circuits"),

@@ -114,7 +114,7 @@ def node_of(name: str) -> Node:
 
 def save(circuit: Circuit, folder: files.PathLike) -> None:
     """The arrays first: a folder with circuit.json is whole."""
-    path = Path(folder)
+    path = files.place(folder)
     leaves = dict(parameters.leaves(circuit.params))
     arrays = {MEAN + site: np.asarray(x) for site, x in circuit.means.items()}
     if sum(np.asarray(x).nbytes for x in leaves.values()) <= CARRIED:
@@ -124,7 +124,7 @@ def save(circuit: Circuit, folder: files.PathLike) -> None:
 
 
 def save_facts(facts: Facts, folder: files.PathLike) -> None:
-    files.write_json(Path(folder) / JSON, fields.to_json(facts))
+    files.write_json(files.place(folder) / JSON, fields.to_json(facts))
 
 
 def load_facts(path: files.PathLike) -> Facts:
@@ -207,9 +207,13 @@ def _params(
 def _of_run(folder: Path, facts: Facts) -> Mapping[str, Any]:
     """The weights of a large model stay with its run: the folder above this one, or
     where it was."""
-    above = (path for path in folder.resolve().parents if (path / CONFIG).is_file())
+    above = (
+        path for path in files.absolute(folder).parents if (path / CONFIG).is_file()
+    )
     try:
-        return load_run(next(above, Path(facts.model.run)), facts.model.step).params
+        return load_run(
+            next(above, files.place(facts.model.run)), facts.model.step
+        ).params
     except Refusal as refusal:
         raise Refusal(
             f"the circuit at {folder} is of a model too large to travel with it, and "
@@ -246,5 +250,5 @@ def _offences(facts: Facts) -> list[str]:
 
 
 def _folder(path: files.PathLike) -> Path:
-    given = Path(path)
+    given = files.place(path)
     return given.parent if given.name == JSON else given

@@ -7,6 +7,7 @@ it, start another, or several, and the list is finished all the same, to the sam
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,21 +68,28 @@ def work(job: Job, report: Reporter = metrics.silent) -> Iterator[Facts]:
         return
     found = means.of_run(job.run, job.out, report)
     cutting = Cutting(job.run, found, job.request, report)
-    left = {task: job.tasks[task] for task in _missing(job)}
-    for group in cut.groups(cutting, left):
-        with contextlib.ExitStack() as claims:
-            mine = {t: own for t, own in group.items() if _claimed(job, t, claims)}
-            if not mine:
-                continue
-            for task, level, one in cut.circuits(cutting, mine, job.levels):
-                _save(one, job.folder(task, level))
-                yield one.facts
+    for patient in (False, True):  # in the end, see whether other holders are alive
+        left = {task: job.tasks[task] for task in _missing(job)}
+        for group in cut.groups(cutting, left):
+            yield from _together(job, cutting, group, patient)
 
 
-def _claimed(job: Job, task: str, claims: contextlib.ExitStack) -> bool:
+def _together(
+    job: Job, cutting: Cutting, group: Mapping[str, Drawn], patient: bool
+) -> Iterator[Facts]:
+    """The circuits of those of a group's tasks that nobody else has."""
+    with contextlib.ExitStack() as claims:
+        claimed = functools.partial(_claimed, job, claims=claims, patient=patient)
+        mine = {task: own for task, own in group.items() if claimed(task)}
+        for task, level, one in cut.circuits(cutting, mine, job.levels):
+            _save(one, job.folder(task, level))
+            yield one.facts
+
+
+def _claimed(job: Job, task: str, claims: contextlib.ExitStack, patient: bool) -> bool:
     """Whether the task is ours to do, and then nobody else's."""
     try:
-        claims.enter_context(lock.held(job.out / task))
+        claims.enter_context(lock.held(job.out / task, patient))
     except Refusal:
         return False
     return not _done(job, task)

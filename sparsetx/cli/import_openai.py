@@ -5,7 +5,6 @@ released files hold no optimiser state. Needs torch: pip install 'sparsetx[torch
 """
 
 import argparse
-from pathlib import Path
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,8 +18,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    from sparsetx import importing
+    from sparsetx import files, importing
 
-    run = importing.from_openai(args.folder, Path(args.run), args.tokenizer)
+    run = importing.from_openai(args.folder, files.place(args.run), args.tokenizer)
     print(f"{args.run}: {run.n_layer} layers of {run.d_model} channels, as step 0")
     return 0

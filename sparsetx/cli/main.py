@@ -31,6 +31,7 @@ COMMANDS = {
     "report": "sparsetx.cli.report",
     "tasks": "sparsetx.cli.tasks",
     "train": "sparsetx.cli.train",
+    "verify": "sparsetx.cli.verify",
 }
 SUMMARY = {
     "bench": "time what was made for speed, side by side",
@@ -47,6 +48,7 @@ SUMMARY = {
     "report": "write a page about circuits",
     "tasks": "list the tasks, show their prompts, check them with a tokenizer",
     "train": "train a model, or go on with one",
+    "verify": "read a run whole, and say whether anything in it is damaged",
 }
 
 
@@ -80,6 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     module.arguments(parser)
     # Of what Orbax and its like notice about themselves, only errors concern the user.
     logging.getLogger("absl").setLevel(logging.ERROR)
+    # Where a checkpoint is damaged, the tasks that were reading it end unasked.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     try:
         with signals.listening(parser.prog) as stop:
             args = _parsed(parser, chosen.rest)

@@ -4,7 +4,6 @@ Loss, kept fraction, learning rate, throughput, kurtosis of the residual and gra
 """
 
 import argparse
-from pathlib import Path
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,14 +17,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    from sparsetx import metrics, plots
+    from sparsetx import files, metrics, plots
     from sparsetx.errors import refuse_all
     from sparsetx.run import METRICS
 
-    found = {name: metrics.read(Path(name) / METRICS) for name in args.runs}
+    found = {name: metrics.read(files.place(name) / METRICS) for name in args.runs}
     missing = [f"{name}: no rows in {METRICS}" for name in found if not found[name]]
     refuse_all("wanted runs that were trained", missing)
-    out = Path(args.out) if args.out else Path(args.runs[0]) / "training.png"
+    out = files.place(args.out or files.place(args.runs[0]) / "training.png")
     plots.training(found, out)
     print(out)
     return 0

@@ -94,9 +94,7 @@ def how_to_search(add: Callable[..., Any]) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    from pathlib import Path
-
-    from sparsetx import runtime
+    from sparsetx import files, runtime
 
     runtime.device_per_core()
     from sparsetx.circuits import job
@@ -115,7 +113,7 @@ def main(args: argparse.Namespace) -> int:
             raise Refusal("\n".join(unfit.values()))
         for name, reason in unfit.items():
             print(f"{name}: left out. {reason.splitlines()[0]}")
-    own = job.of_run(run, tasks, request, out_folder(args, Path(args.run)))
+    own = job.of_run(run, tasks, request, out_folder(args, files.place(args.run)))
     line = ProgressLine()
     for facts in job.work(own, line):
         line.close()
@@ -164,10 +162,10 @@ def asked(args: argparse.Namespace) -> "Request":
 
 
 def out_folder(args: argparse.Namespace, run: "Path") -> "Path":
-    from pathlib import Path
+    from sparsetx import files
 
     if args.out:
-        return Path(args.out)
+        return files.place(args.out)
     parts = ["circuits"]
     if args.shuffle is not None:
         parts.append(f"shuffled-{args.shuffle}")

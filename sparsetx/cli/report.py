@@ -20,15 +20,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    from pathlib import Path
-
     from sparsetx import files
     from sparsetx.circuits.report import gather
     from sparsetx.circuits.report.page import page
 
-    out = Path(args.out) if args.out else Path(args.paths[0]) / "report.html"
+    out = files.place(args.out or files.place(args.paths[0]) / "report.html")
     found = gather.subjects(args.paths)
     files.check_writable(out.parent)
     files.write_text(out, page(found))
-    print(f"{out} is written: open it in a browser, file://{out.resolve()}")
+    where = out if files.is_remote(out) else f"file://{out.resolve()}"
+    print(f"{out} is written: open it in a browser, {where}")
     return 0

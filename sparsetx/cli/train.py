@@ -38,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    from sparsetx import fit, launch, runtime
+    from sparsetx import checkpoint, files, fit, launch, runtime
     from sparsetx.cli import experiment
     from sparsetx.cli.progress import ProgressLine, clock
 
@@ -46,7 +46,7 @@ def main(args: argparse.Namespace) -> int:
     config = experiment.load(args.experiment, args.overrides)
     place = Path(args.experiment)
     name = place.parent.name if place.name == "config.json" else place.stem
-    path = Path(args.run) if args.run else Path("runs") / name
+    path = files.place(args.run) if args.run else Path("runs") / name
     line = ProgressLine()
 
     def notice(text: str) -> None:
@@ -58,7 +58,7 @@ def main(args: argparse.Namespace) -> int:
             print(describe(ready))
         try:
             state = ready.train(args.stop, line)
-        except fit.Diverged as error:
+        except (fit.Diverged, checkpoint.Unsaved) as error:
             line.close()
             print(f"sparsetx train: {error}", file=sys.stderr)
             return 1

@@ -65,7 +65,7 @@ class Request:
     @property
     def folder(self) -> Path:
         if self.out:
-            return Path(self.out)
+            return files.place(self.out)
         plain = re.sub(r"[^\w.]+", "-", self.name)  # names of TFDS hold / and :
         return stream.default_folder(plain, self.vocab)
 

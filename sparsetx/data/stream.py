@@ -77,7 +77,7 @@ class Prepared:
         for entry in self.meta["splits"][name]["shards"]:
             path = self.path / entry["file"]
             try:
-                shard = np.load(path, mmap_mode="r", allow_pickle=False)
+                shard = files.map_array(path)
             except (OSError, ValueError, EOFError) as error:
                 raise Refusal(
                     f"the prepared data at {self.path} is damaged: {path.name} cannot "
@@ -100,7 +100,7 @@ class Prepared:
 
 def default_folder(name: str, vocab: int) -> Path:
     """$SPARSETX_DATA/NAME-VOCAB, or data/NAME-VOCAB."""
-    return Path(os.environ.get("SPARSETX_DATA", "data")) / f"{name}-{vocab}"
+    return files.place(os.environ.get("SPARSETX_DATA", "data")) / f"{name}-{vocab}"
 
 
 def open_prepared(
@@ -110,7 +110,7 @@ def open_prepared(
     fingerprint: str | None = None,
 ) -> Prepared:
     """The prepared data of a folder, or a Refusal that names the command to run."""
-    folder = Path(path)
+    folder = files.place(path)
     if not (folder / META).is_file():
         raise Refusal(
             f"wanted prepared data at {folder}: there is none. Run\n    {command}"

@@ -28,6 +28,7 @@ BAD_CALLS: dict[str, tuple[list[str], str]] = {
     "plot": (["/nowhere/at/all"], "/nowhere/at/all"),
     "prune": (["/nowhere/at/all"], "wanted a run at /nowhere/at/all"),
     "report": (["/nowhere/at/all"], "there is neither"),
+    "verify": (["/nowhere/at/all"], "wanted a run at /nowhere/at/all"),
 }
 # The doctor found what it looks for: that is a failed examination, not bad input.
 EXIT = {"doctor": 1}

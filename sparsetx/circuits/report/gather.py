@@ -48,7 +48,7 @@ class Subject:
 def subjects(paths: Sequence[files.PathLike]) -> list[Subject]:
     """Of runs, and of folders of single circuits; the first is what others are compared
     with."""
-    found = [s for path in paths for s in _of(Path(path))]
+    found = [s for path in paths for s in _of(files.place(path))]
     if not any(s.cuts for s in found):
         where = ", ".join(map(str, paths))
         raise Refusal(
@@ -62,7 +62,7 @@ def _of(path: Path) -> Iterator[Subject]:
     if (path / circuit.JSON).is_file() or path.name == circuit.JSON:
         facts = circuit.load_facts(path)
         folder = path.parent if path.name == circuit.JSON else path
-        run = Path(facts.model.run)
+        run = files.place(facts.model.run)
         kind = "one circuit" if facts.model.shuffled is None else "random weights"
         yield Subject(run.name, kind, run, None, (Cut(folder, facts),))
         return
@@ -82,8 +82,9 @@ def _of(path: Path) -> Iterator[Subject]:
 
 
 def _cuts(folder: Path) -> Iterator[Cut]:
-    for path in sorted(folder.rglob(circuit.JSON)):
-        yield Cut(path.parent, circuit.load_facts(path.parent))
+    for path in files.inside(folder):
+        if path.name == circuit.JSON:
+            yield Cut(path.parent, circuit.load_facts(path.parent))
 
 
 def validation_loss(run: Path) -> float | None:
