@@ -5,6 +5,7 @@ through `setting`, by a range; whatever is wrong is reported with the field's pa
 what came and what is allowed, all of it at once, with near names for unknown keys.
 """
 
+import contextlib
 import dataclasses
 import difflib
 import json
@@ -17,6 +18,9 @@ from typing import Any, Literal, TypeVar
 from sparsetx.errors import refuse_all
 
 Tree = TypeVar("Tree")
+
+
+LIMIT = 2**63  # of whole numbers: what arrays can hold
 
 
 def setting(
@@ -195,7 +199,8 @@ def _from_plain(hint: Any, value: Any) -> Any:
     if isinstance(value, list) and typing.get_origin(hint) is tuple:
         return tuple(value)
     if type(value) is int and not _accepts(hint, int) and _accepts(hint, float):
-        return float(value)
+        with contextlib.suppress(OverflowError):  # then it stays what it is: refused
+            return float(value)
     return value
 
 
@@ -215,6 +220,8 @@ def _mismatch(hint: Any, value: Any) -> str:
     """'' if the value is of the type; else what was wanted."""
     if any(_is(h, value) for h in _alternatives(hint)):
         return ""
+    if type(value) is int and _accepts(hint, int):
+        return "wanted a whole number below 2^63"
     return "wanted " + " or ".join(_named(h) for h in _alternatives(hint))
 
 
@@ -224,7 +231,9 @@ def _is(hint: Any, value: Any) -> bool:
     if typing.get_origin(hint) is tuple:
         inside = typing.get_args(hint)[0]
         return isinstance(value, tuple) and all(_is(inside, v) for v in value)
-    return type(value) is hint  # so that True is not an int
+    if type(value) is not hint:  # so that True is not an int
+        return False
+    return hint is not int or -LIMIT <= value < LIMIT
 
 
 def _named(hint: Any) -> str:

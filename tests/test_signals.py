@@ -1,10 +1,12 @@
 """Signals are heard by a thread, whatever the main thread is busy with."""
 
+import contextlib
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,16 +42,22 @@ SAVING = """
 """
 
 
-def started(code: str, *arguments: str) -> "subprocess.Popen[str]":
+@contextlib.contextmanager
+def started(code: str, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+    """A process that has begun, and is gone when the test is over, however it ends."""
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "busy\n"
-    return process
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "busy\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize(
@@ -59,10 +67,10 @@ def started(code: str, *arguments: str) -> "subprocess.Popen[str]":
 def test_with_nothing_unsaved_it_ends_at_once_and_tidily(
     number: int, code: int, name: str, tmp_path: Path
 ) -> None:
-    process = started(BUSY, str(tmp_path))
-    began = time.monotonic()
-    process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    with started(BUSY, str(tmp_path)) as process:
+        began = time.monotonic()
+        process.send_signal(number)
+        _, err = process.communicate(timeout=30)
     assert time.monotonic() - began < 5
     assert process.returncode == code
     assert f"sparsetx test: stopped by {name}, nothing is lost" in err
@@ -70,27 +78,27 @@ def test_with_nothing_unsaved_it_ends_at_once_and_tidily(
 
 
 def test_what_is_unsaved_is_saved_first(tmp_path: Path) -> None:
-    process = started(SAVING, "0.3")
-    process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=30)
+    with started(SAVING, "0.3") as process:
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=30)
     assert (process.returncode, out) == (42, "saving\nsaved\n")
 
 
 def test_a_repeated_sigterm_lets_it_save_and_a_second_ctrl_c_does_not() -> None:
-    process = started(SAVING, "1")
-    assert process.stdout is not None
-    process.send_signal(signal.SIGTERM)
-    assert process.stdout.readline() == "saving\n"
-    process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=30)
+    with started(SAVING, "1") as process:
+        assert process.stdout is not None
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.readline() == "saving\n"
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=30)
     assert (process.returncode, out) == (42, "saved\n")
 
-    process = started(SAVING, "60")
-    assert process.stdout is not None
-    process.send_signal(signal.SIGINT)
-    assert process.stdout.readline() == "saving\n"
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    with started(SAVING, "60") as process:
+        assert process.stdout is not None
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "saving\n"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "asked twice: unsaved work is lost" in err
 

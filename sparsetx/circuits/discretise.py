@@ -41,6 +41,7 @@ class Chosen:
     mask: Mask
     loss: float  # the judge's
     curve: list[Point] = field(default_factory=list)
+    larger: list[Mask] = field(default_factory=list)  # that it was cut down from
 
     @property
     def reached(self) -> bool:
@@ -148,25 +149,27 @@ def choose(
     ranking.scan(cutter, between)
     best = smallest(ranking.curve, target)
     assert best is not None
-    mask, loss = clean(cutter, ranking.first(best.nodes), target, passes)
-    return Chosen(mask, loss, ranking.curve)
+    *larger, (mask, loss) = clean(cutter, ranking.first(best.nodes), target, passes)
+    return Chosen(mask, loss, ranking.curve, [each for each, _ in larger])
 
 
 def clean(
     cutter: Cutter, mask: Mask, target: float, passes: int = PASSES
-) -> tuple[Mask, float]:
-    """Remove nodes while the target holds, the cheapest per edge saved first."""
-    loss = float(cutter.judge(mask[None])[0])
-    mask, loss = _joined(cutter, mask, loss, target)
+) -> list[tuple[Mask, float]]:
+    """Remove nodes while the target holds, the cheapest per edge saved first. All masks
+    on the way, with their losses, the smallest last."""
+    way = [(mask, float(cutter.judge(mask[None])[0]))]
+    way.append(_joined(cutter, *way[-1], target))
     for exact in (False, True):
         for number in range(passes):
-            cutter.tell(number + exact * passes, 2 * passes, mask)
-            fewer = _fewer(cutter, mask, loss, target, exact)
+            cutter.tell(number + exact * passes, 2 * passes, way[-1][0])
+            fewer = _fewer(cutter, *way[-1], target, exact)
             if fewer is None:
                 break
-            mask, loss = fewer
-    cutter.tell(2 * passes, 2 * passes, mask)
-    return _joined(cutter, mask, loss, target)
+            way.append(fewer)
+    cutter.tell(2 * passes, 2 * passes, way[-1][0])
+    way.append(_joined(cutter, *way[-1], target))
+    return way
 
 
 def _joined(

@@ -91,6 +91,16 @@ def size(config: ModelConfig, pattern: Patterns, keep: Nodes) -> Size:
     return Size(count, edges, constants, pairs)
 
 
+def joined(config: ModelConfig, pattern: Patterns, keep: Nodes) -> Any:
+    """Edges of one mask, smooth in it: what the search pays for."""
+    return sum(
+        jnp.einsum(
+            "ls,lst,lt->", keep[part.source], pattern[part.name], keep[part.target]
+        )
+        for part in parameters.edges(config)
+    )
+
+
 def listed(config: ModelConfig, params: Mapping[str, Any], keep: Nodes) -> list[Edge]:
     """The edges of one mask themselves, in the order of computation."""
     return ordered(edge for _, _, edge in located(config, params, keep))

@@ -221,18 +221,27 @@ def _finish(cutter: Cutter, scored: Sequence[_Scored], aim: Aim) -> Found:
 
 
 def _verified(cutter: Cutter, tau: Nodes, aim: Aim) -> Chosen:
-    """A circuit whose H reaches the target by its definition, where H is asked for: the
-    judge's quick figure may be too kind, and is then held to a lower target."""
+    """A circuit whose H reaches the target by its definition, where H is asked for. The
+    judge's quick figure may be too kind: then the smallest of the larger ones that it
+    was cut down from, or, if none will do, one that is held to a lower target."""
     target, ranking = aim.target, Ranking.of(cutter, tau)
     for _ in range(TRIES):
         chosen = discretise.choose(cutter, ranking, target)
         if not cutter.judge.honest or not chosen.reached:
             return chosen
-        figures = cutter.judge.figures(cutter.judge.tree_of(chosen.mask), DRAWS)
-        if figures["H"] <= aim.target:
-            return dataclasses.replace(chosen, loss=figures["H"])
-        target = TIGHTER * chosen.loss * aim.target / figures["H"]
+        way = [*chosen.larger, chosen.mask]
+        honesty = [_honesty(cutter, chosen.mask)]
+        while honesty[-1] > aim.target and len(honesty) < len(way):
+            honesty.append(_honesty(cutter, way[-1 - len(honesty)]))
+        if honesty[-1] <= aim.target:
+            mask = way[-len(honesty)]
+            return dataclasses.replace(chosen, mask=mask, loss=honesty[-1])
+        target *= TIGHTER * aim.target / honesty[-1]
     return dataclasses.replace(chosen, mask=np.zeros_like(chosen.mask))
+
+
+def _honesty(cutter: Cutter, mask: discretise.Mask) -> float:
+    return cutter.judge.figures(cutter.judge.tree_of(mask), DRAWS)["H"]
 
 
 class _Progress:

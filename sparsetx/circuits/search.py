@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from sparsetx import nodes, taps
-from sparsetx.circuits import ablate
+from sparsetx.circuits import ablate, edges
 from sparsetx.circuits.ablate import Scales
 from sparsetx.circuits.question import Question
 from sparsetx.config import ModelConfig
@@ -35,6 +35,7 @@ class Settings:
     but for k_coef, whose useful range depends on the number of nodes."""
 
     k_coef: Any = 2e-3  # nats per kept node
+    edge_share: Any = 0.5  # of that price goes by a node's edges
     lr: Any = 1e-2
     init_bias: Any = 0.1
     init_scale: Any = 1e-2
@@ -158,8 +159,7 @@ def _step(
     def objective(tau: Nodes) -> tuple[jax.Array, jax.Array]:
         keep = hard(ranked(plan, tau), settings.temperature)
         loss = _batch_loss(plan, params, means, task, settings.honest, keep, key)
-        kept = sum(jnp.sum(x) for x in keep.values())
-        return loss + settings.k_coef * kept, loss
+        return loss + settings.k_coef * _price(plan, params, settings, keep), loss
 
     gradient, loss = jax.grad(objective, has_aux=True)(mask.tau)
     norm = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in gradient.values()))
@@ -187,6 +187,19 @@ def _step(
 
     tau = _clamped(jax.tree.map(moved, mask.tau, first, second))
     return Mask(ranked(plan, tau), first, second), loss
+
+
+def _price(plan: Plan, params: Any, settings: Settings, keep: Nodes) -> jax.Array:
+    """The kept nodes, some dearer than others: a share of the price is by the edges
+    that a node has to other kept nodes, in units of their mean."""
+    count = sum(jnp.sum(x) for x in keep.values())
+    joined: jax.Array = edges.joined(
+        plan.config, edges.patterns(plan.config, params), keep
+    )
+    unit = jax.lax.stop_gradient(count / jnp.maximum(joined, 1.0)) / 2
+    share = settings.edge_share
+    price: jax.Array = (1 - share) * count + share * unit * joined
+    return price
 
 
 def ranked(plan: Plan, tau: Nodes) -> Nodes:

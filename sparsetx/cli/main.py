@@ -1,6 +1,7 @@
 """`sparsetx COMMAND …`: finds the command, runs it, turns its end into an exit code.
 
-0 done; 1 failed (with the traceback); 2 bad input (one message); 130 Ctrl-C. Each
+0 done; 1 failed; 2 bad input (one message); 42 told to stop, run me again; 130 Ctrl-C.
+Each
 command is a module of this package with HELP (a line), `arguments(parser)` and
 `main(args) -> exit code`; it is imported only when it is the one asked for, so that
 `sparsetx --help` answers at once.
@@ -80,8 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.arguments(parser)
-    # Of what Orbax and its like notice about themselves, only errors concern the user.
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    # Orbax and its like raise what concerns the user; they log it as well, and more.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
     # Where a checkpoint is damaged, the tasks that were reading it end unasked.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     try:
@@ -92,9 +93,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Refusal as refusal:
         print(f"sparsetx {chosen.command}: {refusal}", file=sys.stderr)
         return 2
+    except OSError as error:  # a disk that is full, a folder that went away
+        print(f"sparsetx {chosen.command}: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"sparsetx {chosen.command}: stopped by Ctrl-C", file=sys.stderr)
         return 130
+
+
+def _unraisable(what: "sys.UnraisableHookArgs") -> None:
+    """Threads of Orbax that outlive a save that failed have nothing to tell."""
+    if "Event loop is closed" not in str(what.exc_value):
+        sys.__unraisablehook__(what)
 
 
 def _parsed(parser: argparse.ArgumentParser, rest: list[str]) -> argparse.Namespace:
@@ -108,4 +118,5 @@ def _parsed(parser: argparse.ArgumentParser, rest: list[str]) -> argparse.Namesp
 
 def run() -> None:
     """The console script."""
+    sys.unraisablehook = _unraisable
     sys.exit(main())

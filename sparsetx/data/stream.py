@@ -9,6 +9,7 @@ needs numpy alone: accelerator images carry neither TFDS nor ArrayRecord.
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from sparsetx import files
-from sparsetx.errors import Refusal
+from sparsetx.errors import Refusal, refuse_all
 
 META = "meta.json"
 TOKENIZER = "tokenizer.json"
@@ -78,7 +79,7 @@ class Prepared:
             path = self.path / entry["file"]
             try:
                 shard = files.map_array(path)
-            except (OSError, ValueError, EOFError) as error:
+            except Exception as error:  # whatever a broken header makes NumPy raise
                 raise Refusal(
                     f"the prepared data at {self.path} is damaged: {path.name} cannot "
                     f"be read ({error}). Remove the folder and prepare it again:\n"
@@ -116,16 +117,13 @@ def open_prepared(
             f"wanted prepared data at {folder}: there is none. Run\n    {command}"
         )
     meta = files.read_json(folder / META, "the description of prepared data")
-    keys = ("version", "fingerprint", "vocab_size", "dtype", "splits")
-    if not isinstance(meta, dict) or any(key not in meta for key in keys):
-        raise Refusal(
-            f"{folder / META} is not a description of prepared data: {command}"
-        )
-    if meta["version"] != VERSION:
+    if isinstance(meta, dict) and meta.get("version", VERSION) != VERSION:
         raise Refusal(
             f"the data at {folder} is stale: prepared in format {meta['version']}, "
             f"wanted {VERSION}. Remove it and run\n    {meta.get('command', command)}"
         )
+    what = f"{folder / META} is not a description of prepared data: {command}"
+    refuse_all(what, _offences(meta))
     if vocab is not None and meta["vocab_size"] > vocab:
         raise Refusal(
             f"the data at {folder} has token ids up to {meta['vocab_size'] - 1}, "
@@ -139,6 +137,33 @@ def open_prepared(
             "(data.path=…), or start a new run"
         )
     return Prepared(folder, meta)
+
+
+def _offences(meta: Any) -> list[str]:
+    """What a description lacks; file names that lead out of its folder among it."""
+    if not isinstance(meta, dict):
+        return ["wanted an object with keys"]
+    kinds = {"version": int, "fingerprint": str, "vocab_size": int, "splits": dict}
+    found = [
+        f"{key}: wanted {kind.__name__}, got {type(meta.get(key)).__name__}"
+        for key, kind in kinds.items()
+        if type(meta.get(key)) is not kind
+    ]
+    if meta.get("dtype") not in ("uint16", "uint32"):
+        found.append("dtype: wanted uint16 or uint32")
+    splits = meta.get("splits")
+    for name in SPLITS:
+        own = splits.get(name) if isinstance(splits, dict) else None
+        shards = own.get("shards") if isinstance(own, dict) else None
+        if not isinstance(shards, list) or not shards:
+            found.append(f"splits.{name}.shards: wanted a list of files")
+            continue
+        for shard in shards:
+            file = shard.get("file") if isinstance(shard, dict) else None
+            plain = isinstance(file, str) and re.fullmatch(r"[\w.-]+\.npy", file)
+            if not plain or type(shard.get("tokens")) is not int:
+                found.append(f"splits.{name}.shards: wanted a file and its tokens")
+    return found
 
 
 def bigram_counts(stream: Stream, vocab: int, tokens: int = 2_000_000) -> np.ndarray:

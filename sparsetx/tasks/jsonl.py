@@ -52,6 +52,9 @@ def _draft(line: str) -> Draft | str:
     wrong = [k for k in KEYS if not isinstance(fields[k], str) or not fields[k]]
     if wrong:
         return f"wanted text that is not empty in {', '.join(wrong)}"
+    torn = [k for k in KEYS if any("\ud800" <= c <= "\udfff" for c in fields[k])]
+    if torn:
+        return f"wanted text, got half a character (a lone surrogate) in {torn[0]}"
     a, b = fields["prompt_a"], fields["prompt_b"]
     if a == b:
         return "both prompts are the same"

@@ -1,5 +1,7 @@
 """From a ranking to a circuit: the curve, the removals, what is joined to an answer."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -103,7 +105,9 @@ def test_the_loss_is_not_monotone_and_the_smallest_that_passes_is_taken() -> Non
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_cleaning_removes_what_is_not_needed(seed: int) -> None:
     padded = TRUE | (np.random.default_rng(seed).random(len(TRUE)) < 0.3)
-    mask, loss = discretise.clean(PLAIN, padded, 0.15)
+    *larger, (mask, loss) = discretise.clean(PLAIN, padded, 0.15)
+    for before, after in itertools.pairwise([*(m for m, _ in larger), mask]):
+        assert not (after & ~before).any()  # only ever smaller
     np.testing.assert_array_equal(mask, TRUE)
     assert loss < 0.15
 

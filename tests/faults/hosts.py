@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,14 +19,18 @@ def environment(devices: int, **more: str) -> dict[str, str]:
 
 
 def started(
-    arguments: Sequence[str], environment: dict[str, str]
+    arguments: Sequence[str],
+    environment: dict[str, str],
+    first: Callable[[], None] | None = None,
 ) -> "subprocess.Popen[str]":
+    """A process; `first` runs in it before the program."""
     return subprocess.Popen(
         [sys.executable, "-X", "faulthandler", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
+        preexec_fn=first,
     )
 
 
@@ -62,13 +66,17 @@ def alone(arguments: Sequence[str], devices: int = 4) -> Ended:
     return ended(started(arguments, environment(devices)))[0]
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return int(free.getsockname()[1])
+
+
 def pair(
     arguments: Sequence[str], second: Sequence[str] = ()
 ) -> list["subprocess.Popen[str]"]:
     """The same command on two hosts; `second`: what only the second is told."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        address = f"localhost:{free.getsockname()[1]}"
+    address = f"localhost:{free_port()}"
     common = {"SPARSETX_HOSTS": "2", "SPARSETX_COORDINATOR": address}
     return [
         started(
