@@ -36,7 +36,7 @@ SPREAD = {
     "temperature": 0.3,
     "weight_decay": 0.5,
 }
-TIGHTER, TRIES = 0.9, 4  # where H, by its definition, is above the target
+FURTHER, TRIES, TIGHTER = 8, 3, 0.97  # where H, by its definition, is above the target
 DRAWS = 40  # of the stochastic ablation in that H; a report takes more
 
 
@@ -222,22 +222,61 @@ def _finish(cutter: Cutter, scored: Sequence[_Scored], aim: Aim) -> Found:
 
 def _verified(cutter: Cutter, tau: Nodes, aim: Aim) -> Chosen:
     """A circuit whose H reaches the target by its definition, where H is asked for. The
-    judge's quick figure may be too kind: then the smallest of the larger ones that it
-    was cut down from, or, if none will do, one that is held to a lower target."""
-    target, ranking = aim.target, Ranking.of(cutter, tau)
+    judge's quick figure may be too kind: then the smallest that will do of the larger
+    ones that it was cut down from; or of those further along the ranking, cut down in
+    their turn by no more than their H allows."""
+    ranking = Ranking.of(cutter, tau)
+    chosen = discretise.choose(cutter, ranking, aim.target)
+    if not cutter.judge.honest or not chosen.reached:
+        return chosen
+    found = _smallest_honest(cutter, [*chosen.larger, chosen.mask], aim.target)
+    if found is None:
+        found = _further(cutter, ranking, aim.target)
+    mask, loss = found or (np.zeros_like(chosen.mask), chosen.loss)
+    return Chosen(mask, loss, ranking.curve)
+
+
+def _smallest_honest(
+    cutter: Cutter, way: Sequence[discretise.Mask], target: float
+) -> tuple[discretise.Mask, float] | None:
+    """Of masks that grow smaller, the last with an H at the target, and its H."""
+    for mask in reversed(way):
+        honesty = _honesty(cutter, mask)
+        if honesty <= target:
+            return mask, honesty
+    return None
+
+
+def _further(
+    cutter: Cutter, ranking: Ranking, target: float
+) -> tuple[discretise.Mask, float] | None:
+    """From the first of the larger circuits of the curve that is honest enough."""
+    passing = [point for point in ranking.curve if point.loss <= target]
+    passing.sort(key=lambda point: point.edges_plus)
+    for point in passing[1 : 1 + FURTHER]:
+        start = ranking.first(point.nodes)
+        honesty = _honesty(cutter, start)
+        if honesty <= target:
+            return _held(cutter, start, point.loss, target) or (start, honesty)
+    return None
+
+
+def _held(
+    cutter: Cutter, start: discretise.Mask, least: float, target: float
+) -> tuple[discretise.Mask, float] | None:
+    """Cut down while the judge's figure stays below one that H follows: it is lowered
+    by as much as H came out too high, and all begun again."""
+    held, best = target, None
     for _ in range(TRIES):
-        chosen = discretise.choose(cutter, ranking, target)
-        if not cutter.judge.honest or not chosen.reached:
-            return chosen
-        way = [*chosen.larger, chosen.mask]
-        honesty = [_honesty(cutter, chosen.mask)]
-        while honesty[-1] > aim.target and len(honesty) < len(way):
-            honesty.append(_honesty(cutter, way[-1 - len(honesty)]))
-        if honesty[-1] <= aim.target:
-            mask = way[-len(honesty)]
-            return dataclasses.replace(chosen, mask=mask, loss=honesty[-1])
-        target *= TIGHTER * aim.target / honesty[-1]
-    return dataclasses.replace(chosen, mask=np.zeros_like(chosen.mask))
+        way = [mask for mask, _ in discretise.clean(cutter, start, held)]
+        found = _smallest_honest(cutter, way, target)
+        if found and (best is None or found[0].sum() < best[0].sum()):
+            best = found
+        last = _honesty(cutter, way[-1])
+        held *= TIGHTER * target / last
+        if last <= target or held <= least:
+            break
+    return best
 
 
 def _honesty(cutter: Cutter, mask: discretise.Mask) -> float:
