@@ -81,6 +81,8 @@ def _together(
     with contextlib.ExitStack() as claims:
         claimed = functools.partial(_claimed, job, claims=claims, patient=patient)
         mine = {task: own for task, own in group.items() if claimed(task)}
+        if not mine:
+            return
         for task, level, one in cut.circuits(cutting, mine, job.levels):
             _save(one, job.folder(task, level))
             yield one.facts

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sparsetx import files
+from sparsetx import files, lock
 from sparsetx.data import documents as docs
 from sparsetx.data import stream
 from sparsetx.data.grammar.document import VERSION as GRAMMAR
@@ -111,6 +111,11 @@ def prepare(request: Request, report: Reporter = silent) -> stream.Prepared:
     request = request.checked()
     if (done := already(request)) is not None:
         return done
+    with lock.held(request.folder):  # two at once would mix their shards
+        return _made(request, report)
+
+
+def _made(request: Request, report: Reporter) -> stream.Prepared:
     corpus = open_corpus(request)
     (request.folder / stream.META).unlink(missing_ok=True)
     tokenizer = train_tokenizer(corpus, report)

@@ -210,3 +210,30 @@ def test_a_limit_beyond_the_corpus_takes_all_of_it(
     made = prepare(Request("stdlib", 512, 10**9, str(tmp_path)))
     assert sum(split["documents"] for split in made.meta["splits"].values()) == 400
     assert files.read_json(tmp_path / "meta.json", "it")["fingerprint"]
+
+
+def test_only_one_prepares_a_folder(tmp_path: Path) -> None:
+    """Two would mix their shards; the second may use what the first has made."""
+    request = Request("tinypython", 512, 2000, str(tmp_path))
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    holder = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(Refusal, match=f"process {holder.pid} on"):
+            prepare(request)
+    finally:
+        holder.communicate("")
+    assert prepare(request).meta["name"] == "tinypython"
+    assert not (tmp_path / "lock").exists()
+
+
+HOLD = """
+import sys
+from sparsetx import lock
+with lock.held(sys.argv[1]):
+    print('held', flush=True)
+    sys.stdin.read()
+"""

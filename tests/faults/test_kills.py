@@ -12,7 +12,7 @@ from tests.cli.test_train import rows
 from tests.faults import hosts
 from tests.faults.case import case, until
 
-STEPS = 400
+STEPS = 300
 KILLS = 6
 
 

@@ -12,6 +12,7 @@ from sparsetx.run import CONFIG, METRICS, load_config
 
 SHUFFLED = "circuits-shuffled-"
 CIRCUITS = "circuits"
+ATTRIBUTION = "circuits-attribution"
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class Subject:
     """One column of a comparison: a model and its circuits."""
 
     name: str
-    kind: str  # "sparse", "dense", "random weights"
+    kind: str  # "sparse", "dense", "random weights", …
     run: Path
-    loss: float | None  # validation, nats per token; of random weights nobody knows
+    loss: float | None  # validation, nats per token; of the run's own circuits
     cuts: tuple[Cut, ...]
 
     def find(self, task: str, honest: bool) -> Cut | None:
@@ -79,6 +80,10 @@ def _of(path: Path) -> Iterator[Subject]:
         seed = folder.name.removeprefix(SHUFFLED)
         name = f"{path.name}, shuffled {seed}"
         yield Subject(name, "random weights", path, None, tuple(_cuts(folder)))
+    ranked = tuple(_cuts(path / ATTRIBUTION))
+    if ranked:
+        name = f"{path.name}, by attribution"
+        yield Subject(name, "ranked by attribution", path, None, ranked)
 
 
 def _cuts(folder: Path) -> Iterator[Cut]:
