@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 
 SAVE_EVERY = 20
-LIFE = 2.5  # seconds that a life lasts, on average
-MORE = 30  # steps of the run for every kill
+LIFE = 5.0  # seconds that a life lasts, on average; half of it is starting
+MORE = 150  # steps of the run for every kill
 
 
 def main(kills: int) -> int:
