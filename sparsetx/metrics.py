@@ -46,25 +46,31 @@ class Log:
     def __init__(self, path: files.PathLike, step: int):
         self.path = files.place(path)
         self.remote = files.is_remote(path)
-        self.rows = [row for row in read(self.path) if row["step"] <= step]
-        self.flushed = -1
-        self.flush()
+        kept = [json.dumps(row) for row in read(self.path) if row["step"] <= step]
+        files.write_text(self.path, _text(kept))
+        self.lines = kept if self.remote else []
+        self.waiting = False
 
     def __call__(self, row: Row) -> None:
-        self.rows.append(row)
-        if not self.remote:
-            files.append_line(self.path, json.dumps(row))
-            self.flushed = len(self.rows)
+        line = json.dumps(row)
+        if self.remote:
+            self.lines.append(line)
+            self.waiting = True
+        else:
+            files.append_line(self.path, line)
 
     def flush(self) -> None:
-        if self.flushed < len(self.rows):
-            text = "".join(json.dumps(row) + "\n" for row in self.rows)
-            files.write_text(self.path, text)
-            self.flushed = len(self.rows)
+        if self.waiting:
+            files.write_text(self.path, _text(self.lines))
+            self.waiting = False
 
     def close(self) -> None:
         """Nothing is held open between rows."""
         self.flush()
+
+
+def _text(lines: list[str]) -> str:
+    return "".join(line + "\n" for line in lines)
 
 
 class TensorBoard:

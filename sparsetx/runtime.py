@@ -5,11 +5,9 @@ A pod's hosts run the same program; before they start they compare what must be 
 that dies takes the others with it: they cannot go on without its part of the arrays.
 """
 
-import ctypes
 import hashlib
 import json
 import os
-import signal
 import socket
 from collections.abc import Mapping
 from typing import Any
@@ -23,6 +21,7 @@ from sparsetx.signals import Stop
 
 HEARTBEAT = 60  # seconds without a sign of life after which a host counts as dead
 PATIENCE = 300  # seconds to wait for all hosts to start
+# JAX ends a process whose peers are gone by abort().
 LOST = """
 sparsetx: another host of this run died, or did not start in time, so this one ends too.
 The log of the host that ended first says why. Then start all hosts again: the run goes
@@ -41,11 +40,11 @@ def start(stop: Stop) -> None:
     if hosts > 1:
         if os.environ.get("JAX_PLATFORMS") == "cpu":
             _room_for_collectives()
-        _explain_aborts()
+        signals.say_at_abort(LOST)
         where = os.environ["SPARSETX_COORDINATOR"], hosts
         jax.distributed.initialize(*where, int(os.environ["SPARSETX_HOST"]), **times)
     elif "," in os.environ.get("TPU_WORKER_HOSTNAMES", ""):
-        _explain_aborts()
+        signals.say_at_abort(LOST)
         jax.distributed.initialize(**times)
     else:
         return
@@ -57,22 +56,6 @@ def _seconds(name: str, default: int) -> int:
     if not text.isdecimal():
         raise Refusal(f"{name}: wanted whole seconds, got {text!r}")
     return int(text)
-
-
-def _explain_aborts() -> None:
-    """JAX ends a process whose peers are gone by abort(), which nothing can catch; but
-    a handler in C still has the last word, and the process then dies of it."""
-    libc = ctypes.CDLL(None)
-    libc.signal.argtypes = [ctypes.c_int, ctypes.c_void_p]
-    libc.signal.restype = ctypes.c_void_p
-    libc.signal(signal.SIGABRT, ctypes.cast(_said, ctypes.c_void_p))
-
-
-def _say_lost(number: int) -> None:
-    os.write(2, LOST.encode())
-
-
-_said = ctypes.CFUNCTYPE(None, ctypes.c_int)(_say_lost)  # kept: C code will call it
 
 
 def _room_for_collectives() -> None:

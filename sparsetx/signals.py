@@ -126,10 +126,29 @@ def _listen(ear: socket.socket, stop: Stop) -> None:
 def chain(stop: Stop) -> None:
     """Take SIGTERM back from C code that has installed a handler of its own since, and
     pass signals on to it: JAX tells a pod's other hosts of a preemption by it."""
-    handler = ctypes.CDLL(None).signal
-    handler.restype, handler.argtypes = ctypes.c_void_p, [ctypes.c_int, ctypes.c_void_p]
-    theirs = handler(signal.SIGTERM, None)  # SIG_DFL for a moment
+    theirs = _handle_in_c(signal.SIGTERM, None)  # SIG_DFL for a moment
     signal.signal(signal.SIGTERM, _noted)
     if theirs:
-        call: Any = ctypes.CFUNCTYPE(None, ctypes.c_int)(theirs)
+        call: Any = _IN_C(theirs)
         stop.pass_on = lambda: call(int(signal.SIGTERM))
+
+
+def say_at_abort(message: str) -> None:
+    """abort() cannot be caught, but a handler in C still has the last word, and the
+    process then dies of it."""
+    said = _IN_C(lambda number: os.write(2, message.encode()) and None)
+    _kept.append(said)
+    _handle_in_c(signal.SIGABRT, ctypes.cast(said, ctypes.c_void_p))
+
+
+_IN_C = ctypes.CFUNCTYPE(None, ctypes.c_int)
+_kept: list[Any] = []  # C code will call them
+
+
+def _handle_in_c(number: int, handler: Any) -> int | None:
+    """Install a handler of C's own, which knows nothing of Python; the old one."""
+    libc_signal = ctypes.CDLL(None).signal
+    libc_signal.restype = ctypes.c_void_p
+    libc_signal.argtypes = [ctypes.c_int, ctypes.c_void_p]
+    old: int | None = libc_signal(number, handler)
+    return old

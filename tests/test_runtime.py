@@ -81,7 +81,7 @@ def test_hosts_are_joined_where_there_are_several(
     monkeypatch.setenv("SPARSETX_PATIENCE", "7")
     monkeypatch.setattr(jax.distributed, "initialize", initialize)
     monkeypatch.setattr(jax.config, "update", lambda *a: calls.append(a))
-    monkeypatch.setattr(runtime, "_explain_aborts", lambda: None)
+    monkeypatch.setattr(signals, "say_at_abort", lambda message: None)
     monkeypatch.setattr(signals, "chain", lambda stop: None)
     monkeypatch.setenv("NPROC", "3")  # the user's own stays
     for name in ("SPARSETX_HOSTS", "TPU_WORKER_HOSTNAMES"):

@@ -9,6 +9,10 @@ for bit, alone, in a batch, and on eight devices.
 `honest` mixes ablations into training, pair by pair: with 0 all pairs see mean ablation
 (the paper's procedure), with 1 a third of them see it, a third frozen norms too, and a
 third stochastic ablation with frozen norms. Both sizes can be had, and compared.
+
+Departure: the paper pays the same for every node. Here half of the price goes by the
+edges that a node has to other kept nodes, since edges are what is counted in the end;
+`edge_share` 0 is the paper's price.
 """
 
 from dataclasses import dataclass
@@ -32,7 +36,8 @@ BETA1, EPS, CLIP, WARMUP = 0.9, 1e-8, 1.0, 0.05
 @dataclass(frozen=True)
 class Settings:
     """Of one lane, or [lane] arrays of many. Defaults are the paper's search centres,
-    but for k_coef, whose useful range depends on the number of nodes."""
+    but for k_coef and lr, whose useful range depends on the number of nodes and on how
+    short a search is, and for edge_share."""
 
     k_coef: Any = 2e-3  # nats per kept node
     edge_share: Any = 0.5  # of that price goes by a node's edges
