@@ -11,6 +11,7 @@ from pathlib import Path
 
 CLI = ("-m", "sparsetx")
 SECONDS = 60  # after which a process that hangs is killed
+_STARTED: "list[subprocess.Popen[str]]" = []
 
 
 def environment(devices: int, **more: str) -> dict[str, str]:
@@ -24,7 +25,7 @@ def started(
     first: Callable[[], None] | None = None,
 ) -> "subprocess.Popen[str]":
     """A process; `first` runs in it before the program."""
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-X", "faulthandler", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -32,6 +33,17 @@ def started(
         env=environment,
         preexec_fn=first,
     )
+    _STARTED.append(process)
+    return process
+
+
+def kill_those_left() -> None:
+    """A test that failed leaves processes behind, which would slow, or fail, others."""
+    while _STARTED:
+        process = _STARTED.pop()
+        if process.returncode is None:
+            process.kill()
+            process.communicate()
 
 
 @dataclass(frozen=True)
