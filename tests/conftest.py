@@ -1,5 +1,6 @@
 """Tests run on eight host devices, and JAX forgives nothing."""
 
+import gc
 import os
 import tempfile
 
@@ -29,3 +30,7 @@ from hypothesis import settings
 # a failure in CI is a failure here.
 settings.register_profile("house", deadline=None, derandomize=True, database=None)
 settings.load_profile("house")
+
+# Tracing makes millions of small objects that live on: looking through them for cycles
+# took a tenth of the time.
+gc.set_threshold(50_000, 20, 100)
