@@ -83,6 +83,7 @@ class _Watch:
         self.tokens = run.train.batch * run.model.context
         self.marked: tuple[int, float] | None = None
         self.paused = 0.0  # seconds of evaluation since the mark
+        self.shown: tuple[int, Row, float] | None = None
 
     def step(self, done: int, metrics: Any) -> None:
         """Take in one step; look at the one before it."""
@@ -99,7 +100,8 @@ class _Watch:
         if self.marked is None:  # the first step compiles: the clock starts after it
             self.marked = (done, time.monotonic())
         rate = self._rate(done)
-        self.outlets.report(self._progress(done, row, rate))
+        self.shown = (done, row, rate)
+        self.outlets.report(self._progress(*self.shown))
         if done % self.run.train.log_every == 0 or done == self.run.train.steps:
             speed = {"tokens_per_second": rate} if rate else {}
             self.outlets.log({"step": done} | row | speed)
@@ -114,6 +116,8 @@ class _Watch:
             return
         self.validation = row["validation_loss"]
         self.outlets.log({"step": done} | row)
+        if self.shown:
+            self.outlets.report(self._progress(*self.shown))
 
     def _rate(self, done: int) -> float:
         """Tokens per second since the mark, evaluation apart."""

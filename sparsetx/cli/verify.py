@@ -17,9 +17,10 @@ def main(args: argparse.Namespace) -> int:
     from sparsetx.cli.progress import ProgressLine
 
     line, damaged = ProgressLine(), 0
-    print(args.run)
-    for found in verify.run(args.run, line):
+    for n, found in enumerate(verify.run(args.run, line)):
         line.close()
+        if n == 0:  # not before: there may be no run there
+            print(args.run)
         damaged += not found.whole
         print(
             f"  {'whole' if found.whole else 'DAMAGED':<8} {found.name}: {found.told}"
