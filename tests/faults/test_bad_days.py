@@ -8,6 +8,7 @@ import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import sparsetx
@@ -204,3 +205,26 @@ def test_rows_torn_by_a_kill_are_mended(experiment: Path, tmp_path: Path) -> Non
         assert end.code == 0, end.err
         assert [r["step"] for r in rows(run)] == [r["step"] for r in wanted]
         row.told = "mended: no row twice, none missing"
+
+
+@pytest.mark.parametrize("where", ["one device", "two processes of 2 devices"])
+def test_other_machines_go_on(where: str, experiment: Path, tmp_path: Path) -> None:
+    """What eight devices saved is the same state elsewhere, bit for bit (checksums are
+    compared as it is read), and ends where it would have ended, up to rounding."""
+    run = runs.copied(tmp_path)
+    shutil.rmtree(run / "checkpoints" / "12")
+    command = hosts.train(experiment, run)
+    with case(f"saved on 8 devices, taken up on {where}") as row:
+        if where == "one device":
+            ends = [hosts.alone(command, 1)]
+        else:
+            ends = hosts.both(command)
+        assert [end.code for end in ends] == [0] * len(ends), ends
+        assert "going on at step 8" in ends[0].out
+        tokens = np.arange(64).reshape(4, 16)
+        here, there = (
+            sparsetx.load_run(r).logits(tokens) for r in (run, runs.trained())
+        )
+        far = float(np.abs(here - there).max())
+        assert far < 1e-4
+        row.told = f"state verified; in the end logits differ by {far:.0e} at most"
