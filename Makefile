@@ -29,7 +29,7 @@ $(VENV)/installed: setup.cfg constraints.txt pyproject.toml
 
 # The demo's searches: the same number of settings for every model.
 TASKS := single_double_quote,for_while,if_ternary,indent_for,lambda_func,if_equals
-SEARCH := --rounds 2x100 --finalists 1 --pairs 8 --pools 256,16,64 --length 48 \
+SEARCH := --rounds 2x100 --finalists 1 --pairs 8 --pools 256,32,64 --length 48 \
   --no-effective
 # Many programs that run for seconds: compile them less hard, and keep them all.
 CACHED := JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.cache/xla \

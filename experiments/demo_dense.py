@@ -21,7 +21,7 @@ def config() -> RunConfig:
     return RunConfig(
         model=ModelConfig(
             vocab_size=1024,
-            context=96,
+            context=64,
             n_layer=2,
             d_model=128,
             n_head=8,
@@ -34,6 +34,6 @@ def config() -> RunConfig:
         ),
         sparsity=SparsityConfig(block=1.0, embed=1.0),
         optim=OptimConfig(lr=4e-3, eps=1e-8, weight_decay=0.01),
-        data=DataConfig(tokens=4_000_000),
-        train=TrainConfig(steps=750, batch=20, eval_every=250, save_every=250),
+        data=DataConfig(tokens=3_000_000),
+        train=TrainConfig(steps=1300, batch=15, eval_every=260, save_every=260),
     )

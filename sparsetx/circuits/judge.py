@@ -10,6 +10,7 @@ tends to hold on prompts that no search has seen.
 """
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,15 +67,18 @@ class Judge:
     def tree_of(self, mask: npt.NDArray[np.bool_]) -> dict[str, np.ndarray]:
         return nodes.unflatten(self.config, mask.astype(np.float32), self.sites)
 
-    def figures(self, keep: Nodes, draws: int = DRAWS) -> dict[str, float]:
-        """The figures behind H, and H, by the definition."""
+    def figures(
+        self, keep: Nodes, draws: int = DRAWS, upper: bool = False
+    ) -> dict[str, float]:
+        """The figures behind H, and H, by the definition; or, `upper`, of losses with
+        one standard error more, as circuits are chosen."""
         devices = tuple(jax.local_devices())
         wide = -(-draws // len(devices)) * len(devices)
         keys = jax.random.split(jax.random.key(self.seed), wide)
         given = (self.params, self.means, self.task, keep)
-        mean, frozen = _calm(self.config, *given)
+        mean, frozen = _calm(self.config, upper, *given)
         smooth = np.arange(wide) % 2 == 0
-        drawn = _storm(self.config, devices)(*given, keys, smooth)[:draws]
+        drawn = _storm(self.config, upper, devices)(*given, keys, smooth)[:draws]
         found = {
             "mean": float(mean),
             "frozen": float(frozen),
@@ -159,18 +163,23 @@ def _slopes(
     return found
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def _calm(
-    config: ModelConfig, params: Any, means: Nodes, task: Task, keep: Nodes
+    config: ModelConfig,
+    upper: bool,
+    params: Any,
+    means: Nodes,
+    task: Task,
+    keep: Nodes,
 ) -> tuple[jax.Array, jax.Array]:
     """Losses under mean ablation, and under it with frozen norms."""
-    ask = functools.partial(ablate.loss, config, params, task.asked)
-    tap = ablate.mean(keep, means)
-    return ask(tap), ask(tap, task.scales)
+    ask = functools.partial(ablate.margins, config, params, task.asked)
+    tap, loss_of = ablate.mean(keep, means), _loss_of(upper)
+    return loss_of(ask(tap)), loss_of(ask(tap, task.scales))
 
 
 @functools.cache
-def _storm(config: ModelConfig, devices: tuple[jax.Device, ...]) -> Any:
+def _storm(config: ModelConfig, upper: bool, devices: tuple[jax.Device, ...]) -> Any:
     """Losses of many draws of stochastic ablation, with frozen norms."""
 
     def losses(
@@ -178,8 +187,13 @@ def _storm(config: ModelConfig, devices: tuple[jax.Device, ...]) -> Any:
     ) -> jax.Array:
         def one(which: tuple[jax.Array, jax.Array]) -> jax.Array:
             tap = ablate.stochastic(keep, means, ablate.drawn_amounts(keep, *which))
-            return ablate.loss(config, params, task.asked, tap, task.scales)
+            ask = ablate.margins(config, params, task.asked, tap, task.scales)
+            return _loss_of(upper)(ask)
 
         return jnp.asarray(jax.lax.map(one, (keys, smooth)))
 
     return mesh.over_lanes(losses, devices, whole=4)
+
+
+def _loss_of(upper: bool) -> Callable[[jax.Array], jax.Array]:
+    return question.upper_loss_of if upper else question.loss_of
