@@ -148,7 +148,7 @@ def _hold(own: Arrays, trace: Trace, layer: int, site: str, x: Array) -> Array:
         (trace.chosen, chosen),
         (trace.after, after),
     ):
-        store.setdefault(site, []).append(value)  # type: ignore[attr-defined]
+        store.setdefault(site, []).append(value)
     return after
 
 
