@@ -1,0 +1,47 @@
+"""What controls.json says of one control."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sparsetx.circuits.controls import table
+from sparsetx.circuits.controls.table import Verdict
+
+Figures = Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """`figure` and `baseline` are named numbers; `data` is what a plot needs."""
+
+    name: str
+    verdict: Verdict
+    words: str  # one plain sentence
+    figure: Figures = field(default_factory=dict)
+    baseline: Figures = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+def not_run(name: str, why: str) -> Entry:
+    return Entry(name, table.NOT_RUN, why)
+
+
+def to_json(entry: Entry) -> dict[str, Any]:
+    """JSON has no infinity, and no number that is none: null."""
+    found: dict[str, Any] = _plain(vars(entry))
+    return found
+
+
+def from_json(value: Mapping[str, Any]) -> Entry:
+    return Entry(**value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(x) for key, x in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(x) for x in value]
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    return value
