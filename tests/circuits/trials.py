@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sparsetx import nodes
-from sparsetx.circuits import ablate, lanes, search
+from sparsetx.circuits import ablate, lanes
 from sparsetx.circuits.assess import Subject
 from sparsetx.circuits.controls import battery, table
 from sparsetx.circuits.controls.battery import Asked

@@ -50,9 +50,7 @@ def adversary(evidence: Evidence) -> Entry:
     )
 
 
-def crossing(
-    at: tuple[float, ...], values: list[float], bound: float
-) -> float | None:
+def crossing(at: tuple[float, ...], values: list[float], bound: float) -> float | None:
     """Where a curve first passes a bound, between two points along a line."""
     over = np.flatnonzero(np.asarray(values) > bound)
     if not len(over):

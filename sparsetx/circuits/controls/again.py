@@ -207,8 +207,8 @@ def _compared(
         f"{words}.",
         {"edges+": float(size), "ratio": ratio, "edges": float(evidence.size.edges)},
         {
-            "smallest edges+": least and float(least["edges_plus"]),
-            "smallest edges": least and float(least["edges"]),
+            "smallest edges+": None if least is None else least["edges_plus"],
+            "smallest edges": None if least is None else least["edges"],
         },
         {"found": _told(found)},
     )

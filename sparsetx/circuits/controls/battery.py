@@ -1,5 +1,7 @@
-"""The battery: the controls that are asked for, one entry each, in the table's order."""
+"""The battery: one entry for each of the controls that are asked for."""
 
+import dataclasses
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -7,7 +9,7 @@ from sparsetx import fields
 from sparsetx.circuits.controls import again, table
 from sparsetx.circuits.controls.adversary import adversary
 from sparsetx.circuits.controls.curve import curve
-from sparsetx.circuits.controls.entry import Entry
+from sparsetx.circuits.controls.entry import Entry, not_run
 from sparsetx.circuits.controls.evidence import Evidence
 from sparsetx.circuits.controls.interchange import interchange
 from sparsetx.circuits.controls.kinds import ablation_kinds
@@ -18,7 +20,7 @@ from sparsetx.circuits.controls.roles import roles
 from sparsetx.circuits.controls.searches import Searches
 from sparsetx.circuits.controls.stochastic import stochastic
 from sparsetx.circuits.controls.unseen import unseen
-from sparsetx.errors import refuse_all
+from sparsetx.errors import Refusal, refuse_all
 
 QUICK: Mapping[str, Callable[[Evidence], Entry]] = {
     table.FROZEN_NORMS: frozen_norms,
@@ -57,7 +59,11 @@ def named(text: str) -> list[str]:
     wanted = [name.strip() for name in text.split(",")]
     refuse_all(
         "these are no controls",
-        [f"{n!r}: {fields.near(n, table.NAMES)}" for n in wanted if n not in table.NAMES],
+        [
+            f"{n!r}: {fields.near(n, table.NAMES)}"
+            for n in wanted
+            if n not in table.NAMES
+        ],
     )
     return [name for name in table.NAMES if name in wanted]
 
@@ -69,6 +75,18 @@ def run(evidence: Evidence, asked: Asked) -> Iterator[Entry]:
 
 
 def one(evidence: Evidence, name: str, asked: Asked) -> Entry:
+    """One control; one that cannot be set up says why."""
+    began = time.monotonic()
+    try:
+        found = _found(evidence, name, asked)
+    except Refusal as refusal:
+        found = not_run(name, str(refusal).splitlines()[0])
+    return dataclasses.replace(
+        found, asked=asked.count(name), seconds=round(time.monotonic() - began, 1)
+    )
+
+
+def _found(evidence: Evidence, name: str, asked: Asked) -> Entry:
     if name in QUICK:
         return QUICK[name](evidence)
     search = {
@@ -76,6 +94,4 @@ def one(evidence: Evidence, name: str, asked: Asked) -> Entry:
         table.NONSENSE: again.nonsense,
         table.SEEDS: again.seeds,
     }[name]
-    count = asked.count(name)
-    assert count is not None
-    return search(evidence, asked.searches, count)
+    return search(evidence, asked.searches, asked.count(name) or 0)

@@ -10,14 +10,13 @@ edges there are makes the areas say little.
 
 from typing import Any
 
-import jax
 import numpy as np
 
 from sparsetx import nodes
 from sparsetx.circuits import attribution, edges
 from sparsetx.circuits.controls import table
 from sparsetx.circuits.controls.entry import Entry
-from sparsetx.circuits.controls.evidence import Array, Evidence, masked
+from sparsetx.circuits.controls.evidence import Array, Evidence, masked, stacked
 from sparsetx.circuits.judge import Judge
 
 SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # of all edges
@@ -59,9 +58,7 @@ def curve(evidence: Evidence) -> Entry:
 def _order(evidence: Evidence) -> tuple[Array, int]:
     """All nodes, the circuit's first; how many these are."""
     config, sites = evidence.config, evidence.sites
-    judge = Judge(
-        config, evidence.params, evidence.means, evidence.val, honest=False
-    )
+    judge = Judge(config, evidence.params, evidence.means, evidence.val, honest=False)
     keep = nodes.flatten(config, evidence.keep, sites) > 0
     own = np.abs(judge.slopes(keep)[0])
     other = nodes.flatten(config, attribution.scores(judge), sites)
@@ -74,7 +71,7 @@ def _masks(evidence: Evidence, order: Array, counts: Array) -> dict[str, Any]:
     place[order] = np.arange(len(order))
     each = (place[None] < counts[:, None]).astype(np.float32)
     trees = [nodes.unflatten(evidence.config, row, evidence.sites) for row in each]
-    return jax.tree.map(lambda *x: np.stack(x), *trees)
+    return stacked(trees)
 
 
 def _share(evidence: Evidence, order: Array, counts: Array) -> Array:
@@ -108,4 +105,4 @@ def _faith(evidence: Evidence, order: Array, counts: Array) -> Array:
     margin_NB = evidence.margins(masked, evidence.means, masks, table.CURVE)
     none, whole, *found = margin_NB.mean(-1).tolist()
     gap = whole - none
-    return (np.array(found) - none) / (gap if abs(gap) > 1e-6 else np.nan)
+    return np.asarray((np.array(found) - none) / (gap if abs(gap) > 1e-6 else np.nan))

@@ -21,6 +21,8 @@ class Entry:
     figure: Figures = field(default_factory=dict)
     baseline: Figures = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
+    asked: int | None = None  # searches of a control that searches
+    seconds: float = 0.0
 
 
 def not_run(name: str, why: str) -> Entry:
@@ -31,10 +33,6 @@ def to_json(entry: Entry) -> dict[str, Any]:
     """JSON has no infinity, and no number that is none: null."""
     found: dict[str, Any] = _plain(vars(entry))
     return found
-
-
-def from_json(value: Mapping[str, Any]) -> Entry:
-    return Entry(**value)
 
 
 def _plain(value: Any) -> Any:

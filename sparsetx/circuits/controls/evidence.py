@@ -104,12 +104,12 @@ class Evidence:
     def whole(self) -> Array:
         """[B] margins of the whole model on the few prompts."""
         ones = {site: jnp.ones_like(x) for site, x in self.keep.items()}
-        return self.margins(masked, self.means, stacked([ones]), "")[0]
+        return np.asarray(self.margins(masked, self.means, stacked([ones]), "")[0])
 
     @functools.cached_property
     def cut(self) -> Array:
         """[B] margins of the circuit on the few prompts."""
-        return self.margins(masked, self.means, stacked([self.keep]), "")[0]
+        return np.asarray(self.margins(masked, self.means, stacked([self.keep]), "")[0])
 
     @functools.cached_property
     def reached(self) -> bool:
@@ -143,12 +143,16 @@ class Evidence:
 
     def on(self, params: Any, means: Nodes) -> "Evidence":
         """The same task, asked of another model."""
-        tasks = {
-            pool: Task(own.asked, ablate.norm_scales(self.config, params, own.asked))
-            for pool, own in (("train", self.train), ("val", self.val))
-        }
-        subject = dataclasses.replace(self.subject, params=params, means=means)
-        return dataclasses.replace(self, subject=subject, **tasks)
+
+        def again(own: Task) -> Task:
+            return Task(own.asked, ablate.norm_scales(self.config, params, own.asked))
+
+        return dataclasses.replace(
+            self,
+            subject=dataclasses.replace(self.subject, params=params, means=means),
+            train=again(self.train),
+            val=again(self.val),
+        )
 
 
 def masked(means: Nodes, keep: Nodes) -> Tap:
@@ -170,12 +174,13 @@ def loss_of(margin_B: Array) -> float:
 
 def losses_of(margin_NB: Array) -> Array:
     """[N] of many; one beyond all bounds is a large number."""
-    return np.logaddexp(0.0, -np.nan_to_num(np.float64(margin_NB), nan=-1e6)).mean(-1)
+    wide_NB = np.nan_to_num(np.float64(margin_NB), nan=-1e6)
+    return np.asarray(np.logaddexp(0.0, -wide_NB).mean(-1))
 
 
 def right_of(margin_NB: Array) -> Array:
     """Shares of right answers."""
-    return (margin_NB > 0).mean(-1)
+    return np.asarray((margin_NB > 0).mean(-1))
 
 
 @functools.cache

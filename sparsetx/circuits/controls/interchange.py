@@ -1,4 +1,4 @@
-"""Interchange: random kept nodes take the whole model's values, and the other way round.
+"""Interchange: random kept nodes take the whole model's values, and the reverse.
 
 A circuit that is what the model does computes what the model computes, node by node: a
 mixture of the two, on the same prompts, does the task as well as either.

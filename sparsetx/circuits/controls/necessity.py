@@ -1,8 +1,9 @@
 """Necessity: what the whole model loses with the circuit's nodes ablated (section 2.3).
 
 Against random masks of other nodes, as many at each site of each layer (all others,
-where fewer are left). Besides, heads and MLPs one by one: a part that the circuit cannot do without, but the whole model can, has
-a twin elsewhere, and the circuit is one of several ways.
+where fewer are left). Besides, heads and MLPs one by one: a part that the circuit
+cannot do without, but the whole model can, has a twin elsewhere, and the circuit is one
+of several ways.
 """
 
 from collections.abc import Mapping
@@ -95,7 +96,7 @@ def _parts(
 
 def parts_of(config: ModelConfig, keep: Mapping[str, Array]) -> list[tuple[str, Tree]]:
     """(name, its nodes) of each head and MLP of which the circuit keeps something."""
-    found = []
+    found: list[tuple[str, tuple[str, ...], int, slice]] = []
     for layer in range(config.n_layer):
         for head in range(config.n_head):
             first = head * config.d_head

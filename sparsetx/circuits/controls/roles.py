@@ -131,10 +131,11 @@ def _heads(evidence: Evidence) -> dict[str, list[str]]:
         np.asarray(evidence.keep[site]).reshape(config.n_layer, config.n_head, -1)
         for site in (nodes.Q, nodes.K, nodes.V)
     )
-    attends, says = q.any(-1) | k.any(-1), v.any(-1)
+    attends = np.asarray(q.any(-1) | k.any(-1))
+    says = np.asarray(v.any(-1))
     return {
-        "value, no query or key": _named(says & ~attends),
-        "query or key, no value": _named(attends & ~says),
+        "value, no query or key": _named(np.asarray(says & ~attends)),
+        "query or key, no value": _named(np.asarray(attends & ~says)),
     }
 
 

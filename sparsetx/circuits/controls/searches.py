@@ -7,7 +7,7 @@ own search, by the same functions.
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,12 @@ class Searches:
                 whole = {"circuit": self.circuit, "found": self.found}
                 files.write_json(self.path, whole)
         return self.found[name]
+
+    def forget(self, controls: Sequence[str]) -> None:
+        """What belongs to these: it is searched for again."""
+        mine = [name for name in self.found if name.partition("/")[0] in controls]
+        for name in mine:
+            del self.found[name]
 
     def of(self, evidence: Evidence, seed: int, name: str) -> Result:
         """The smallest circuit that a search finds in a model, for its question."""

@@ -1,4 +1,4 @@
-"""The controls by name, and every threshold with its reason: one table for all circuits.
+"""The controls by name, and every threshold with its reason, for all circuits alike.
 
 A bar has two marks: up to the first a circuit passes, up to the second it is weak,
 beyond it fails. Losses are in units of the target at which the circuit was cut.
