@@ -5,12 +5,13 @@ one. They begin as the means of its activations below and above a threshold at a
 quarter, a half or three quarters of its range, whichever harms the circuit least. Then
 they are fitted together, while each node turns from what it is into a step:
 
-    t·x + (1 - t)·(low + (high - low)·sigmoid((x - middle) / (t·width)))
+    t·x + (1 - t)·(low + (high - low)·sigmoid((x - middle) / (√t·width)))
 
-where t = (1 - done)^5 falls from 1 to 0. Nodes are ranked by what the step of each alone
+where t = (1 - done)^5 falls from 1 to 0. Nodes are ranked by what each step alone
 costs; the curve says how many of them may be steps at what loss.
 """
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,7 @@ from sparsetx.taps import Tap
 
 THRESHOLDS = (0.25, 0.5, 0.75)  # of a node's range
 STEPS, CALL, LR = 300, 25, 0.02
+EPS = 1e-3  # nats per distance between two values: slopes below it move nothing
 POWER = 5  # of what is left to do: t falls fast at first
 SIZES = 24  # numbers of binarised nodes on the curve
 WIDTH = 0.5  # of the slope, in distances between the two values, where t is 1
@@ -66,9 +68,9 @@ def binarise(evidence: Evidence, steps: int = STEPS) -> Binarised:
     starts = _starts(evidence)
     values, order = _least_harmful(evidence, starts)
     begun = _curve(evidence, values, order, np.array([len(order)]))
-    fitted = _fitted(evidence, values, steps)
+    fitted = _fitted(evidence, values, order, steps)
     counts = np.unique(np.linspace(0, len(order), SIZES).round().astype(int))
-    losses = _curve(evidence, fitted, order, counts)
+    losses = _curve(evidence, fitted, order, counts, "binarise, curve")
     config, sites = evidence.config, evidence.sites
     names = tuple(name_of(nodes.node_at(config, int(i), sites)) for i in order)
     return Binarised(
@@ -158,11 +160,14 @@ def _alone(evidence: Evidence, values: Nodes, kept: Array) -> Array:
     return _losses(evidence, values, masks, "binarise, one by one")
 
 
-def _curve(evidence: Evidence, values: Nodes, order: Array, counts: Array) -> Array:
+def _curve(
+    evidence: Evidence, values: Nodes, order: Array, counts: Array, stage: str = ""
+) -> Array:
+    """[N] losses with the first so many nodes of the order steps."""
     masks = np.zeros((len(counts), len(_flat(evidence, evidence.keep))), np.float32)
     for row, count in zip(masks, counts, strict=True):
         row[order[:count]] = 1
-    return _losses(evidence, values, masks, "binarise, many")
+    return _losses(evidence, values, masks, stage)
 
 
 def _losses(evidence: Evidence, values: Nodes, masks: Array, stage: str) -> Array:
@@ -204,29 +209,35 @@ def _step(site: str, x: jax.Array, here: Any) -> tuple[jax.Array, Any]:
     low, high = (values[:, i].reshape(*lead, -1) for i in (0, 1))
     where, t = where.reshape(*lead, -1), t.reshape(*lead, -1)
     middle = (low + high) / 2
-    width = jnp.maximum(WIDTH * t * jnp.abs(high - low), 1e-6)
+    width = jnp.maximum(WIDTH * jnp.sqrt(t) * jnp.abs(high - low), 1e-6)
     soft = jax.nn.sigmoid((x - middle) / width)
     up = jnp.where(t > LEAST_T, soft, (x >= middle).astype(x.dtype))
     stepped = t * x + (1 - t) * (low + (high - low) * up)
     return jnp.where(where > 0, stepped, x), None
 
 
-def _fitted(evidence: Evidence, values: Nodes, steps: int) -> Nodes:
-    """The values that do best together, from where they begin."""
+def _fitted(evidence: Evidence, values: Nodes, order: Array, steps: int) -> Nodes:
+    """The values that do best together on training prompts, as steps, of those on the
+    way from where they begin: a fit to something smoother may overshoot."""
     asked = evidence.train.asked
+    seen, every = dataclasses.replace(evidence, test=evidence.train), [len(order)]
     start = {site: jnp.asarray(x) for site, x in values.items()}
     scale = {site: _scale(x) for site, x in start.items()}
     moved = jax.tree.map(jnp.zeros_like, start)
-    state = optax.adam(LR).init(moved)
+    state = optax.adam(LR, eps=EPS).init(moved)
+    best, least = values, _curve(seen, values, order, np.array(every))[0]
     for first in range(0, steps, CALL):
         evidence.tell("binarise, fit", first, steps, "steps")
         moved, state = _advance(
             evidence.config, evidence.params, asked, evidence.keep, evidence.means,
             start, scale, moved, state, jnp.float32(first), jnp.float32(steps),
         )  # fmt: skip
-        jax.block_until_ready(moved)
+        now = {s: np.asarray(x + moved[s] * scale[s]) for s, x in start.items()}
+        loss = _curve(seen, now, order, np.array(every))[0]
+        if loss < least:
+            best, least = now, loss
     evidence.tell("binarise, fit", steps, steps, "steps")
-    return {s: np.asarray(x + moved[s] * scale[s]) for s, x in start.items()}
+    return best
 
 
 def _scale(values: jax.Array) -> jax.Array:
@@ -263,7 +274,7 @@ def _advance(
         done = n / total
         key = jax.random.fold_in(jax.random.key(0), n.astype(jnp.int32))
         slope = jax.grad(loss)(moved, (1 - done) ** POWER, key)
-        updates, state = optax.adam(LR).update(slope, state)
+        updates, state = optax.adam(LR, eps=EPS).update(slope, state)
         slower = jax.tree.map(lambda u: u * (1 - done), updates)
         return (optax.apply_updates(moved, slower), state), None
 

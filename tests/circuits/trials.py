@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sparsetx import nodes
-from sparsetx.circuits import ablate, lanes
+from sparsetx.circuits import ablate, attribution
 from sparsetx.circuits.assess import Subject
 from sparsetx.circuits.controls import battery, table
 from sparsetx.circuits.controls.battery import Asked
@@ -21,8 +21,9 @@ from sparsetx.circuits.controls.entry import Entry
 from sparsetx.circuits.controls.evidence import Evidence
 from sparsetx.circuits.controls.necessity import others_like
 from sparsetx.circuits.facts import Search
+from sparsetx.circuits.judge import Judge
 from sparsetx.circuits.question import Question
-from sparsetx.circuits.search import Plan, Settings, Task
+from sparsetx.circuits.search import Task
 from sparsetx.config import ModelConfig
 from tests.circuits import broken, compiled
 
@@ -88,16 +89,11 @@ def by_length(asked: Question) -> Question:
     )  # fmt: skip
 
 
-def searched_for(labelled: Any) -> dict[str, Any]:
-    """What a search keeps for labels that nothing in the model can give: as many nodes
-    as the known circuit has, those with the highest scores."""
+def ranked_for(labelled: Any) -> dict[str, Any]:
+    """As many nodes as the known circuit has, those that other labels lean on most."""
     whole = evidence(compiled.params(), compiled.mask(), labelled=labelled)
-    plan = Plan(whole.config, 16, 25)
-    deck = lanes.deck(plan, compiled.LENGTH, 1e9, 1)
-    tasks = jax.tree.map(lambda x: np.asarray(x)[None], whole.train)
-    which = lanes.stacked([(0, 0, Settings())])
-    tau, _ = lanes.run(deck, whole.params, whole.means, tasks, which, 150)
-    score = nodes.flatten(whole.config, {site: x[0] for site, x in tau.items()})
+    judge = Judge(whole.config, whole.params, whole.means, whole.val, honest=False)
+    score = nodes.flatten(whole.config, attribution.scores(judge))
     mask = np.zeros(len(score), np.float32)
     mask[np.argsort(-score, kind="stable")[: len(compiled.CIRCUIT)]] = 1
     return nodes.unflatten(whole.config, mask)
@@ -111,7 +107,7 @@ def made(name: str) -> Evidence:
     if name == "random nodes":
         return evidence(compiled.params(), random_nodes())
     if name == "nonsense labels":
-        keep = searched_for(by_length)
+        keep = ranked_for(by_length)
         return evidence(compiled.params(), keep, labelled=by_length)
     params = {
         KNOWN: compiled.params,

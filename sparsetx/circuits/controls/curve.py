@@ -38,11 +38,16 @@ def curve(evidence: Evidence) -> Entry:
     cpr = float(np.trapezoid(y, x))
     cmd = float(np.trapezoid(np.abs(1 - y), x))
     verdict = table.DRIFT.verdict(drift)
+    words = (
+        f"The circuit's lead is {after[0]:.2f} of the whole model's; with more and "
+        f"more nodes it departs from 1 by at most {drift:.2f}."
+    )
+    if not np.isfinite(drift):
+        words = "The whole model says no more than an empty circuit does."
     return Entry(
         table.CURVE,
         verdict,
-        f"The circuit's lead is {after[0]:.2f} of the whole model's; with more and "
-        f"more nodes it departs from 1 by at most {drift:.2f}.",
+        words,
         {"f of the circuit": float(after[0]), "drift": drift, "CPR": cpr, "CMD": cmd},
         {"whole model": 1.0},
         {

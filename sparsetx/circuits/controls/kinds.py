@@ -87,7 +87,7 @@ def _apart(shared: tuple[Nodes, Nodes], key: jax.Array) -> Tap:
         turn = jax.random.randint(
             jax.random.fold_in(own, i), (*x.shape[:-3], x.shape[-1]), 0, rows
         )
-        place = jnp.arange(rows)[:, None, None] + turn[..., None, None, :]
-        place = jnp.broadcast_to(place % rows, x.shape)
+        row = jax.lax.broadcasted_iota(jnp.int32, x.shape, x.ndim - 3)
+        place = (row + jnp.broadcast_to(turn[..., None, None, :], x.shape)) % rows
         new[site] = jnp.take_along_axis(x, place, axis=-3)
     return taps.mix(keep, new)

@@ -26,7 +26,7 @@ ROLES = "roles"
 SEEDS = "seeds"
 RELAXATION = "relaxation"
 ADVERSARY = "adversary"
-CURVE = "curve"
+CURVE = "mib_curve"
 NAMES = (  # the most telling first
     RANDOM_WEIGHTS, FROZEN_NORMS, TEST_POOL, STOCHASTIC, NECESSITY, ABLATION_KINDS,
     NONSENSE, INTERCHANGE, ROLES, SEEDS, RELAXATION, ADVERSARY, CURVE,
