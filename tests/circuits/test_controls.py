@@ -9,7 +9,7 @@ import pytest
 from sparsetx.circuits import ablate
 from sparsetx.circuits.controls import adversary, battery, evidence, roles, table
 from sparsetx.circuits.controls.battery import Asked
-from sparsetx.circuits.controls.entry import Entry, to_json
+from sparsetx.circuits.controls.entry import Entry, from_json, to_json
 from sparsetx.circuits.controls.necessity import others_like, parts_of
 from sparsetx.errors import Refusal
 from sparsetx.metrics import Progress
@@ -106,6 +106,7 @@ def test_entries_can_be_written_and_say_a_sentence() -> None:
         told = to_json(entry)
         assert told["words"].endswith(".")
         assert set(told) >= {"name", "verdict", "figure", "baseline", "data"}
+        assert to_json(from_json(told)) == told
         assert "nan" not in str(told)  # as a model that says nothing has no lead
 
 
@@ -125,7 +126,7 @@ def test_draws_many_at_a_time_are_those_one_by_one() -> None:
             own.few.scales,
         )  # fmt: skip
         np.testing.assert_allclose(margin_B, np.asarray(one), atol=1e-4)
-    assert told[0].stage == "quotes, some"
+    assert told[0].stage == "quotes, honest, some"
     assert told[-1].done == told[-1].total == 3
 
 

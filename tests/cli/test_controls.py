@@ -109,7 +109,7 @@ def test_searches_that_were_done_before_a_kill(
     assert "[1]" in capsys.readouterr().out
     assert main(["plot", str(own), "-o", str(own / "here")]) == 0
     rows = (own / "here" / "seeds.csv").read_text().splitlines()
-    assert rows == ["circuit,edges_plus,jaccard", "run: quotes, honest,90,0.0"]
+    assert rows == ["circuit,edges_plus,jaccard", '"run: quotes, honest",90,0.0']
 
 
 def test_means_of_other_weights_are_those_of_its_own_text(

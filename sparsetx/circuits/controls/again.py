@@ -25,6 +25,7 @@ from sparsetx.circuits.controls.entry import Entry, not_run
 from sparsetx.circuits.controls.evidence import Array, Evidence, loss_of
 from sparsetx.circuits.controls.searches import Result, Searches
 from sparsetx.circuits.search import Task
+from sparsetx.errors import Refusal
 from sparsetx.taps import IDENTITY
 
 REDRAWS, SEEDS = 3, 20
@@ -87,8 +88,8 @@ def nonsense(evidence: Evidence, kept: Searches, redraws: int) -> Entry:
             table.NONSENSE,
             table.INCONCLUSIVE,
             "No nonsense answers could be reached by a search like the circuit's own.",
-            {"edges+": float(evidence.size.edges_plus)},
-            {"nonsense": None},
+            {"ratio": None, "edges+": float(evidence.size.edges_plus)},
+            {"smallest edges+": None},
             {"found": _told(found)},
         )
     return _compared(evidence, table.NONSENSE, found, "arbitrary answers")
@@ -128,6 +129,8 @@ def arbitrary(evidence: Evidence, true: Array, number: int) -> Array:
     fit = fit[~np.isin(fit, true)]
     rng = np.random.default_rng([evidence.search.seed, number])
     if len(fit) < len(true):
+        if len(true) == 1:
+            raise Refusal("There is no other answer that the unembedding reaches.")
         return np.roll(true, 1)
     return rng.choice(fit, len(true), replace=False)
 
@@ -205,7 +208,7 @@ def _compared(
         control,
         verdict,
         f"{words}.",
-        {"edges+": float(size), "ratio": ratio, "edges": float(evidence.size.edges)},
+        {"ratio": ratio, "edges+": float(size), "edges": float(evidence.size.edges)},
         {
             "smallest edges+": None if least is None else least["edges_plus"],
             "smallest edges": None if least is None else least["edges"],

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from sparsetx.circuits.controls import table
 from sparsetx.circuits.controls.table import Verdict
@@ -32,6 +32,20 @@ def not_run(name: str, why: str) -> Entry:
 def to_json(entry: Entry) -> dict[str, Any]:
     """JSON has no infinity, and no number that is none: null."""
     found: dict[str, Any] = _plain(vars(entry))
+    return found
+
+
+def from_json(value: Any) -> Entry:
+    """TypeError for what `to_json` has not written."""
+    found = Entry(**value)
+    numbers = [*found.figure.values(), *found.baseline.values(), found.seconds]
+    if not (
+        isinstance(found.data, dict)
+        and isinstance(found.words, str)
+        and found.verdict in get_args(Verdict)
+        and all(x is None or isinstance(x, int | float) for x in numbers)
+    ):
+        raise TypeError(f"this is no entry: {found}")
     return found
 
 

@@ -139,7 +139,8 @@ class Evidence:
         return np.concatenate(found)[:count]
 
     def tell(self, stage: str, done: float, total: float, unit: str = "draws") -> None:
-        self.report(Progress(f"{self.name}, {stage}", done, total, unit))
+        title = f"{self.name}, {self.search.kind}, {stage}"
+        self.report(Progress(title, done, total, unit))
 
     def on(self, params: Any, means: Nodes) -> "Evidence":
         """The same task, asked of another model."""

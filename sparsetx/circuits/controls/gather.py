@@ -42,7 +42,7 @@ def of_circuit(
         test.distractor_P,
         case.answers,
         facts.search,
-        f"{facts.task}, {facts.search.kind}",
+        facts.task,
         functools.partial(_remeasured, run, found, folder / FOLDER, report),
         report,
     )

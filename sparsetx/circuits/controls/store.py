@@ -35,8 +35,8 @@ def load(folder: Path, facts: Facts) -> tuple[Found, dict[str, Any] | None]:
         told = files.read_json(path, "controls")
         if any(told[key] != x for key, x in _head(facts).items()):
             return {}, None
-        each = [Entry(**value) for value in told["controls"]]
-    except (Refusal, KeyError, TypeError):
+        each = [entry.from_json(value) for value in told["controls"]]
+    except (Refusal, KeyError, TypeError, AttributeError):
         return {}, None  # torn, or of another version: it is made again
     return {e.name: e for e in each if e.name in table.NAMES}, told.get("binarised")
 
