@@ -11,6 +11,7 @@ from sparsetx.circuits.controls import adversary, battery, evidence, roles, tabl
 from sparsetx.circuits.controls.battery import Asked
 from sparsetx.circuits.controls.entry import Entry, from_json, to_json
 from sparsetx.circuits.controls.necessity import others_like, parts_of
+from sparsetx.circuits.judge import Judge
 from sparsetx.errors import Refusal
 from sparsetx.metrics import Progress
 from tests.circuits import compiled, trials
@@ -128,6 +129,17 @@ def test_draws_many_at_a_time_are_those_one_by_one() -> None:
         np.testing.assert_allclose(margin_B, np.asarray(one), atol=1e-4)
     assert told[0].stage == "quotes, honest, some"
     assert told[-1].done == told[-1].total == 3
+
+
+def test_h_is_what_the_judge_says_it_is() -> None:
+    own = trials.made("norm crutch")
+    wanted = Judge(own.config, own.params, own.means, own.few, honest=True)
+    figures = wanted.figures(own.keep)
+    entry = found("norm crutch")[table.STOCHASTIC]
+    assert entry.figure["H"] == pytest.approx(figures["H"], abs=1e-4)
+    mean = entry.figure["mean of draws"]
+    assert mean == pytest.approx(figures["stochastic_mean"], abs=1e-4)
+    assert len(entry.data["draws"]) == 100
 
 
 def test_random_masks_have_as_many_nodes_and_none_of_the_circuit() -> None:
