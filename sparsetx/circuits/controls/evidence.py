@@ -31,7 +31,7 @@ Array = npt.NDArray[Any]
 Kind = Callable[[Any, Any], Tap]
 Remeasure = Callable[[Any], Nodes]  # parameters -> their nodes' means
 
-FEW = 64  # pairs on which many draws are made
+FEW = 32  # pairs on which many draws are made
 ROOM = 5e8  # bytes of activations that a control may hold
 AT_ONCE = 4  # draws on a device in one call
 GUESS = float(np.log(2))  # nats
