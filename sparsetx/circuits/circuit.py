@@ -179,6 +179,14 @@ def mask_sites(facts: Facts) -> tuple[str, ...]:
     return (*nodes.NODE_SITES, nodes.FINAL) if facts.search.final else nodes.NODE_SITES
 
 
+def run_of(folder: Path, facts: Facts) -> Path:
+    """The run that a circuit is of: a folder above it, or where it was."""
+    above = (
+        path for path in files.absolute(folder).parents if (path / CONFIG).is_file()
+    )
+    return next(above, files.place(facts.model.run))
+
+
 def _params(
     folder: Path, facts: Facts, found: Mapping[str, Any], what: str
 ) -> Mapping[str, Any]:
@@ -205,15 +213,9 @@ def _params(
 
 
 def _of_run(folder: Path, facts: Facts) -> Mapping[str, Any]:
-    """The weights of a large model stay with its run: the folder above this one, or
-    where it was."""
-    above = (
-        path for path in files.absolute(folder).parents if (path / CONFIG).is_file()
-    )
+    """The weights of a large model stay with its run."""
     try:
-        return load_run(
-            next(above, files.place(facts.model.run)), facts.model.step
-        ).params
+        return load_run(run_of(folder, facts), facts.model.step).params
     except Refusal as refusal:
         raise Refusal(
             f"the circuit at {folder} is of a model too large to travel with it, and "

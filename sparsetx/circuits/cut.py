@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -86,7 +86,10 @@ def circuits(
         else:
             able[name] = case
     for level in honest if able else ():
-        found = _search(cutting, list(able.values()), level)
+        found = searched(
+            cutting.request, config, params, cutting.means.of(cutting.sites),
+            list(able.values()), level, cutting.report,
+        )  # fmt: skip
         for (name, case), one in zip(able.items(), found, strict=True):
             yield name, level, _circuit(cutting, case, drawn[name], one, level)
 
@@ -115,15 +118,22 @@ def _does(cutting: Cutting, case: Case) -> bool:
     return found is not None and found <= cutting.request.aim.target
 
 
-def _search(cutting: Cutting, cases: list[Case], level: float) -> list[Found]:
-    request, run = cutting.request, cutting.run
+def searched(
+    request: Request,
+    config: ModelConfig,
+    params: Any,
+    means: Nodes,
+    cases: list[Case],
+    level: float,
+    report: Reporter,
+) -> list[Found]:
+    """What a request finds for some cases, with this much honesty."""
     aim = dataclasses.replace(request.aim, honest=level)
-    means = cutting.means.of(cutting.sites)
-    given = (run.config.model, run.params, means, cases, aim)
+    given = (config, params, means, cases, aim)
     if request.rank == "learned":
-        return prune.prune(*given, request.memory, cutting.report)
+        return prune.prune(*given, request.memory, report)
     found = []
-    for cutter in prune.cutters(*given, cutting.report):
+    for cutter in prune.cutters(*given, report):
         ranking = Ranking.of(cutter, attribution.scores(cutter.judge))
         found.append(Found(discretise.choose(cutter, ranking, aim.target), []))
     return found
@@ -230,6 +240,7 @@ def search_facts(
         seed=aim.seed,
         rounds=tuple(f"{n} x {steps}" for n, steps in aim.effort.rounds),
         pairs=aim.effort.pairs,
+        finalists=aim.effort.finalists,
         final=aim.final,
         tied=aim.tied,
         train_pairs=len(own["train"]),

@@ -96,6 +96,7 @@ class Search:
     seed: int = 0
     rounds: tuple[str, ...] = ()  # "lanes x steps"
     pairs: int = 0  # of a batch
+    finalists: int = 2  # masks whose whole curves were drawn
     final: bool = False
     tied: bool = False
     train_pairs: int = 0

@@ -20,6 +20,7 @@ from sparsetx.errors import Refusal
 COMMANDS = {
     "bench": "sparsetx.cli.bench",
     "config": "sparsetx.cli.config",
+    "controls": "sparsetx.cli.controls",
     "data": "sparsetx.cli.data",
     "decompile": "sparsetx.cli.decompile",
     "doctor": "sparsetx.cli.doctor",
@@ -38,6 +39,7 @@ COMMANDS = {
 SUMMARY = {
     "bench": "time what was made for speed, side by side",
     "config": "print an experiment's resolved configuration, or how two differ",
+    "controls": "doubt circuits: thirteen controls with their verdicts",
     "data": "prepare tokens: tinypython, the standard library, files, TFDS",
     "decompile": "write a circuit down as a short program",
     "doctor": "check this machine: Python, packages, devices, memory, disk",
@@ -46,7 +48,7 @@ SUMMARY = {
     "generate": "let a run's model write",
     "import-openai": "make a run of a released torch folder",
     "inspect": "what is kept of a run's matrices, and how it was made",
-    "plot": "draw loss, kept fraction, throughput and more of runs",
+    "plot": "draw runs, or circuits and what their controls found",
     "prune": "cut the circuits of tasks out of a run",
     "report": "write a page about circuits",
     "tasks": "list the tasks, show their prompts, check them with a tokenizer",

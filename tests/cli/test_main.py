@@ -16,6 +16,7 @@ from sparsetx.cli import main as cli
 BAD_CALLS: dict[str, tuple[list[str], str]] = {
     "bench": (["topkk"], "topkk: did you mean topk?"),
     "config": (["nowhere.py"], "at nowhere.py: no such file"),
+    "controls": (["/nowhere/at/all"], "wanted a circuit at /nowhere/at/all"),
     "data": (["prepare", "tinypython", "--vocab", "7"], "7"),
     "doctor": (["--folder", "/nowhere/at/all"], "name a folder that exists"),
     "tasks": (["single_quote"], "single_double_quote"),

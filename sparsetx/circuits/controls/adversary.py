@@ -1,0 +1,94 @@
+"""Adversary: the worst mixture of other nodes with their means that gradients find.
+
+One mixture a in [0, ε] of themselves for the whole batch. Over [0, 1] it breaks every
+circuit, so that there is no verdict: the figure is the ε at which the worst loss passes
+that of guessing.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sparsetx.circuits import ablate
+from sparsetx.circuits.controls import table
+from sparsetx.circuits.controls.entry import Entry
+from sparsetx.circuits.controls.evidence import GUESS, Evidence, loss_of
+from sparsetx.circuits.question import Question
+from sparsetx.config import ModelConfig
+from sparsetx.nodes import Nodes
+
+EPSILONS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+STEPS, STRIDE = 12, 0.25  # of projected sign ascent; each a part of ε
+PAIRS = 16  # an ascent is dear
+
+
+def adversary(evidence: Evidence) -> Entry:
+    worst: list[float] = []
+    few = evidence.few.asked.rows(np.arange(min(2 * PAIRS, len(evidence.few.asked))))
+    for i, epsilon in enumerate(EPSILONS):
+        if worst and worst[-1] > GUESS:
+            break  # that is all that was asked
+        evidence.tell(table.ADVERSARY, i, len(EPSILONS), "bounds")
+        loss = _worst(
+            evidence.config, evidence.params, few, evidence.keep,
+            evidence.means, jnp.float32(epsilon),
+        )  # fmt: skip
+        worst.append(float(loss))
+    evidence.tell(table.ADVERSARY, len(EPSILONS), len(EPSILONS), "bounds")
+    found = crossing(EPSILONS, worst, GUESS)
+    words = (
+        "No mixture of other nodes that gradients find makes it guess."
+        if found is None
+        else f"Other nodes at {100 * found:.0f}% of themselves can make it guess."
+    )
+    return Entry(
+        table.ADVERSARY,
+        table.NONE,
+        words,
+        {"epsilon": found},
+        {"mean ablation": loss_of(evidence.cut)},
+        {"epsilons": EPSILONS[: len(worst)], "loss": worst},
+    )
+
+
+def crossing(at: tuple[float, ...], values: list[float], bound: float) -> float | None:
+    """Where a curve first passes a bound, between two points along a line."""
+    over = np.flatnonzero(np.asarray(values) > bound)
+    if not len(over):
+        return None
+    i = int(over[0])
+    if i == 0:
+        return at[0]
+    part = (bound - values[i - 1]) / (values[i] - values[i - 1])
+    return float(at[i - 1] + part * (at[i] - at[i - 1]))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _worst(
+    config: ModelConfig,
+    params: Any,
+    asked: Question,
+    keep: Nodes,
+    means: Nodes,
+    epsilon: jax.Array,
+) -> jax.Array:
+    def loss(amount: Nodes) -> jax.Array:
+        return ablate.loss(
+            config, params, asked, ablate.stochastic(keep, means, amount)
+        )
+
+    def step(carry: tuple[Nodes, jax.Array], _: None) -> tuple[Any, None]:
+        amount, most = carry
+        value, slope = jax.value_and_grad(loss)(amount)
+        moved = {
+            site: jnp.clip(x + STRIDE * epsilon * jnp.sign(slope[site]), 0, epsilon)
+            for site, x in amount.items()
+        }
+        return (moved, jnp.maximum(most, value)), None
+
+    start = {site: jnp.full_like(x, epsilon / 2) for site, x in keep.items()}
+    (last, most), _ = jax.lax.scan(step, (start, jnp.float32(0)), None, STEPS)
+    return jnp.maximum(most, loss(last))

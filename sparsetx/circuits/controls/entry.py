@@ -1,0 +1,59 @@
+"""What controls.json says of one control."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+from sparsetx.circuits.controls import table
+from sparsetx.circuits.controls.table import Verdict
+
+Figures = Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """`figure` and `baseline` are named numbers; `data` is what a plot needs."""
+
+    name: str
+    verdict: Verdict
+    words: str  # one plain sentence
+    figure: Figures = field(default_factory=dict)
+    baseline: Figures = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    asked: int | None = None  # searches of a control that searches
+    seconds: float = 0.0
+
+
+def not_run(name: str, why: str) -> Entry:
+    return Entry(name, table.NOT_RUN, why)
+
+
+def to_json(entry: Entry) -> dict[str, Any]:
+    """JSON has no infinity, and no number that is none: null."""
+    found: dict[str, Any] = _plain(vars(entry))
+    return found
+
+
+def from_json(value: Any) -> Entry:
+    """TypeError for what `to_json` has not written."""
+    found = Entry(**value)
+    numbers = [*found.figure.values(), *found.baseline.values(), found.seconds]
+    if not (
+        isinstance(found.data, dict)
+        and isinstance(found.words, str)
+        and found.verdict in get_args(Verdict)
+        and all(x is None or isinstance(x, int | float) for x in numbers)
+    ):
+        raise TypeError(f"this is no entry: {found}")
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(x) for key, x in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(x) for x in value]
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    return value

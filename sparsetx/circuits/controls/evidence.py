@@ -1,0 +1,198 @@
+"""What a control is given: a circuit, its model, its pools; and many taps at once.
+
+A control says what it does to the model as a *kind*, a function of what all draws share
+and of what each has for itself, that returns a tap. `margins` runs a kind for every
+draw, a fixed number at a time on every device, telling how far it is.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from sparsetx import mesh, metrics, nodes
+from sparsetx.circuits import ablate, edges
+from sparsetx.circuits.assess import Subject
+from sparsetx.circuits.facts import Search
+from sparsetx.circuits.question import Question
+from sparsetx.circuits.search import Task
+from sparsetx.config import ModelConfig
+from sparsetx.metrics import Progress, Reporter
+from sparsetx.nodes import Nodes
+from sparsetx.taps import Tap
+
+Array = npt.NDArray[Any]
+Kind = Callable[[Any, Any], Tap]
+Remeasure = Callable[[Any], Nodes]  # parameters -> their nodes' means
+
+FEW = 32  # pairs on which many draws are made
+ROOM = 5e8  # bytes of activations that a control may hold
+AT_ONCE = 4  # draws on a device in one call
+GUESS = float(np.log(2))  # nats
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """`remeasure` is None where there is no text to measure other models' means on."""
+
+    subject: Subject
+    train: Task
+    val: Task
+    test: Task
+    distractor_P: npt.NDArray[np.bool_]  # of the test pool
+    answers: Sequence[int]  # tokens whose logits decide
+    search: Search  # how the circuit was cut
+    name: str = ""
+    remeasure: Remeasure | None = None
+    report: Reporter = metrics.silent
+
+    @property
+    def config(self) -> ModelConfig:
+        return self.subject.config
+
+    @property
+    def params(self) -> Any:
+        return self.subject.params
+
+    @property
+    def means(self) -> Nodes:
+        return self.subject.means
+
+    @property
+    def keep(self) -> Nodes:
+        return self.subject.keep
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        return tuple(self.keep)
+
+    @property
+    def target(self) -> float:
+        return self.search.target
+
+    @functools.cached_property
+    def few(self) -> Task:
+        """The first pairs of the test pool, so few that their activations fit."""
+        length = self.test.asked.tokens_BL.shape[1]
+        wide = nodes.count(self.config) * 4 * length
+        pairs = max(1, min(FEW, int(ROOM / wide / 2), len(self.test.asked) // 2))
+        return self.test.rows(np.arange(2 * pairs))
+
+    @functools.cached_property
+    def pattern(self) -> edges.Patterns:
+        found = edges.patterns(self.config, self.params)
+        return {kind: np.asarray(x) for kind, x in found.items()}
+
+    @functools.cached_property
+    def size(self) -> edges.Size:
+        keep = {site: np.asarray(x) for site, x in self.keep.items()}
+        return edges.Size(*map(int, edges.size(self.config, self.pattern, keep)))
+
+    @functools.cached_property
+    def activations(self) -> Nodes:
+        """Of the whole model on the few prompts, {site: [layer, B, L, width]}."""
+        tokens_BL = self.few.asked.tokens_BL
+        return ablate.activations(self.config, self.params, tokens_BL, self.sites)
+
+    @functools.cached_property
+    def whole(self) -> Array:
+        """[B] margins of the whole model on the few prompts."""
+        ones = {site: jnp.ones_like(x) for site, x in self.keep.items()}
+        return np.asarray(self.margins(masked, self.means, stacked([ones]), "")[0])
+
+    @functools.cached_property
+    def cut(self) -> Array:
+        """[B] margins of the circuit on the few prompts."""
+        return np.asarray(self.margins(masked, self.means, stacked([self.keep]), "")[0])
+
+    @functools.cached_property
+    def reached(self) -> bool:
+        """Whether the circuit has the loss that it was cut for, where it was chosen:
+        else its size says nothing."""
+        return loss_of(self.subject.margins(self.val)) <= self.target
+
+    def margins(
+        self, kind: Kind, shared: Any, each: Any, stage: str, frozen: bool = False
+    ) -> Array:
+        """[N, B] margins on the few prompts under each of N taps; `each` has leading
+        axes of N. Without a stage nothing is told."""
+        devices = tuple(jax.local_devices())
+        count, many = len(jax.tree.leaves(each)[0]), AT_ONCE * len(devices)
+        program = _program(self.config, kind, devices)
+        scales = self.few.scales if frozen else None
+        given = self.params, self.few.asked, scales, shared
+        found = []
+        for first in range(0, count, many):
+            if stage:
+                self.tell(stage, first, count)
+            place = np.minimum(np.arange(first, first + many), count - 1)
+            own = jax.tree.map(lambda x, place=place: np.asarray(x)[place], each)
+            found.append(np.asarray(program(*given, own)))
+        if stage:
+            self.tell(stage, count, count)
+        return np.concatenate(found)[:count]
+
+    def tell(self, stage: str, done: float, total: float, unit: str = "draws") -> None:
+        title = f"{self.name}, {self.search.kind}, {stage}"
+        self.report(Progress(title, done, total, unit))
+
+    def on(self, params: Any, means: Nodes) -> "Evidence":
+        """The same task, asked of another model."""
+
+        def again(own: Task) -> Task:
+            return Task(own.asked, ablate.norm_scales(self.config, params, own.asked))
+
+        return dataclasses.replace(
+            self,
+            subject=dataclasses.replace(self.subject, params=params, means=means),
+            train=again(self.train),
+            val=again(self.val),
+        )
+
+
+def masked(means: Nodes, keep: Nodes) -> Tap:
+    """Mean ablation of all that a mask does not keep."""
+    return ablate.mean(keep, means)
+
+
+def stacked(trees: Sequence[Mapping[str, Any]]) -> dict[str, Array]:
+    """Trees side by side, on a new first axis."""
+    return {
+        site: np.stack([np.asarray(tree[site]) for tree in trees]) for site in trees[0]
+    }
+
+
+def loss_of(margin_B: Array) -> float:
+    """Of one run of a pool, in nats."""
+    return float(losses_of(margin_B))
+
+
+def losses_of(margin_NB: Array) -> Array:
+    """[N] of many; one beyond all bounds is a large number."""
+    wide_NB = np.nan_to_num(np.float64(margin_NB), nan=-1e6)
+    return np.asarray(np.logaddexp(0.0, -wide_NB).mean(-1))
+
+
+def right_of(margin_NB: Array) -> Array:
+    """Shares of right answers."""
+    return np.asarray((margin_NB > 0).mean(-1))
+
+
+@functools.cache
+def _program(config: ModelConfig, kind: Kind, devices: tuple[jax.Device, ...]) -> Any:
+    def all_of(
+        params: Any, asked: Question, scales: Any, shared: Any, each: Any
+    ) -> jax.Array:
+        def one(own: Any) -> jax.Array:
+            return ablate.margins(config, params, asked, kind(shared, own), scales)
+
+        wide = 1 if devices[0].platform == "cpu" else AT_ONCE
+        return jnp.asarray(jax.lax.map(one, each, batch_size=wide))
+
+    return mesh.over_lanes(all_of, devices, whole=4)

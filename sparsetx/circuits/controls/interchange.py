@@ -1,0 +1,87 @@
+"""Interchange: random kept nodes take the whole model's values, and the reverse.
+
+A circuit that is what the model does computes what the model computes, node by node: a
+mixture of the two, on the same prompts, does the task as well as either.
+"""
+
+import numpy as np
+
+from sparsetx import model, taps
+from sparsetx.circuits import ablate
+from sparsetx.circuits.controls import table
+from sparsetx.circuits.controls.entry import Entry
+from sparsetx.circuits.controls.evidence import (
+    Array,
+    Evidence,
+    loss_of,
+    losses_of,
+    stacked,
+)
+from sparsetx.nodes import Nodes
+from sparsetx.taps import Tap
+
+PARTS = (0.25, 0.5, 0.75, 1.0)  # of the kept nodes
+DRAWS = 8  # for each; all of them are the same
+
+
+def interchange(evidence: Evidence) -> Entry:
+    fractions, where = _drawn(evidence)
+    shared = evidence.keep, evidence.means, evidence.activations
+    into = evidence.margins(_into, shared, where, f"{table.INTERCHANGE}, into circuit")
+    own = circuit_activations(evidence)
+    back = evidence.margins(_back, own, where, f"{table.INTERCHANGE}, into model")
+    ends = max(loss_of(evidence.cut), loss_of(evidence.whole))
+    curves = {
+        way: [float(losses_of(m)[fractions == p].mean()) for p in PARTS]
+        for way, m in (("into circuit", into), ("into model", back))
+    }
+    rise = {way: max(curve) - ends for way, curve in curves.items()}
+    most = max(rise.values())
+    both = table.LOSS.verdict(ends / evidence.target)
+    verdict = table.FLAT.verdict(most / evidence.target)
+    if both == table.FAIL:
+        verdict, words = table.FAIL, "One of the two does not do the task"
+    elif verdict == table.PASS:
+        words = "What its nodes say is what they say in the whole model"
+    else:
+        words = "Its nodes do not mean the same in the whole model"
+    return Entry(
+        table.INTERCHANGE,
+        verdict,
+        f"{words}: with values exchanged the loss rises by {rise['into circuit']:.3f} "
+        f"in the circuit, {rise['into model']:.3f} in the model.",
+        {f"rise, {way}": x for way, x in rise.items()},
+        {"circuit": loss_of(evidence.cut), "whole model": loss_of(evidence.whole)},
+        {"parts": PARTS, **curves},
+    )
+
+
+def circuit_activations(evidence: Evidence) -> Nodes:
+    """What every node is in the circuit, on the few prompts."""
+    tap = taps.compose(
+        ablate.mean(evidence.keep, evidence.means), taps.capture(evidence.sites)
+    )
+    tokens_BL = evidence.few.asked.tokens_BL
+    found: Nodes = model.trace(evidence.config, evidence.params, tokens_BL, tap)[1]
+    return found
+
+
+def _drawn(evidence: Evidence) -> tuple[Array, dict[str, Array]]:
+    """Fractions, and masks of that part of the kept nodes."""
+    rng = np.random.default_rng(evidence.search.seed)
+    keep = {site: np.asarray(x) for site, x in evidence.keep.items()}
+    fractions = np.array([p for p in PARTS[:-1] for _ in range(DRAWS)] + [1.0])
+    masks = [
+        {site: x * (rng.random(x.shape) < p) for site, x in keep.items()}
+        for p in fractions
+    ]
+    return fractions, {s: x.astype(np.float32) for s, x in stacked(masks).items()}
+
+
+def _into(shared: tuple[Nodes, Nodes, Nodes], where: Nodes) -> Tap:
+    keep, means, values = shared
+    return taps.compose(ablate.mean(keep, means), taps.interchange(where, values))
+
+
+def _back(values: Nodes, where: Nodes) -> Tap:
+    return taps.interchange(where, values)

@@ -1,0 +1,50 @@
+"""Relaxation: a growing random part of the other nodes comes back from its mean.
+
+From the circuit to the whole model, what lies between does the task too, unless the
+circuit leans on what is absent, or the model on nodes that undo each other.
+"""
+
+import numpy as np
+
+from sparsetx.circuits.controls import table
+from sparsetx.circuits.controls.entry import Entry
+from sparsetx.circuits.controls.evidence import Evidence, losses_of, masked, stacked
+
+PARTS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)  # of the other nodes
+DRAWS = 8
+
+
+def relaxation(evidence: Evidence) -> Entry:
+    rng = np.random.default_rng(evidence.search.seed)
+    keep = {site: np.asarray(x) for site, x in evidence.keep.items()}
+    ones = {site: np.ones_like(x) for site, x in keep.items()}
+    masks = [keep, ones]
+    for part in PARTS:
+        for _ in range(DRAWS):
+            back = {site: rng.random(x.shape) < part for site, x in keep.items()}
+            masks.append({s: np.maximum(keep[s], b) for s, b in back.items()})
+    each = {site: x.astype(np.float32) for site, x in stacked(masks).items()}
+    margin_NB = evidence.margins(masked, evidence.means, each, table.RELAXATION)
+    (cut, whole), losses = np.split(losses_of(margin_NB), [2])
+    draws = losses.reshape(len(PARTS), DRAWS)
+    bump = float(draws.mean(1).max() - max(cut, whole))
+    verdict = table.FLAT.verdict(bump / evidence.target)
+    if table.LOSS.verdict(max(cut, whole) / evidence.target) == table.FAIL:
+        verdict, words = table.FAIL, "The circuit or the model does not do the task"
+    elif verdict == table.PASS:
+        words = "Between circuit and whole model every mixture does the task"
+    else:
+        words = "Between circuit and whole model there are mixtures that do it worse"
+    return Entry(
+        table.RELAXATION,
+        verdict,
+        f"{words}: loss {cut:.3f} in the circuit, {whole:.3f} in the model, at most "
+        f"{draws.mean(1).max():.3f} between.",
+        {"bump": bump},
+        {"circuit": float(cut), "whole model": float(whole)},
+        {
+            "parts": [0.0, *PARTS, 1.0],
+            "loss": [float(cut), *draws.mean(1).tolist(), float(whole)],
+            "draws": [[float(cut)], *draws.tolist(), [float(whole)]],
+        },
+    )

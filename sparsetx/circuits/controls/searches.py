@@ -1,0 +1,94 @@
+"""Searching again, as the circuit was searched for; what was found is not lost.
+
+Minutes each, so every result is kept as soon as it is there: a control that was stopped
+goes on after the last. The same rounds, batches, target and honesty as the circuit's
+own search, by the same functions.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sparsetx import files, nodes
+from sparsetx.circuits import cut, edges, lanes
+from sparsetx.circuits.controls.evidence import Evidence
+from sparsetx.circuits.facts import Search
+from sparsetx.circuits.prune import Aim, Case, Effort
+
+Result = dict[str, Any]
+
+
+@dataclass
+class Searches:
+    """Results by name. `path` None: they are only kept in memory."""
+
+    path: files.PathLike | None = None
+    circuit: str = ""  # its hash: results for another one are forgotten
+    memory: float | None = None
+
+    def __post_init__(self) -> None:
+        self.found: dict[str, Result] = {}
+        if self.path is not None and files.place(self.path).is_file():
+            told = files.read_json(self.path, "results of searches")
+            if isinstance(told, dict) and told.get("circuit") == self.circuit:
+                self.found = told["found"]
+
+    def once(self, name: str, search: Callable[[], Result]) -> Result:
+        if name not in self.found:
+            self.found[name] = search()
+            if self.path is not None:
+                whole = {"circuit": self.circuit, "found": self.found}
+                files.write_json(self.path, whole)
+        return self.found[name]
+
+    def forget(self, controls: Sequence[str]) -> None:
+        """What belongs to these: it is searched for again."""
+        mine = [name for name in self.found if name.partition("/")[0] in controls]
+        for name in mine:
+            del self.found[name]
+
+    def of(self, evidence: Evidence, seed: int, name: str) -> Result:
+        """The smallest circuit that a search finds in a model, for its question."""
+        request = cut.Request(
+            aim=dataclasses.replace(aim_of(evidence.search), seed=seed),
+            rank=evidence.search.rank,
+            memory=self.memory or lanes.memory_here(),
+        )
+        case = Case(name, evidence.train, evidence.val, evidence.answers)
+        (found,) = cut.searched(
+            request, evidence.config, evidence.params, evidence.means, [case],
+            request.aim.honest, evidence.report,
+        )  # fmt: skip
+        chosen = found.chosen
+        mask = nodes.unflatten(
+            evidence.config, chosen.mask.astype(np.float32), evidence.sites
+        )
+        size = edges.size(evidence.config, evidence.pattern, mask)
+        return {
+            "reached": bool(chosen.reached),
+            "nodes": int(size.nodes),
+            "edges": int(size.edges),
+            "edges_plus": int(size.edges_plus),
+            "loss": float(chosen.loss),
+            "kept": np.flatnonzero(chosen.mask).tolist(),
+        }
+
+
+def aim_of(search: Search) -> Aim:
+    """What the circuit's own search was told."""
+    pairs = [re.fullmatch(r"(\d+) x (\d+)", text) for text in search.rounds]
+    rounds = tuple((int(m[1]), int(m[2])) for m in pairs if m)
+    effort = Effort(rounds or Effort().rounds, search.pairs, search.finalists)
+    return Aim(
+        search.target, search.honest, search.seed, search.final, search.tied, effort
+    )
+
+
+def smallest(results: list[Result]) -> Result | None:
+    """Of those that reached the target, the one with the fewest edges+."""
+    reached = [one for one in results if one["reached"]]
+    return min(reached, key=lambda one: int(one["edges_plus"]), default=None)

@@ -1,0 +1,74 @@
+"""Stochastic ablation, and H: the worst that a circuit's loss can honestly be.
+
+Nodes outside the circuit are a random mixture of themselves and their mean, with frozen
+norms, a hundred times; every other draw is smooth. H is the largest of three losses:
+under mean ablation, under it with frozen norms, and the 95th percentile of these.
+"""
+
+import jax
+import numpy as np
+
+from sparsetx.circuits import ablate, judge
+from sparsetx.circuits.controls import table
+from sparsetx.circuits.controls.entry import Entry
+from sparsetx.circuits.controls.evidence import (
+    Array,
+    Evidence,
+    loss_of,
+    losses_of,
+    masked,
+    stacked,
+)
+from sparsetx.nodes import Nodes
+from sparsetx.taps import Tap
+
+DRAWS = judge.DRAWS
+
+
+def stochastic(evidence: Evidence) -> Entry:
+    once = stacked([evidence.keep])
+    frozen_1B = evidence.margins(masked, evidence.means, once, "", frozen=True)
+    draws = losses_of(_drawn(evidence))
+    found = {
+        "mean": loss_of(evidence.cut),
+        "frozen": float(losses_of(frozen_1B)[0]),
+        "stochastic": float(np.percentile(draws, 95)),
+    }
+    worst = float(ablate.honest_loss(found))
+    verdict = table.LOSS.verdict(worst / evidence.target)
+    how = {table.PASS: "honest", table.WEAK: "weak"}.get(verdict, "not honest")
+    return Entry(
+        table.STOCHASTIC,
+        verdict,
+        f"The circuit is {how}: H {worst:.3f}; with other nodes half ablated at random "
+        f"the loss is {draws.mean():.3f} on average and at most "
+        f"{found['stochastic']:.3f} in 95 of 100 draws.",
+        {
+            "H": worst,
+            "95th percentile": found["stochastic"],
+            "mean of draws": float(draws.mean()),
+            "frozen norms": found["frozen"],
+        },
+        {"mean ablation": found["mean"], "whole model": loss_of(evidence.whole)},
+        {"draws": draws.tolist()},
+    )
+
+
+def _drawn(evidence: Evidence) -> Array:
+    """[draw, B] margins, the draws that a circuit's own H is measured with."""
+    devices = jax.local_device_count()
+    wide = -(-DRAWS // devices) * devices
+    keys = jax.random.split(jax.random.key(0), wide)[:DRAWS]
+    each = {
+        "key": np.asarray(jax.random.key_data(keys)),
+        "smooth": np.arange(DRAWS) % 2 == 0,
+    }
+    shared = evidence.keep, evidence.means
+    return evidence.margins(_mixed, shared, each, table.STOCHASTIC, frozen=True)
+
+
+def _mixed(shared: tuple[Nodes, Nodes], draw: dict[str, jax.Array]) -> Tap:
+    keep, means = shared
+    key = jax.random.wrap_key_data(draw["key"])
+    amount = ablate.drawn_amounts(keep, key, draw["smooth"])
+    return ablate.stochastic(keep, means, amount)

@@ -1,0 +1,150 @@
+"""Doubt circuits: thirteen controls, each with its figure, its baseline and a verdict.
+
+Quick ones ask the circuit and its model; three search again, as the circuit was
+searched for, and take as long each time: random weights, a nonsense task, other seeds.
+What is found is kept in CIRCUIT/controls.json as it comes: start the command again
+after a kill, and it goes on from there.
+"""
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from sparsetx.circuits.controls.battery import Asked
+    from sparsetx.circuits.controls.entry import Entry
+    from sparsetx.cli.progress import ProgressLine
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("circuits", nargs="+", metavar="CIRCUIT", help="folders of circuits")
+    add("--only", metavar="A,B", help="these controls (default: all thirteen)")
+    add("--quick", action="store_true", help="only those that do not search again")
+    add("--seeds", type=int, default=20, metavar="N", help="other seeds (default: 20)")
+    add(
+        "--redraws",
+        type=int,
+        default=3,
+        metavar="N",
+        help="random models, and as many nonsense tasks (default: 3)",
+    )
+    add("--again", action="store_true", help="also what is there already")
+    add(
+        "--binarise",
+        action="store_true",
+        help="also see how many nodes can do with two values each",
+    )
+    add("--task-file", metavar="F.jsonl", help="the pairs of a task of your own")
+    add("--memory", type=float, metavar="GB", help="for lanes (default: half of all)")
+
+
+def main(args: argparse.Namespace) -> int:
+    from sparsetx import runtime
+
+    runtime.device_per_core()
+    from sparsetx.circuits.controls import gather
+    from sparsetx.cli.progress import ProgressLine
+
+    asked = wanted(args)
+    folders = [gather.checked(path) for path in args.circuits]
+    line, found = ProgressLine(), {}
+    for folder in folders:
+        if not gather.has_circuit(folder):
+            print(f"{folder}: its search found no circuit; there is nothing to doubt")
+            continue
+        found[folder] = one(folder, args, asked, line)
+    if found:
+        show(found)
+    return 0
+
+
+def wanted(args: argparse.Namespace) -> "Asked":
+    import math
+
+    from sparsetx.circuits.controls import battery, table
+    from sparsetx.circuits.controls.battery import Asked
+    from sparsetx.errors import refuse_all
+
+    offences = [
+        f"--{name} {getattr(args, name)}: wanted more than 0"
+        for name in ("seeds", "redraws", "memory")
+        if getattr(args, name) is not None and not 0 < getattr(args, name) < math.inf
+    ]
+    refuse_all("these cannot be used", offences)
+    names = battery.named(args.only) if args.only else list(table.NAMES)
+    if args.quick:
+        names = [name for name in names if name in table.QUICK]
+    return Asked(names, args.seeds, args.redraws)
+
+
+def one(
+    folder: "Path", args: argparse.Namespace, asked: "Asked", line: "ProgressLine"
+) -> "Mapping[str, Entry]":
+    """The entries of one circuit, those computed now and those that were there."""
+    import dataclasses
+
+    from sparsetx import lock
+    from sparsetx.circuits import circuit
+    from sparsetx.circuits.controls import battery, gather, store
+    from sparsetx.circuits.controls.searches import Searches
+
+    facts = circuit.load_facts(folder)
+    with lock.held(folder):
+        found, binarised = store.load(folder, facts)
+        left = [
+            name
+            for name in asked.names
+            if args.again or not store.done(found, name, asked)
+        ]
+        print(f"{folder}: {facts.task}, {facts.search.kind}", flush=True)
+        if not left and not (args.binarise and (args.again or binarised is None)):
+            return found
+        evidence = gather.of_circuit(folder, line, args.task_file)
+        kept = Searches(
+            folder / gather.FOLDER / "searches.json",
+            store.fingerprint(facts),
+            args.memory and args.memory * 1e9,
+        )
+        if args.again:
+            kept.forget(left)
+        own = dataclasses.replace(asked, names=left, searches=kept)
+        for entry in battery.run(evidence, own):
+            found = {**found, entry.name: entry}
+            store.save(folder, facts, found, binarised)
+            line.close()
+            print(f"  {entry.name:<15} {entry.verdict:<12} {entry.words}", flush=True)
+        if args.binarise and (args.again or binarised is None):
+            from sparsetx.circuits import binarise
+
+            binarised = binarise.told(binarise.binarise(evidence))
+            store.save(folder, facts, found, binarised)
+            line.close()
+            print(f"  {binarise.words(binarised)}", flush=True)
+    return found
+
+
+def show(found: "Mapping[Path, Mapping[str, Entry]]") -> None:
+    """A row for each control, a column for each circuit."""
+    from sparsetx.circuits.controls import table
+
+    print()
+    for number, folder in enumerate(found, 1):
+        print(f"[{number}] {folder}")
+    head = "".join(f"  {f'[{number}]':<22}" for number in range(1, len(found) + 1))
+    print(f"{'control':<15}{head.rstrip()}")
+    for name in table.NAMES:
+        cells = "".join(f"  {cell(own.get(name)):<22}" for own in found.values())
+        print(f"{name:<15}{cells.rstrip()}")
+    seconds = [sum(e.seconds for e in own.values()) for own in found.values()]
+    print(f"{'seconds':<15}" + "".join(f"  {s:<22.0f}" for s in seconds).rstrip())
+
+
+def cell(entry: "Entry | None") -> str:
+    """A verdict and the first figure behind it."""
+    if entry is None:
+        return "not run"
+    figure = next(iter(entry.figure.values()), None)
+    return entry.verdict if figure is None else f"{entry.verdict} {figure:.3g}"

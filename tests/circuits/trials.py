@@ -1,0 +1,138 @@
+"""The compiled model, its broken variants and bogus circuits, as evidence for controls.
+
+python -m tests.circuits.trials [--searches]     prints the table
+"""
+
+import functools
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sparsetx import nodes
+from sparsetx.circuits import ablate, attribution
+from sparsetx.circuits.assess import Subject
+from sparsetx.circuits.controls import battery, table
+from sparsetx.circuits.controls.battery import Asked
+from sparsetx.circuits.controls.entry import Entry
+from sparsetx.circuits.controls.evidence import Evidence
+from sparsetx.circuits.controls.necessity import others_like
+from sparsetx.circuits.facts import Search
+from sparsetx.circuits.judge import Judge
+from sparsetx.circuits.question import Question
+from sparsetx.circuits.search import Task
+from sparsetx.config import ModelConfig
+from tests.circuits import broken, compiled
+
+ANSWERS = [compiled.CLOSE_DOUBLE, compiled.CLOSE_SINGLE]
+# As much as finds the known circuit, and a tenth of what a demo does.
+SEARCH = Search(rounds=("4 x 75", "2 x 75"), pairs=16, finalists=1)
+KNOWN = "the compiled model"
+TWIN = "twin head"
+REJECTED = (
+    "norm crutch",
+    "cancelling pair",
+    "sink head",
+    "weights permuted",
+    "random nodes",
+    "nonsense labels",
+)
+
+
+def evidence(
+    params: Any,
+    keep: dict[str, Any],
+    config: ModelConfig = compiled.CONFIG,
+    labelled: Any = lambda asked: asked,
+    name: str = "quotes",
+) -> Evidence:
+    params = jax.tree.map(jnp.asarray, params)
+    remeasure = functools.partial(_means, config)
+
+    def task(pairs: int, seed: int) -> Task:
+        asked = labelled(compiled.question(pairs, seed))
+        return Task(asked, ablate.norm_scales(config, params, asked))
+
+    return Evidence(
+        Subject(config, params, remeasure(params), keep),
+        task(128, 1),
+        task(32, 51),
+        task(32, 0),
+        np.zeros(32, bool),
+        ANSWERS,
+        SEARCH,
+        name,
+        remeasure,
+    )
+
+
+def _means(config: ModelConfig, params: Any) -> Any:
+    return ablate.means(config, params, compiled.corpus())
+
+
+def random_nodes(seed: int = 0) -> dict[str, Any]:
+    """As many others at each site of each layer as the known circuit has."""
+    keep = {site: np.asarray(x) for site, x in compiled.mask().items()}
+    return others_like(keep, np.random.default_rng(seed))
+
+
+def by_length(asked: Question) -> Question:
+    """Labels that mean nothing: which answer is right goes by how long a prompt is."""
+    odd_B = np.asarray(asked.position_B) % 2
+    answer_B2 = np.array(ANSWERS)[np.stack([odd_B, 1 - odd_B], 1)]
+    return Question(
+        asked.tokens_BL, asked.position_B, jnp.asarray(answer_B2, jnp.int32),
+        asked.sign_B, asked.open,
+    )  # fmt: skip
+
+
+def ranked_for(labelled: Any) -> dict[str, Any]:
+    """As many nodes as the known circuit has, those that other labels lean on most."""
+    whole = evidence(compiled.params(), compiled.mask(), labelled=labelled)
+    judge = Judge(whole.config, whole.params, whole.means, whole.val, honest=False)
+    score = nodes.flatten(whole.config, attribution.scores(judge))
+    mask = np.zeros(len(score), np.float32)
+    mask[np.argsort(-score, kind="stable")[: len(compiled.CIRCUIT)]] = 1
+    return nodes.unflatten(whole.config, mask)
+
+
+def made(name: str) -> Evidence:
+    known = compiled.mask()
+    if name == "sink head":
+        keep = compiled.mask(broken.SINK_CIRCUIT)
+        return evidence(broken.sink_head(), keep, broken.SINK_CONFIG)
+    if name == "random nodes":
+        return evidence(compiled.params(), random_nodes())
+    if name == "nonsense labels":
+        keep = ranked_for(by_length)
+        return evidence(compiled.params(), keep, labelled=by_length)
+    params = {
+        KNOWN: compiled.params,
+        "norm crutch": broken.norm_crutch,
+        "cancelling pair": broken.cancelling_pair,
+        "weights permuted": functools.partial(broken.permuted, 2),
+        TWIN: broken.twin_head,
+    }[name]
+    return evidence(params(), known)
+
+
+def entries(name: str, names: Any = table.QUICK) -> Iterator[Entry]:
+    yield from battery.run(made(name), Asked(names, seeds=4))
+
+
+def main() -> None:
+    names = table.NAMES if "--searches" in sys.argv else table.QUICK
+    asked = [arg for arg in sys.argv[1:] if not arg.startswith("--")]
+    for name in asked or (KNOWN, TWIN, *REJECTED):
+        found = list(entries(name, names))
+        bad = [e.name for e in found if e.verdict == table.FAIL]
+        print(f"\n{name}: {len(bad)} reject it ({', '.join(bad)})", flush=True)
+        for entry in found:
+            print(f"  {entry.name:<15} {entry.verdict:<12} {entry.words}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

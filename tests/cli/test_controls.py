@@ -1,0 +1,198 @@
+"""`sparsetx controls` and `sparsetx plot` on a circuit that is known."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib import image
+
+from sparsetx import metrics
+from sparsetx.circuits import circuit
+from sparsetx.circuits.controls import gather, store, table
+from sparsetx.cli.main import main
+from tests import runs
+from tests.circuits import handmade
+from tests.cli.test_prune import cut
+
+ONLY = ["--only", "frozen_norms,necessity,relaxation,mib_curve"]
+
+
+@pytest.fixture(scope="module")
+def done() -> Path:
+    """A run whose circuit is cut; made once for all workers."""
+    return runs.once("handmade", cut) / "run"
+
+
+@pytest.fixture
+def own(done: Path, tmp_path: Path) -> Path:
+    """A copy of the circuit in a copy of its run, without the checkpoint."""
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("config.json", "tokenizer.json"):
+        shutil.copy(done / name, run)
+    folder = run / "circuits" / handmade.TASK
+    shutil.copytree(done / "circuits" / handmade.TASK, folder)
+    return folder
+
+
+def ask(done: Path, folder: Path, *more: str) -> list[str]:
+    file = done.parent / f"{handmade.TASK}.jsonl"
+    return ["controls", str(folder), "--task-file", str(file), *more]
+
+
+def told(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "controls.json").read_text())
+    return found
+
+
+def test_some_controls_then_others_then_pictures(
+    done: Path, own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(ask(done, own, *ONLY)) == 0
+    out = capsys.readouterr().out
+    assert "frozen_norms    pass" in out
+    first = told(own)
+    assert [entry["name"] for entry in first["controls"]] == list(table.NAMES)
+    verdicts = {entry["name"]: entry["verdict"] for entry in first["controls"]}
+    assert verdicts[table.NECESSITY] == "pass"
+    assert verdicts[table.ROLES] == verdicts[table.SEEDS] == "not run"
+    assert set(first["bars"]) == set(table.BARS)
+    assert not list(own.rglob("lock"))
+
+    assert main(ask(done, own, "--only", "roles,necessity", "--binarise")) == 0
+    out = capsys.readouterr().out
+    assert "roles           pass" in out
+    assert "necessity       pass  " not in out.split("control")[0]  # it was there
+    assert "of its 11 nodes" in out
+    second = told(own)
+    assert second["binarised"]["at the target"] == 11
+    by_name = {entry["name"]: entry for entry in second["controls"]}
+    assert by_name[table.NECESSITY] == first["controls"][4]
+    assert by_name[table.ROLES]["verdict"] == "pass"
+
+    assert main(["plot", str(own)]) == 0
+    drawn = {Path(line) for line in capsys.readouterr().out.splitlines()}
+    names = {"loss-versus-edges", "necessity", "mib-curve", "relaxation"}
+    assert {path.name for path in drawn} == {
+        f"{name}.{kind}" for name in names for kind in ("png", "svg", "csv")
+    }  # nothing of seeds: it has not been run
+    rows = list(csv.reader((own / "plots" / "necessity.csv").read_text().splitlines()))
+    assert rows[0] == ["circuit", "mask", "cost"]
+    assert len(rows) == 1 + 1 + 20
+    assert image.imread(own / "plots" / "mib-curve.png").std() > 0
+    assert "<svg" in (own / "plots" / "relaxation.svg").read_text()
+
+
+def test_searches_that_were_done_before_a_kill(
+    done: Path, own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = circuit.load_facts(own)
+    one = {"reached": True, "nodes": 30, "edges": 90, "edges_plus": 90, "kept": [1, 2]}
+    kept = {"random_weights/0": one, "seeds/10001": one}
+    (own / "controls").mkdir()
+    (own / "controls" / "searches.json").write_text(
+        json.dumps({"circuit": store.fingerprint(facts), "found": kept})
+    )
+    more = ["--only", "random_weights,seeds", "--seeds", "1", "--redraws", "1"]
+    assert main(ask(done, own, *more)) == 0
+    found = {entry["name"]: entry for entry in told(own)["controls"]}
+    assert found[table.RANDOM_WEIGHTS]["verdict"] == "pass"
+    assert found[table.RANDOM_WEIGHTS]["figure"]["ratio"] == 0.1
+    assert found[table.SEEDS]["verdict"] == "fail"  # not a node in common
+    assert found[table.SEEDS]["asked"] == 1
+    capsys.readouterr()
+    assert main(ask(done, own, *more)) == 0
+    assert "[1]" in capsys.readouterr().out
+    assert main(["plot", str(own), "-o", str(own / "here")]) == 0
+    rows = (own / "here" / "seeds.csv").read_text().splitlines()
+    assert rows == ["circuit,edges_plus,jaccard", '"run: quotes, honest",90,0.0']
+
+
+def test_means_of_other_weights_are_those_of_its_own_text(
+    done: Path, own: Path
+) -> None:
+    file = str(done.parent / f"{handmade.TASK}.jsonl")
+    evidence = gather.of_circuit(own, metrics.silent, file)
+    assert evidence.remeasure is not None
+    same = evidence.remeasure(evidence.params)
+    for site, x in evidence.means.items():
+        np.testing.assert_allclose(same[site], x, atol=1e-6)
+    assert list((own / "controls").glob("means-*.npz"))
+
+
+def change(folder: Path, path: list[str], value: Any) -> None:
+    file = folder / circuit.JSON
+    whole = json.loads(file.read_text())
+    inner = whole
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    file.write_text(json.dumps(whole))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (["search", "pools"], "x", "(the task has changed): cut it again"),
+        (["search", "pools"], "", "(an older sparsetx cut it): cut it again"),
+        (["model", "tokenizer"], "x", "was cut with another tokenizer"),
+    ],
+)
+def test_a_circuit_that_is_not_of_these_prompts(
+    done: Path,
+    own: Path,
+    path: list[str],
+    value: str,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    change(own, path, value)
+    assert main(ask(done, own, *ONLY)) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_bad_input(done: Path, own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for more, message in (
+        (["--only", "rolls"], "'rolls': did you mean roles?"),
+        (["--seeds", "0"], "--seeds 0: wanted more than 0"),
+        (["--redraws", "-1"], "--redraws -1: wanted more than 0"),
+        (["--memory", "nan"], "--memory nan: wanted more than 0"),
+    ):
+        assert main(ask(done, own, *more)) == 2
+        assert message in capsys.readouterr().err
+    assert main(["controls", str(own)]) == 2
+    assert "a task of your own, quotes: name its file" in capsys.readouterr().err
+
+
+def test_a_search_that_found_nothing(
+    own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(own, ["status"], "not reached")
+    assert main(["controls", str(own)]) == 0
+    assert "there is nothing to doubt" in capsys.readouterr().out
+
+
+def test_entries_of_another_circuit_are_not_used(
+    done: Path, own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only = ["--only", "frozen_norms"]
+    assert main(ask(done, own, *only)) == 0
+    capsys.readouterr()
+    assert main(ask(done, own, *only)) == 0
+    assert "frozen_norms    pass         It" not in capsys.readouterr().out
+    whole = told(own)
+    for torn in (
+        json.dumps(whole | {"circuit": "another"}),
+        json.dumps(whole | {"bars": {}}),
+        "{",
+    ):
+        (own / "controls.json").write_text(torn)
+        assert main(ask(done, own, *only)) == 0
+        assert "frozen_norms    pass         It" in capsys.readouterr().out
+    assert main(ask(done, own, *only, "--again")) == 0
+    assert "frozen_norms    pass         It" in capsys.readouterr().out
+    assert np.isfinite(told(own)["controls"][1]["seconds"])
