@@ -25,8 +25,10 @@ ROOMS = [
     "circuits.discretise", "circuits.attribution", "circuits.shuffle", "circuits.prune",
     "circuits.facts", "circuits.circuit", "circuits.pools", "circuits.assess",
     "circuits.means", "circuits.cut", "circuits.job", "circuits.summary",
-    "circuits.graph", "circuits.controls", "circuits.binarise", "circuits.decompile",
-    "circuits.report", "verify", "bridges", "aot", "bench", "plots", "cli", "__main__",
+    "circuits.arrays", "circuits.effects", "circuits.parts", "circuits.routes",
+    "circuits.text", "circuits.describe", "circuits.graph", "circuits.controls",
+    "circuits.binarise", "circuits.decompile", "circuits.report", "verify", "bridges",
+    "aot", "bench", "plots", "cli", "__main__",
 ]  # fmt: skip
 FORBIDDEN = [  # (who, what): laws that the order alone does not state
     ("model", "circuits"),

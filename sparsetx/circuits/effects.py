@@ -1,0 +1,175 @@
+"""What each node and each edge of a circuit is worth, measured by running the model.
+
+effect  how many nats the task's loss rises when one more node is put at its mean, or
+        when what one weight carries is (section 2.3 ablates nodes; an edge is ablated
+        as in effective.py). Below zero where the circuit would do better without.
+direct  what a write says to the answers without passing another node: its difference
+        from its mean, times the last norm and the unembedding, towards the right answer
+        and away from the wrong one, at the last token, in nats of logit.
+
+Losses are those of the circuit under mean ablation, uncalibrated.
+"""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from sparsetx import model, nodes, parameters, taps
+from sparsetx.circuits import ablate, edges, effective
+from sparsetx.circuits.question import Question
+from sparsetx.config import ModelConfig
+from sparsetx.nodes import Node, Nodes
+
+AT_ONCE = 4  # masks side by side
+MOST = 2000  # edges that are ablated one by one; of more, those that matter most
+
+EdgeKey = tuple[Node, Node]
+
+
+@dataclass(frozen=True)
+class Effects:
+    """In nats. What was not measured is not there."""
+
+    loss: float
+    node: Mapping[Node, float] = field(default_factory=dict)
+    edge: Mapping[EdgeKey, float] = field(default_factory=dict)
+    direct: Mapping[Node, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What is ablated, and on which prompts. A Circuit gives the first four."""
+
+    config: ModelConfig
+    params: Any
+    keep: Nodes
+    means: Nodes
+    asked: Question
+
+    @functools.cached_property
+    def kept(self) -> list[Node]:
+        """In the order of computation."""
+        sites = tuple(self.keep)
+        flat = nodes.flatten(self.config, self.keep, sites)
+        found = np.flatnonzero(flat > 0.5)
+        return [nodes.node_at(self.config, int(i), sites) for i in found]
+
+
+def of(circuit: Any, asked: Question, most: int = MOST) -> Effects:
+    """Everything, of a circuit on some prompts."""
+    subject = Subject(
+        circuit.config, circuit.params, circuit.keep, circuit.means, asked
+    )
+    loss = float(_losses(subject, [()])[0])
+    alone = _losses(subject, [(node,) for node in subject.kept])
+    by_node = dict(zip(subject.kept, (alone - loss).tolist(), strict=True))
+    return Effects(loss, by_node, _of_edges(subject, loss, most), _direct(subject))
+
+
+def _losses(subject: Subject, gone: list[tuple[Node, ...]]) -> npt.NDArray[np.float64]:
+    """[N] losses, each without some of the kept nodes."""
+    found = []
+    for first in range(0, len(gone), AT_ONCE):
+        tree = {
+            site: np.repeat(np.asarray(x, np.float32)[None], AT_ONCE, 0)
+            for site, x in subject.keep.items()
+        }
+        for row, without in enumerate(gone[first : first + AT_ONCE]):
+            for node in without:
+                place = tree[node.site][row]
+                rows = place if node.site in nodes.END_SITES else place[node.layer]
+                rows[node.index] = 0
+        found.append(
+            _of_masks(
+                subject.config, subject.params, subject.asked, subject.means, tree
+            )
+        )
+    if not found:
+        return np.zeros(0)
+    return np.concatenate(found)[: len(gone)].astype(np.float64)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _of_masks(
+    config: ModelConfig, params: Any, asked: Question, means: Nodes, masks: Nodes
+) -> jax.Array:
+    kind = functools.partial(ablate.mean, means=means)
+    return ablate.losses(config, params, asked, masks, kind, at_once=AT_ONCE)
+
+
+def _of_edges(subject: Subject, loss: float, most: int) -> dict[EdgeKey, float]:
+    config, params = subject.config, subject.params
+    found = list(edges.located(config, params, subject.keep))
+    if not found:
+        return {}
+    bench = effective.Bench(
+        config, params, subject.means, subject.asked, subject.keep, None,
+        effective.places(config, found),
+    )  # fmt: skip
+    chosen = np.arange(len(found))
+    if len(found) > most:
+        slopes = bench.slopes(np.ones(len(found), bool))
+        chosen = np.sort(np.argsort(-slopes, kind="stable")[:most])
+    out: dict[EdgeKey, float] = {}
+    for first in range(0, len(chosen), effective.CHUNK):
+        part = chosen[first : first + effective.CHUNK]
+        alive = np.ones((len(part), len(found)), bool)
+        alive[np.arange(len(part)), part] = False
+        for i, value in zip(part, bench.losses(alive), strict=True):
+            edge = found[i][2]
+            out[edge.src, edge.dst] = float(value) - loss
+    return out
+
+
+def _direct(subject: Subject) -> dict[Node, float]:
+    sites = [s for s in (*edges.WRITES, nodes.FINAL) if s in subject.keep]
+    parts = _said(
+        subject.config, tuple(sites), subject.params, subject.asked, subject.keep,
+        subject.means,
+    )  # fmt: skip
+    return {
+        node: float(
+            parts[node.site][node.index]
+            if node.site in nodes.END_SITES
+            else parts[node.site][node.layer, node.index]
+        )
+        for node in subject.kept
+        if node.site in sites
+    }
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _said(
+    config: ModelConfig,
+    sites: tuple[str, ...],
+    params: Any,
+    asked: Question,
+    keep: Nodes,
+    means: Nodes,
+) -> dict[str, jax.Array]:
+    """{site: [layer, channel]}, of the last token, the mean over prompts."""
+    tap = taps.compose(
+        ablate.mean(keep, means), taps.capture([*sites, nodes.FINAL_NORM])
+    )
+    _, taken = model.trace(config, params, asked.tokens_BL, tap)
+    place_B = asked.position_B
+    rows_B = jnp.arange(len(place_B))
+    gain_D = params[parameters.FINAL_NORM][parameters.GAIN]
+    w_DV = params[parameters.UNEMBED][parameters.W] * gain_D[:, None]
+    right_BD, wrong_BD = (w_DV[:, asked.answers_B2[:, i]].T for i in (0, 1))
+    one_token_BD = asked.sign_B[:, None] * right_BD
+    towards_BD = jnp.where(asked.open > 0, one_token_BD, right_BD - wrong_BD)
+    towards_BD *= taken[nodes.FINAL_NORM][rows_B, place_B]
+    found = {}
+    for site in sites:
+        x_BD = taken[site][..., rows_B, place_B, :]
+        above_BD = x_BD - means[site][..., None, :]
+        weight_BD = towards_BD.reshape((1,) * (x_BD.ndim - 2) + towards_BD.shape)
+        found[site] = jnp.mean(above_BD * weight_BD, -2)
+    return found
