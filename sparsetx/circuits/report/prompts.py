@@ -6,10 +6,11 @@ head's pattern in 255 parts. The page shows shades, and wants no more.
 
 import base64
 import dataclasses
-from collections.abc import Sequence
+import functools
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
@@ -22,13 +23,14 @@ from sparsetx.circuits.question import Question
 from sparsetx.circuits.report.gather import Cut
 from sparsetx.config import ModelConfig
 from sparsetx.errors import Refusal
+from sparsetx.nodes import Nodes
 from sparsetx.run import CONFIG, TOKENIZER
-from sparsetx.taps import IDENTITY, Tap
+from sparsetx.taps import IDENTITY
 from sparsetx.tasks import jsonl, table
 from sparsetx.tasks.pairs import Pairs
 from sparsetx.tokenizer import Tokenizer
 
-ASKED = 32  # pairs of the test pool on which effects and classes are measured
+ASKED = 16  # pairs of the test pool on which effects and classes are measured
 SHOWN = 8  # of them are stepped through, or as many as there is room for
 ROOM = 150_000  # bytes of activations of one circuit
 BINS = 14
@@ -73,7 +75,7 @@ def pairs_of(
             facts.task, tokenizer, "test", ASKED, facts.search.seed, context=most
         )
     if own is not None:
-        found = jsonl.file_pairs(own, tokenizer, "test", ASKED, context=most)
+        found = jsonl.file_pairs(own, tokenizer, "test", context=most)
         if found.task == facts.task:
             return found
     raise Refusal(
@@ -86,11 +88,9 @@ def traced(circuit: Circuit, pairs: Pairs) -> Trace:
     """Everything kept, under mean ablation of the rest."""
     config, asked = circuit.config, question.of(pairs)
     sites = tuple(circuit.keep)
-    tap = taps.compose(
-        ablate.mean(circuit.keep, circuit.means),
-        taps.capture([*sites, nodes.ATTN_PATTERN]),
+    toward_BL, whole_B, taken = _run(
+        config, sites, circuit.params, asked, circuit.keep, circuit.means
     )
-    logits_BLV, taken = model.trace(config, circuit.params, asked.tokens_BL, tap)
     values = {site: np.asarray(x, np.float32) for site, x in taken.items()}
     heads = sorted(
         {(n.layer, n.index // config.d_head) for n in circuit.nodes if n.site in HEADS}
@@ -109,25 +109,31 @@ def traced(circuit: Circuit, pairs: Pairs) -> Trace:
         np.stack(rows) if rows else np.zeros((0, *size), np.float32),
         np.stack(patterns) if patterns else np.zeros((0, *size, size[1]), np.float32),
         heads,
-        _toward(asked, logits_BLV),
-        _whole(config, circuit.params, asked),
+        np.asarray(toward_BL),
+        np.asarray(whole_B),
     )
 
 
-def _toward(asked: Question, logits_BLV: Any) -> Array:
-    """At every token: the answer of A against that of B."""
-    places = jnp.asarray(logits_BLV)
-    margin_LB = [
-        question.margin_of(asked, places[:, i]) for i in range(places.shape[1])
-    ]
-    sign_B = np.tile([1.0, -1.0], places.shape[0] // 2)
-    found: Array = np.stack([np.asarray(m) for m in margin_LB], 1) * sign_B[:, None]
-    return found
-
-
-def _whole(config: ModelConfig, params: Any, asked: Question) -> Array:
-    tap: Tap = IDENTITY
-    return np.asarray(question.margins(config, params, asked, tap))
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _run(
+    config: ModelConfig,
+    sites: tuple[str, ...],
+    params: Any,
+    asked: Question,
+    keep: Nodes,
+    means: Nodes,
+) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
+    """At every token how far the answer of A is ahead of that of B; the whole model's
+    margins; and all activations."""
+    tap = taps.compose(
+        ablate.mean(keep, means), taps.capture([*sites, nodes.ATTN_PATTERN])
+    )
+    logits_BLV, taken = model.trace(config, params, asked.tokens_BL, tap)
+    margin = functools.partial(question.margin_of, asked)
+    right_BL = jax.vmap(margin, 1, 1)(logits_BLV)
+    sign_B = jnp.tile(jnp.array([1.0, -1.0]), len(asked) // 2)
+    whole_B = question.margins(config, params, asked, IDENTITY)
+    return right_BL * sign_B[:, None], whole_B, taken
 
 
 # --- For the page -------------------------------------------------------------------
@@ -248,6 +254,3 @@ def _round(x: Any) -> float:
     """Four digits that count: a page is no table of constants."""
     return float(f"{float(x):.4g}")
 
-
-def texts(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
-    return [tokenizer.token(i) for i in ids]

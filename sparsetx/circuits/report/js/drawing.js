@@ -127,8 +127,7 @@ function spoken(node) {
 function paint() {
   const circuit = drawn.circuit;
   if (!circuit) return;
-  const least = leastShare(state.threshold);
-  const seen = new Set(circuit.edges.filter((e) => isStrong(e, least)).map((e) => e.i));
+  const seen = visible(circuit);
   drawn.seen = seen;
   const pinned = circuit.places.get(state.node);
   const trace = pinned === undefined ? null : traced(circuit, pinned, seen);
@@ -225,7 +224,7 @@ function edgeText(circuit, edge) {
     : "; without it the loss changes by " + signed(edge.effect) + " nats";
   const kinds = DATA.kinds[edge.kind] || edge.kind;
   return `${circuit.nodes[edge.src].title} → ${circuit.nodes[edge.dst].title}: ` +
-    `${kinds} ${signed(edge.weight)}${effect}`;
+    `${kinds}${edge.weight === null ? "" : " " + signed(edge.weight)}${effect}`;
 }
 
 function onKey(event) {

@@ -21,9 +21,10 @@ function prepared(id) {
 }
 
 function prepare(raw) {
-  const nodes = raw.graph.nodes.map((node, i) => ({
-    ...node, i, ins: [], outs: [], title: titleOf(node),
-  }));
+  const nodes = raw.graph.nodes.map((node, i) => {
+    const whole = { ...node, ...parsed(node.id, raw.d_head), i, ins: [], outs: [] };
+    return { ...whole, title: titleOf(whole) };
+  });
   const given = raw.graph.edges;
   const edges = given.src.map((src, i) => ({
     i, src, dst: given.dst[i], weight: given.weight[i], effect: given.effect[i],
@@ -40,6 +41,14 @@ function prepare(raw) {
   return { raw, nodes, edges, most, known, places, words: nodes.map(wordsOf) };
 }
 
+// "site/layer/index", and the head of what belongs to one.
+function parsed(id, wide) {
+  const [site, layer, index] = id.split("/");
+  if (site === "token" || site === "answer") return { site };
+  const head = ["q", "k", "v"].includes(site) ? Math.floor(Number(index) / wide) : null;
+  return { site, layer: Number(layer), index: Number(index), head };
+}
+
 // Strength in [0, 1] beside the strongest of its kind: a weight, a link through the
 // residual and an embedding have no common scale.
 function measure(edges, metric) {
@@ -50,7 +59,8 @@ function measure(edges, metric) {
   }
   for (const edge of edges) {
     const size = Math.abs(edge[metric] || 0);
-    edge[metric + "Share"] = most[edge.kind] ? size / most[edge.kind] : 0;
+    edge[metric + "Share"] = most[edge.kind] ? size / most[edge.kind]
+      : edge.kind === "weight" ? 0 : 0.3; // nothing is weighed there
   }
 }
 
@@ -82,27 +92,53 @@ function leastShare(slider) {
   return (slider / 100) ** 2;
 }
 
-function isStrong(edge, least) {
-  if (edge.kind !== "weight" && !state.links) return false;
-  return edge[state.metric + "Share"] >= least;
+// What is seen: strong weights; and links between nodes that these weights touch.
+function visible(circuit) {
+  const least = leastShare(state.threshold);
+  const seen = new Set();
+  const live = new Set();
+  for (const edge of circuit.edges) {
+    if (edge.kind !== "weight" || edge[state.metric + "Share"] < least) continue;
+    seen.add(edge.i);
+    live.add(edge.src).add(edge.dst);
+  }
+  const there = (i) => live.has(i) || circuit.nodes[i].index === undefined;
+  for (const edge of circuit.edges) {
+    if (edge.kind === "weight" || !state.links) continue;
+    const weighed = edge.weight === null || edge.weightShare >= least;
+    if (weighed && there(edge.src) && there(edge.dst)) seen.add(edge.i);
+  }
+  return seen;
 }
 
 // Everything that leads to a node, and everything that it leads to, along what is seen.
+// What a value carries depends on the queries and keys of its head as well.
 function traced(circuit, node, seen) {
   const found = { nodes: new Set([node]), edges: new Set() };
-  for (const [side, end] of [["ins", "src"], ["outs", "dst"]]) {
+  for (const up of [true, false]) {
     const open = [node];
     const met = new Set(open);
+    const meet = (i) => {
+      if (met.has(i)) return;
+      met.add(i);
+      open.push(i);
+    };
     while (open.length) {
-      for (const edge of circuit.nodes[open.pop()][side]) {
-        if (!seen.has(edge.i)) continue;
+      const here = circuit.nodes[open.pop()];
+      for (const edge of up ? here.ins : here.outs) {
+        if (!seen.has(edge.i) || edge.kind === "meets") continue;
         found.edges.add(edge.i);
-        if (met.has(edge[end])) continue;
-        met.add(edge[end]);
-        open.push(edge[end]);
+        meet(up ? edge.src : edge.dst);
       }
+      for (const mate of mates(circuit, here, up)) meet(mate.i);
     }
     for (const i of met) found.nodes.add(i);
   }
   return found;
+}
+
+function mates(circuit, node, up) {
+  if (node.head === null || node.head === undefined || (node.site === "v") !== up) return [];
+  return circuit.nodes.filter((n) => n.head === node.head && n.layer === node.layer &&
+    (n.site === "v") !== up);
 }

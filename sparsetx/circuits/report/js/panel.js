@@ -119,7 +119,7 @@ function edgeList(circuit, node, side, title) {
     el("i", { class: "scale" }, bar(edge)),
     el("b", { class: edge.weight < 0 ? "down" : "up",
       title: edge.effect === null ? null : "without it, loss " + signed(edge.effect) },
-      signed(edge.weight)));
+      edge.weight === null ? "" : signed(edge.weight)));
   const first = list.slice(0, 8).map(row);
   const rest = list.slice(8);
   return [el("h4", {}, title, el("small", {}, count(list.length, "connection"))),

@@ -24,7 +24,7 @@ function verdictOf(raw) {
 
 function showHero(raw) {
   const task = DATA.tasks[raw.task] || {};
-  byId("asks").textContent = task.says || raw.task;
+  byId("asks").textContent = (task.asks || raw.task).replace(/`/g, "");
   fill("example", raw.example ? SIDES.map((side) => el("div", { class: side },
     el("b", { class: side }, side.toUpperCase()),
     el("pre", {}, tail(raw.example[side].tokens.slice(1).join("")),
