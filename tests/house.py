@@ -26,8 +26,9 @@ ROOMS = [
     "circuits.facts", "circuits.circuit", "circuits.pools", "circuits.assess",
     "circuits.means", "circuits.cut", "circuits.job", "circuits.summary",
     "circuits.arrays", "circuits.effects", "circuits.parts", "circuits.routes",
-    "circuits.text", "circuits.describe", "circuits.graph", "circuits.controls",
-    "circuits.binarise", "circuits.decompile", "circuits.report", "verify", "bridges",
+    "circuits.text", "circuits.drive", "circuits.watch", "circuits.describe",
+    "circuits.graph", "circuits.controls", "circuits.binarise", "circuits.replay",
+    "circuits.decompile", "circuits.report", "verify", "bridges",
     "aot", "bench", "plots", "cli", "__main__",
 ]  # fmt: skip
 FORBIDDEN = [  # (who, what): laws that the order alone does not state
