@@ -98,7 +98,7 @@ def whole(
     links += _from_tokens(graph, shown)
     links += _to_answers(graph)
     by_head = {(h.layer, h.index): (h.edges, h.whole) for h in graph.heads}
-    nodes = [{"id": n.name, **_told(n, by_head), **more.get(n.name, {})} for n in graph.nodes]
+    nodes = [{"id": n.name, **_told(n, by_head), **_known(more.get(n.name, {}))} for n in graph.nodes]
     known = {n.name for n in graph.nodes}
     nodes += [
         # A sink's head may lead its unkept values into kept writes: they are edges too.
@@ -135,6 +135,10 @@ def _told(node: GraphNode, heads: Mapping[tuple[int, int], Any]) -> dict[str, An
         own, total = heads[node.layer, node.head]
         facts.append(["its head's edges, of all", f"{own} of {total}"])
     told["facts"] = facts or None
+    return _known(told)
+
+
+def _known(told: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in told.items() if value is not None}
 
 

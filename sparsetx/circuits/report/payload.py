@@ -5,6 +5,7 @@ title, maker, limits (of H: honest, weak), kinds (of links, in words)
 models       columns of every comparison: name, kind, loss, reached, tasks
 comparison   sizes task by task, and their ratios to the first model's
 tasks        {name: what it asks, its contrast, the shortcut that it excludes}
+texts        rows of running text, in which contexts of nodes are places
 circuits     id, task, model, kind (plain or honest), status, size, test, val, scale,
              search, curve and history as in circuit.json; d_head; controls (None: not
              run); example (a pair's tokens and answers); graph (network.py); prompts
@@ -14,33 +15,38 @@ circuits     id, task, model, kind (plain or honest), status, size, test, val, s
 The first model's circuits are explored, those of the others stand beside them.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sparsetx
 from sparsetx import fields, files, metrics
-from sparsetx.circuits import circuit, effects, graph, question
-from sparsetx.circuits.circuit import Circuit
+from sparsetx.circuits import circuit, describe, effects, graph, question
+from sparsetx.circuits.circuit import Circuit, name_of
 from sparsetx.circuits.facts import REACHED
-from sparsetx.circuits.report import compare, network, prompts
+from sparsetx.circuits.report import compare, contexts, network, prompts
 from sparsetx.circuits.report.gather import Cut, Subject
 from sparsetx.errors import Refusal
 from sparsetx.metrics import Progress, Reporter
+from sparsetx.run import TOKENIZER
 from sparsetx.tasks import table
+from sparsetx.tokenizer import Tokenizer
 
 VERSION = 1
 HONEST, WEAK = 0.15, 0.30  # nats of H
 CONTROLS = "controls.json"
+SHOWN = ("name", "verdict", "words", "figure", "baseline")
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """`task_file`: pairs of a user's own task. `measured`: whether the model is run, to
-    step through prompts and to find what every node and edge is worth."""
+    """`task_file`: pairs of a user's own task. `measured`: whether what every node and
+    edge is worth is found, by running the model without it. `text`: of the run."""
 
     task_file: files.PathLike | None = None
     measured: bool = True
+    text: contexts.Text | None = None
 
 
 def payload(
@@ -49,6 +55,8 @@ def payload(
     report: Reporter = metrics.silent,
 ) -> dict[str, Any]:
     wishes = wishes or Wishes()
+    text = contexts.of_run(subjects[0].run)
+    wishes = dataclasses.replace(wishes, text=text)
     runs = dict.fromkeys(s.run.name for s in subjects)
     own = [(i, s, cut) for i, s in enumerate(subjects) for cut in s.cuts]
     entries = []
@@ -66,6 +74,7 @@ def payload(
         "tasks": {
             name: _asks(name) for name in dict.fromkeys(c.facts.task for *_, c in own)
         },
+        "texts": _texts(text, subjects[0]),
         "circuits": entries,
     }
 
@@ -75,6 +84,13 @@ def _asks(name: str) -> dict[str, str]:
         return {}
     task = table.TASKS[name]
     return {"asks": task.asks, "contrast": task.contrast, "excludes": task.excludes}
+
+
+def _texts(text: contexts.Text | None, subject: Subject) -> dict[str, Any] | None:
+    path = subject.run / TOKENIZER
+    if text is None or not path.is_file():
+        return None
+    return text.to_json(Tokenizer.load(path))
 
 
 def _entry(model: int, subject: Subject, cut: Cut, wishes: Wishes) -> dict[str, Any]:
@@ -133,13 +149,24 @@ def _detail(cut: Cut, found: Circuit, wishes: Wishes) -> dict[str, Any]:
     pairs = prompts.first_of(pairs, prompts.ASKED)
     measured = effects.of(found, question.of(pairs)) if wishes.measured else None
     trace = prompts.traced(found, pairs)
-    drawn = graph.of(found, pairs, measured)
-    beside = {
-        name: {"classes": own}
-        for name, own in zip(found.facts.nodes, prompts.classes(trace), strict=True)
-        if own
+    seen = trace.sample(found)
+    read = contexts.sample(found, wishes.text) if wishes.text else None
+    told = describe.of(seen, found.nodes, tokenizer.token, read)
+    says = {name_of(node): one.text for node, one in told.items()}
+    beside: dict[str, dict[str, Any]] = {
+        name_of(node): {
+            "title": told[node].title or None,
+            "classes": own,
+            "contexts": contexts.of_node(read.values[node]) if read else None,
+        }
+        for node, own in zip(found.nodes, prompts.classes(trace), strict=True)
     }
+    drawn = graph.of(found, pairs, measured, says)
     shown = prompts.packed(trace, tokenizer)
+    for head, look in zip(
+        shown["heads"], describe.heads(seen, tokenizer.token), strict=True
+    ):
+        head["says"] = look.text
     return {
         "graph": network.whole(drawn, tokenizer, beside),
         "prompts": shown,
@@ -155,5 +182,8 @@ def controls(cut: Cut) -> list[dict[str, Any]] | None:
     path = cut.folder / CONTROLS
     if not path.is_file():
         return None
-    return [dict(entry) for entry in files.read_json(path, "a circuit's controls")]
-
+    told = files.read_json(path, "a circuit's controls")
+    entries = told.get("controls") if isinstance(told, dict) else None
+    if not isinstance(entries, list):
+        raise Refusal(f"wanted a circuit's controls at {path}: it holds no list of them")
+    return [{key: entry.get(key) for key in SHOWN} for entry in entries]

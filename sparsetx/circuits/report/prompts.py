@@ -18,6 +18,7 @@ import numpy.typing as npt
 from sparsetx import files, model, nodes, taps
 from sparsetx.circuits import ablate, question
 from sparsetx.circuits.circuit import Circuit
+from sparsetx.circuits.drive import Sample
 from sparsetx.circuits.facts import Facts
 from sparsetx.circuits.question import Question
 from sparsetx.circuits.report.gather import Cut
@@ -49,6 +50,12 @@ class Trace:
     heads: list[Head]
     toward_BL: Array  # how far the answer of A is ahead of that of B: logits
     whole_B: Array  # how far the right answer is ahead in the whole model
+
+    def sample(self, circuit: Circuit) -> Sample:
+        """As what describes nodes wants it."""
+        values = dict(zip(circuit.nodes, self.nodes_NBL, strict=True))
+        attention = dict(zip(self.heads, self.pattern_HBLL, strict=True))
+        return Sample(self.pairs.tokens_BL, self.pairs.position_B, values, attention)
 
 
 def tokenizer_of(cut: Cut) -> Tokenizer:
@@ -192,7 +199,7 @@ def _side(
         "tokens": [tokenizer.token(t) for t in pairs.tokens_BL[row, : last + 1]],
         "answer": _answer(pairs, tokenizer, row),
         "toward": [_round(x) for x in toward_L],
-        "lead": [_round(toward_L[-1] * (-1 if row % 2 else 1))],
+        "lead": _round(toward_L[-1] * (-1 if row % 2 else 1)),
         "whole": _round(trace.whole_B[row]),
         "acts": _bytes(np.clip(share_NL, -1, 1) * 127 + 128),
         "looks": [

@@ -20,7 +20,7 @@ function redrawCharts() {
 }
 
 // A frame with axes. place(x, y) is in pixels; logarithmic in x if asked.
-function frame({ wide, high, x, y, log, name, xName, yName }) {
+function frame({ wide, high, x, y, log, name, xName, yName, ten }) {
   const pad = { left: 44, right: 12, top: 16, bottom: 34 };
   const to = (v) => (log ? Math.log10(Math.max(v, 1e-9)) : v);
   const [x0, x1] = x.map(to);
@@ -33,9 +33,10 @@ function frame({ wide, high, x, y, log, name, xName, yName }) {
     svg.append(sv("line", { class: "grid", x1: px(t), x2: px(t), y1: pad.top, y2: high - pad.bottom }),
       sv("text", { x: px(t), y: high - 18, "text-anchor": "middle" }, number(t)));
   }
-  for (const t of steps(y, 4)) {
+  const said = (t) => number(ten ? 10 ** t : t, 2); // where y holds powers of ten
+  for (const t of ten ? powers(y.map((v) => 10 ** v)).map(Math.log10) : steps(y, 4)) {
     svg.append(sv("line", { class: "grid", x1: pad.left, x2: wide - pad.right, y1: py(t), y2: py(t) }),
-      sv("text", { x: pad.left - 6, y: py(t) + 4, "text-anchor": "end" }, number(t, 2)));
+      sv("text", { x: pad.left - 6, y: py(t) + 4, "text-anchor": "end" }, said(t)));
   }
   svg.append(sv("text", { class: "axis", x: wide - pad.right, y: high - 3, "text-anchor": "end" }, xName),
     sv("text", { class: "axis", x: 0, y: 10 }, yName));
@@ -150,7 +151,7 @@ function showHistory(raw) {
     const logs = [Math.log10(low), Math.log10(high)];
     const { svg, px, py } = frame({ wide, high: 230, log: true, y: logs,
       x: [Math.min(...ks) / 1.2, Math.max(...ks) * 1.2], name: "search history",
-      xName: "price of a node (k_coef)", yName: "edges⁺, powers of ten" });
+      xName: "price of a node (k_coef)", yName: "edges⁺", ten: true });
     const last = Math.max(1, ...told.round);
     for (const l of lanes) {
       const text = `round ${l.round}: k_coef ${number(l.k)}, lr ${number(l.lr)}, ${l.steps} steps: ` +

@@ -9,7 +9,7 @@ function drawCircuit() {
   byId("explorer").hidden = !circuit;
   if (!circuit) return;
   const room = byId("drawing").clientWidth || 900;
-  const high = Math.max(420, Math.min(680, window.innerHeight - 220)) * state.zoom;
+  const high = Math.max(400, Math.min(640, window.innerHeight - 345)) * state.zoom;
   const place = layout(circuit, room * state.zoom, high);
   drawn.layout = place;
   const svg = sv("svg", {
@@ -18,7 +18,8 @@ function drawCircuit() {
     "aria-label": "circuit of " + circuit.raw.task + ", " + circuit.raw.kind +
       ": arrow keys move, Enter pins a node, Escape lets go",
   });
-  svg.append(bands(place), heads(place), edgeMarks(circuit, place), nodeMarks(circuit, place));
+  const [boxes, names] = heads(place);
+  svg.append(bands(place), boxes, edgeMarks(circuit, place), names, nodeMarks(circuit, place));
   drawn.svg = svg;
   listen(svg);
   fill("drawing", svg);
@@ -47,16 +48,18 @@ function half(column) {
   return ["attn_in", "qkv", "attn_out"].includes(column.step) ? "attention" : "MLP";
 }
 
+// Their boxes go below the edges, their names above.
 function heads(place) {
-  const group = sv("g", { class: "heads" });
+  const boxes = sv("g", { class: "heads" });
+  const names = sv("g", { class: "heads" });
   for (const box of place.boxes) {
     const high = Math.max(6, box.bottom - box.top);
-    group.append(sv("rect", { x: box.x - 15, y: box.top, width: 30, height: high, rx: 7 }));
+    boxes.append(sv("rect", { x: box.x - 13, y: box.top, width: 26, height: high, rx: 7 }));
     if (high > 11) {
-      group.append(sv("text", { x: box.x - 18, y: box.top + high / 2 + 3 }, "h" + box.head));
+      names.append(sv("text", { x: box.x - 16, y: box.top + high / 2 + 3 }, "h" + box.head));
     }
   }
-  return group;
+  return [boxes, names];
 }
 
 function edgeMarks(circuit, place) {
@@ -89,8 +92,8 @@ function bend(from, to) {
 function nodeMarks(circuit, place) {
   const group = sv("g", { class: "nodes" });
   drawn.nodes = circuit.nodes.map((node) => {
-    const { x, y } = place.place[node.i];
-    const size = Math.max(2, Math.min(6.5, place.gap * 0.42));
+    const { x, y, gap } = place.place[node.i];
+    const size = Math.max(2, Math.min(6.5, gap * 0.42));
     const outside = node.site === "token" || node.site === "answer";
     const mark = sv("g", {
       class: "node" + (node.constant ? " constant" : ""), "data-node": node.i,
@@ -105,8 +108,9 @@ function nodeMarks(circuit, place) {
       }, text.length > 9 ? text.slice(0, 8) + "…" : text));
     } else {
       mark.append(sv("circle", { r: size.toFixed(1) }));
-      if (place.gap >= 11) {
-        mark.append(sv("text", { x: size + 3, y: 3, class: "index" }, String(node.index)));
+      if (gap >= 11) mark.append(sv("text", { x: size + 3, y: 3, class: "index" }, String(node.index)));
+      if (gap >= 19 && place.step >= 62 && node.kind) {
+        mark.append(sv("text", { x: 0, y: size + 9, class: "kind" }, node.kind));
       }
     }
     return mark;
@@ -145,9 +149,10 @@ function paint() {
     mark.setAttribute("class", (edge.kind === "weight" ? "weight" + sign : "link " + edge.kind) +
       (dim ? " dim" : trace ? " lit" : ""));
     const strong = edge[key + "Share"];
-    mark.setAttribute("stroke-width", (edge.kind === "weight" ? 0.5 + 3 * strong
-      : 0.6 + strong).toFixed(2));
-    mark.style.opacity = dim ? "" : (0.3 + 0.65 * Math.sqrt(strong)).toFixed(2);
+    mark.setAttribute("stroke-width", (edge.kind === "weight"
+      ? 0.4 + 2.8 * strong : 0.7 + 0.5 * strong).toFixed(2));
+    mark.style.opacity = dim ? "" : trace ? "0.95" : edge.kind !== "weight" ? "0.8"
+      : (0.16 + 0.8 * strong).toFixed(2);
   }
   let met = 0;
   for (const node of circuit.nodes) {

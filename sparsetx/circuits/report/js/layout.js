@@ -98,19 +98,21 @@ function layout(circuit, wide, high, widest = Infinity) {
   const rows = (column) => column.nodes.length + 1.7 * (column.groups.length - 1) +
     column.groups.reduce((s, g) => s + 0.5 * (g.parts.length - 1), 0);
   const tallest = Math.max(1, ...columns.map(rows));
-  const gap = Math.max(3, Math.min(24, (high - TOP - 24) / tallest));
+  const least = Math.max(3, Math.min(30, (high - TOP - 24) / tallest));
   const step = Math.min(widest, Math.max(40, (wide - 96) / Math.max(1, columns.length - 1)));
-  const height = TOP + gap * tallest + 24;
+  const height = Math.max(high, TOP + least * tallest + 24);
   const place = [];
   const boxes = [];
   columns.forEach((column, c) => {
     column.x = 48 + c * step;
+    // Short columns spread out: there is room for names.
+    const gap = column.gap = Math.max(3, Math.min(30, (height - TOP - 24) / rows(column)));
     let y = TOP + (height - TOP - 12 - gap * rows(column)) / 2 + gap / 2;
     for (const group of column.groups) {
       const first = y;
       for (const part of group.parts) {
         for (const n of part) {
-          place[n.i] = { x: column.x, y };
+          place[n.i] = { x: column.x, y, gap };
           y += gap;
         }
         y += 0.5 * gap;
@@ -123,5 +125,5 @@ function layout(circuit, wide, high, widest = Infinity) {
       y += 1.7 * gap;
     }
   });
-  return { columns, place, boxes, gap, step, height, width: 96 + (columns.length - 1) * step };
+  return { columns, place, boxes, step, height, width: 96 + (columns.length - 1) * step };
 }

@@ -68,9 +68,9 @@ function drawMini(canvas, circuit, ink) {
   }
   pen.globalAlpha = 0.8;
   pen.fillStyle = ink.ink;
-  for (const { x, y } of place.place) {
+  for (const { x, y, gap } of place.place) {
     pen.beginPath();
-    pen.arc(x, y, Math.min(5, place.gap * 0.5), 0, 7);
+    pen.arc(x, y, Math.min(5, gap * 0.5), 0, 7);
     pen.fill();
   }
 }

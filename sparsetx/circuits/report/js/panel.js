@@ -46,10 +46,12 @@ function paths(circuit) {
   const list = (circuit.raw.graph.paths || []).slice(0, 5);
   if (!list.length) return null;
   return [el("h3", {}, "Strongest ways from text to answer"),
+    el("p", { class: "note" }, "as strong as the weakest part, in nats that its removal costs; ",
+      "the colour is the sign of all weights together"),
     el("ol", { class: "ways" }, list.map((path) => el("li", {},
       path.nodes.flatMap((i, k) => [k > 0 && el("span", { class: "to" }, "→"),
         nodeLink(circuit, circuit.nodes[i], brief(circuit.nodes[i]))]),
-      el("b", { class: path.value < 0 ? "down" : "up" }, " " + signed(path.value)))))];
+      el("b", { class: path.value < 0 ? "down" : "up" }, " " + number(Math.abs(path.value))))))];
 }
 
 function brief(node) {
@@ -136,12 +138,22 @@ function bar(edge) {
 
 // Texts on which it is large, middling and small; each token as dark as the node there.
 function contexts(node) {
-  if (!node.contexts || !node.contexts.length) return null;
-  return [el("h4", {}, "In the text that the model was trained on"),
+  const { texts } = DATA;
+  if (!texts || !node.contexts || !node.contexts.length) return null;
+  return [el("h4", {}, "In text like that it was trained on", el("small", {}, "whole model")),
     node.contexts.map((group) => el("details", { open: group === node.contexts[0] },
-      el("summary", {}, group.name),
-      group.texts.map((text) => el("pre", { class: "context" },
-        text.tokens.map((token, i) => tinted(token, text.values[i], i === text.at)))))) ];
+      el("summary", {}, group.name), contextsOf(texts, group)))];
+}
+
+function contextsOf(texts, group) {
+  const values = bytes(group.values);
+  let read = 0;
+  return group.places.map(([row, at]) => {
+    const first = Math.max(0, at - texts.before);
+    const tokens = texts.rows[row].slice(first, at + texts.after + 1);
+    return el("pre", { class: "context" }, tokens.map((token, i) =>
+      tinted(token, (values[read++] - 128) / 127, first + i === at)));
+  });
 }
 
 function tinted(token, value, chosen) {

@@ -79,6 +79,7 @@ function showStepper() {
       el("label", { class: "slider wide" }, "token ", slide),
       el("span", { class: "together" }, arrow("←", "earlier token", -1), arrow("→", "later token", 1)),
       el("output", { id: "where", "aria-live": "polite" })),
+    el("p", { class: "note", id: "looks" }),
     el("div", { class: "two prompts" }, SIDES.map((side) => promptOf(pair, side))),
     el("div", { class: "two" }, el("div", { id: "lead" }), el("div", { id: "changes" })));
   showStep();
@@ -120,6 +121,9 @@ function showStep() {
   byId("where").textContent = `${step + 1} of ${lastStep(pair) + 1}: ` + SIDES.map((s) =>
     shown(pair[s].tokens[placeIn(pair, s, step)])).filter((t, i, all) => all.indexOf(t) === i).join(" | ");
   for (const side of SIDES) markPrompt(circuit, pair, side, step);
+  const head = circuit.raw.prompts.heads[Number(state.head)];
+  byId("looks").textContent = head ? `layer ${head.layer}, head ${head.head}: ${head.says || ""}`
+    : "Arcs show where the kept heads look from this token; wider is more. Choose one to see it alone.";
   showLead(pair, step);
   showChanges(circuit, pair, step);
 }
@@ -141,7 +145,7 @@ function markPrompt(circuit, pair, side, step) {
       `var(${value < 0 ? "--down" : "--up"}) ${part}%, transparent)`;
   });
   const told = pair[side];
-  const lead = told.lead[told.lead.length - 1];
+  const { lead } = told;
   byId("outcome-" + side).textContent = ` ahead by ${signed(lead)} in the circuit` +
     (told.whole === null ? "" : `, ${signed(told.whole)} in the whole model`);
   const old = sheet.querySelector("svg");

@@ -88,7 +88,14 @@ function doesCard(raw) {
 
 // --- Doubt --------------------------------------------------------------------------
 
-const VERDICTS = { pass: "good", passes: "good", fail: "bad", fails: "bad" };
+const VERDICTS = { pass: "good", weak: "weak", fail: "bad" };
+
+// Named numbers, each in a line.
+function figures(told) {
+  const named = Object.entries(told || {});
+  return el("td", { class: "figures" }, named.length === 0 ? NONE : named.map(([name, value]) =>
+    el("div", {}, name.replace(/_/g, " ") + " ", el("b", {}, number(value)))));
+}
 
 function showControls(raw) {
   const losses = [["mean ablation", raw.test.mean], ["with frozen norms", raw.test.frozen],
@@ -98,10 +105,10 @@ function showControls(raw) {
   fill("controls", reached && known.length > 0 && el("ul", { class: "losses" },
     known.map(([name, v]) => el("li", {}, name + " ", el("b", {
       class: v <= DATA.limits.honest ? "good" : v <= DATA.limits.weak ? "weak" : "bad" }, number(v))))),
-  raw.controls && raw.controls.length ? table(["control", "verdict", "what it says", "figure", "against"],
-    raw.controls.map((c) => el("tr", {}, el("th", { scope: "row" }, c.name),
+  raw.controls && raw.controls.length ? table(["control", "verdict", "what it says", "figures", "against"],
+    raw.controls.map((c) => el("tr", {}, el("th", { scope: "row" }, c.name.replace(/_/g, " ")),
       el("td", {}, el("b", { class: VERDICTS[c.verdict] || "quiet" }, c.verdict)),
-      el("td", { class: "words" }, c.sentence || ""), ...cells([c.figure, c.baseline]))), "controls")
+      el("td", { class: "words" }, c.words || ""), figures(c.figure), figures(c.baseline))), "controls")
     : el("p", { class: "absent" }, "No control was run on this circuit. ",
       el("code", {}, "sparsetx controls CIRCUIT"), " runs them, and this page shows what they say."));
 }
@@ -164,7 +171,7 @@ function showTable() {
     const figures = reached ? [told(c.size.edges), told(c.size.nodes), number(c.test.mean),
       number(c.test.H), share(c.test.accuracy), share(c.test.distractor_accuracy), number(c.scale)]
       : Array(7).fill(NONE);
-    const name = c.graph ? el("a", { href: "#c=" + encodeURIComponent(c.id) }, c.task) : c.task;
+    const name = c.graph && c.detail ? el("a", { href: "#c=" + encodeURIComponent(c.id) }, c.task) : c.task;
     return el("tr", { class: c.id === state.circuit ? "own" : "" }, el("th", { scope: "row" }, name),
       ...cells([DATA.models[c.model].name, c.kind, el("td", {}, el("b", { class: kind }, word)),
         `${number(c.test.whole_loss)}, ${share(c.test.whole_accuracy)}`, ...figures]));
