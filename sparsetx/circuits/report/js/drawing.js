@@ -9,7 +9,7 @@ function drawCircuit() {
   byId("explorer").hidden = !circuit;
   if (!circuit) return;
   const room = byId("drawing").clientWidth || 900;
-  const high = Math.max(400, Math.min(640, window.innerHeight - 345)) * state.zoom;
+  const high = Math.max(380, Math.min(640, window.innerHeight - 410)) * state.zoom;
   const place = layout(circuit, room * state.zoom, high);
   drawn.layout = place;
   const svg = sv("svg", {
@@ -66,7 +66,8 @@ function edgeMarks(circuit, place) {
   const group = sv("g", { class: "edges" });
   drawn.edges = [];
   const order = [...circuit.edges].sort((a, b) =>
-    (a.kind === "weight") - (b.kind === "weight") || a.weightShare - b.weightShare);
+    (a.kind === "weight") - (b.kind === "weight") ||
+    (circuit.known ? a.effectShare - b.effectShare : a.weightShare - b.weightShare));
   for (const edge of order) {
     const from = place.place[edge.src];
     const to = place.place[edge.dst];
@@ -109,8 +110,9 @@ function nodeMarks(circuit, place) {
     } else {
       mark.append(sv("circle", { r: size.toFixed(1) }));
       if (gap >= 11) mark.append(sv("text", { x: size + 3, y: 3, class: "index" }, String(node.index)));
-      if (gap >= 19 && place.step >= 62 && node.kind) {
-        mark.append(sv("text", { x: 0, y: size + 9, class: "kind" }, node.kind));
+      if (gap >= 19 && place.step >= 78 && node.kind) {
+        mark.append(sv("text", { x: 0, y: size + 9, class: "kind" },
+          node.kind.replace(" at the end", " (end)")));
       }
     }
     return mark;
@@ -136,7 +138,7 @@ function paint() {
   const pinned = circuit.places.get(state.node);
   const trace = pinned === undefined ? null : traced(circuit, pinned, seen);
   const hits = matching(circuit, state.query);
-  const key = state.metric === "effect" && circuit.known ? "effect" : "weight";
+  const key = metricOf(circuit);
   for (const edge of circuit.edges) {
     const mark = drawn.edges[edge.i];
     if (!seen.has(edge.i)) {
@@ -150,9 +152,9 @@ function paint() {
       (dim ? " dim" : trace ? " lit" : ""));
     const strong = edge[key + "Share"];
     mark.setAttribute("stroke-width", (edge.kind === "weight"
-      ? 0.4 + 2.8 * strong : 0.7 + 0.5 * strong).toFixed(2));
+      ? 0.5 + 3 * strong : 0.7 + 0.5 * strong).toFixed(2));
     mark.style.opacity = dim ? "" : trace ? "0.95" : edge.kind !== "weight" ? "0.8"
-      : (0.16 + 0.8 * strong).toFixed(2);
+      : (0.15 + 0.8 * Math.sqrt(strong) * (key === "weight" ? strong : 1)).toFixed(2);
   }
   let met = 0;
   for (const node of circuit.nodes) {

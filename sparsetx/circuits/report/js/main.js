@@ -21,7 +21,7 @@ function showTools() {
   const circuit = prepared(state.circuit);
   if (!circuit) return;
   choices(byId("metric"), [["weight", "weights"],
-    ...(circuit.known ? [["effect", "cost of removal"]] : [])], state.metric);
+    ...(circuit.known ? [["effect", "cost of removal"]] : [])], metricOf(circuit));
   choices(byId("view"), circuit.raw.prompts ? VIEWS : VIEWS.slice(0, 1), state.view);
   byId("threshold").value = state.threshold;
   byId("query").value = state.query;
@@ -31,7 +31,7 @@ function showTools() {
 function showLegend() {
   const circuit = prepared(state.circuit);
   if (!circuit) return;
-  const effect = state.metric === "effect";
+  const effect = metricOf(circuit) === "effect";
   const left = circuit.raw.graph.left_out;
   const nodes = { effect: ["its loss rises without it", "falls without it"],
     a: ["positive on A", "negative on A"], b: ["positive on B", "negative on B"],

@@ -92,13 +92,18 @@ function leastShare(slider) {
   return (slider / 100) ** 2;
 }
 
+// Costs of removal, unless nobody measured them.
+function metricOf(circuit) {
+  return circuit.known ? state.metric : "weight";
+}
+
 // What is seen: strong weights; and links between nodes that these weights touch.
 function visible(circuit) {
   const least = leastShare(state.threshold);
   const seen = new Set();
   const live = new Set();
   for (const edge of circuit.edges) {
-    if (edge.kind !== "weight" || edge[state.metric + "Share"] < least) continue;
+    if (edge.kind !== "weight" || edge[metricOf(circuit) + "Share"] < least) continue;
     seen.add(edge.i);
     live.add(edge.src).add(edge.dst);
   }

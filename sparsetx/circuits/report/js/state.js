@@ -1,7 +1,7 @@
 // What the reader has chosen. It lives in the address, so that a view can be sent.
 
 const START = {
-  circuit: "", node: "", metric: "weight", threshold: 0, query: "", view: "effect",
+  circuit: "", node: "", metric: "effect", threshold: 0, query: "", view: "effect",
   links: true, zoom: 1, pair: 0, step: -1, head: "all",
 };
 const SHORT = {

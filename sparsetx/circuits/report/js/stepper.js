@@ -57,6 +57,7 @@ function showStepper() {
   const pair = pairNow(circuit);
   byId("follow").hidden = !circuit;
   if (!circuit) return;
+  showStrip();
   if (!pair) {
     fill("stepper", el("p", { class: "absent" }, circuit.raw.no_prompts || "No prompts."));
     return;
@@ -106,10 +107,7 @@ function promptOf(pair, side) {
     el("figcaption", {}, el("b", { class: side }, side.toUpperCase()), " right answer ",
       code(told.answer, "answer"), el("span", { class: "outcome", id: "outcome-" + side })),
     el("div", { class: "sheet", id: "sheet-" + side },
-      el("pre", {}, told.tokens.map((token, i) => el("span", {
-        class: "token", "data-step": i + lastStep(pair) - (told.tokens.length - 1),
-        on: { click: (e) => follow(Number(e.target.dataset.step)) },
-      }, i === 0 && token.startsWith("<|") ? "⊢\n" : token.replace(/\n/g, "⏎\n"))))));
+      el("pre", {}, tokensOf(pair, side, (token) => token.replace(/\n/g, "⏎\n")))));
 }
 
 function showStep() {
@@ -121,6 +119,7 @@ function showStep() {
   byId("where").textContent = `${step + 1} of ${lastStep(pair) + 1}: ` + SIDES.map((s) =>
     shown(pair[s].tokens[placeIn(pair, s, step)])).filter((t, i, all) => all.indexOf(t) === i).join(" | ");
   for (const side of SIDES) markPrompt(circuit, pair, side, step);
+  markStrip(circuit, pair, step);
   const head = circuit.raw.prompts.heads[Number(state.head)];
   byId("looks").textContent = head ? `layer ${head.layer}, head ${head.head}: ${head.says || ""}`
     : "Arcs show where the kept heads look from this token; wider is more. Choose one to see it alone.";
@@ -130,54 +129,100 @@ function showStep() {
 
 function markPrompt(circuit, pair, side, step) {
   const sheet = byId("sheet-" + side);
-  const marks = [...sheet.querySelectorAll(".token")];
-  const here = placeIn(pair, side, step);
-  const node = circuit.places.get(state.node);
-  marks.forEach((mark, i) => {
-    mark.classList.toggle("now", i === here);
-    mark.classList.toggle("later", i > here);
-    mark.classList.toggle("odd", pair[side].tokens[i] !==
-      pair[side === "a" ? "b" : "a"].tokens[placeIn(pair, side === "a" ? "b" : "a",
-        Number(mark.dataset.step))]);
-    const value = node === undefined ? 0 : pair[side].values(node, i);
-    const part = Math.round(75 * Math.abs(value));
-    mark.style.background = part < 3 ? "" : `color-mix(in oklab, ` +
-      `var(${value < 0 ? "--down" : "--up"}) ${part}%, transparent)`;
-  });
+  const marks = markTokens(sheet, circuit, pair, side, step);
   const told = pair[side];
-  const { lead } = told;
-  byId("outcome-" + side).textContent = ` ahead by ${signed(lead)} in the circuit` +
+  byId("outcome-" + side).textContent = ` ahead by ${signed(told.lead)} in the circuit` +
     (told.whole === null ? "" : `, ${signed(told.whole)} in the whole model`);
   const old = sheet.querySelector("svg");
   if (old) old.remove();
-  sheet.append(arcs(circuit, pair[side], marks, sheet, here));
+  sheet.append(arcs(circuit, told, marks, sheet, placeIn(pair, side, step)));
+}
+
+// Which token it is, which are not read yet, where the prompts differ, and what the
+// pinned node is at each.
+function markTokens(box, circuit, pair, side, step) {
+  const marks = [...box.querySelectorAll(".token")];
+  const here = placeIn(pair, side, step);
+  const node = circuit.places.get(state.node);
+  const other = pair[side === "a" ? "b" : "a"];
+  const shift = other.tokens.length - pair[side].tokens.length;
+  marks.forEach((mark, i) => {
+    mark.classList.toggle("now", i === here);
+    mark.classList.toggle("later", i > here);
+    mark.classList.toggle("odd", pair[side].tokens[i] !== other.tokens[i + shift]);
+    const value = node === undefined ? 0 : pair[side].values(node, i);
+    const part = Math.round(75 * Math.abs(value));
+    mark.style.background = part < 3 ? "" : "color-mix(in oklab, " +
+      `var(${value < 0 ? "--down" : "--up"}) ${part}%, transparent)`;
+  });
+  return marks;
 }
 
 // Attention as arcs over the text, from where the model stands to where it looks.
 function arcs(circuit, told, marks, sheet, here) {
-  const { heads } = circuit.raw.prompts;
   const box = sheet.firstChild;
   const layer = sv("svg", { class: "arcs", "aria-hidden": "true",
     width: box.scrollWidth, height: box.scrollHeight });
   const middle = (mark) => ({ x: mark.offsetLeft + Math.min(mark.offsetWidth, 60) / 2,
-    y: mark.offsetTop + 4 });
+    y: mark.offsetTop + 3, low: mark.offsetTop + 20 });
   const to = middle(marks[here]);
-  heads.forEach((head, h) => {
+  circuit.raw.prompts.heads.forEach((head, h) => {
     if (state.head !== "all" && state.head !== String(h)) return;
     for (let i = 0; i <= here; i++) {
       const weight = told.look(h, here, i);
       if (weight < 0.04) continue;
       const from = middle(marks[i]);
-      const lift = Math.min(40, 10 + Math.abs(to.x - from.x) * 0.25 + (from.y === to.y ? 0 : 8));
-      const arc = sv("path", { class: "h" + (h % 5), "stroke-width": (0.5 + 3.5 * weight).toFixed(2),
-        d: i === here
-          ? `M${to.x - 5} ${to.y}c-4 -16 14 -16 10 0`
-          : `M${to.x} ${to.y}C${to.x} ${to.y - lift} ${from.x} ${from.y - lift} ${from.x} ${from.y}` });
-      arc.append(sv("title", {}, `layer ${head.layer}, head ${head.head}: ${share(weight)}`));
-      layer.append(arc);
+      const [d, y] = way(to, from, h);
+      layer.append(sv("g", { class: "h" + (h % 5) },
+        sv("path", { d, "stroke-width": (0.5 + 3 * weight).toFixed(2) },
+          sv("title", {}, `layer ${head.layer}, head ${head.head}: ${share(weight)}`)),
+        sv("circle", { cx: from.x, cy: y, r: (1 + 2.5 * Math.sqrt(weight)).toFixed(1) })));
     }
   });
   return layer;
+}
+
+// On one line an arc above it; to an earlier line a curve to the foot of the token.
+function way(to, from, h) {
+  if (from.x === to.x && from.y === to.y) return [`M${to.x - 5} ${to.y}c-4 -15 14 -15 10 0`, to.y];
+  if (from.y === to.y) {
+    const lift = to.y - Math.min(22, 7 + Math.abs(to.x - from.x) * 0.12);
+    return [`M${to.x} ${to.y}C${to.x} ${lift} ${from.x} ${lift} ${from.x} ${from.y}`, from.y];
+  }
+  const side = 6 * (h % 5) - 12;
+  return [`M${to.x} ${to.y}C${to.x + side} ${(to.y + from.low) / 2} ${from.x + side} ` +
+    `${(to.y + from.low) / 2} ${from.x} ${from.low}`, from.low];
+}
+
+// Under the drawing: both prompts in a line each, so that nodes are seen to change.
+function showStrip() {
+  const circuit = prepared(state.circuit);
+  const pair = pairNow(circuit);
+  if (!pair) {
+    fill("strip");
+    return;
+  }
+  fill("strip", el("span", { class: "together" }, arrow("←", "earlier token", -1),
+    arrow("→", "later token", 1)), SIDES.map((side) => el("div", { class: "row " + side },
+    el("b", { class: side }, side.toUpperCase()),
+    el("div", { class: "text", tabindex: "-1" }, tokensOf(pair, side, (t) => t.replace(/\n/g, "⏎"))))));
+}
+
+function tokensOf(pair, side, written) {
+  const first = lastStep(pair) - (pair[side].tokens.length - 1);
+  return pair[side].tokens.map((token, i) => el("span", {
+    class: "token", "data-step": i + first,
+    on: { click: (e) => follow(Number(e.target.dataset.step)) },
+  }, i === 0 && token.startsWith("<|") ? written("⊢\n").replace("⏎", "") : written(token)));
+}
+
+function markStrip(circuit, pair, step) {
+  for (const side of SIDES) {
+    const row = byId("strip").querySelector("." + side + " .text");
+    const marks = markTokens(row, circuit, pair, side, step);
+    const now = marks[placeIn(pair, side, step)];
+    row.scrollLeft = now.offsetLeft - row.offsetLeft - row.clientWidth / 2;
+  }
 }
 
 // The nodes that the pair sets apart here, largest first.
