@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 
-.PHONY: help install demo test test-torch test-faults lint bench clean
+.PHONY: help install demo test test-torch test-faults test-browser lint bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,10 @@ test-torch: .venv-torch/installed ## compare with torch (installs it, in a venv 
 
 test-faults: install ## start, stop and kill real processes
 	@$(BIN)/python -m pytest -n 0 tests/faults
+
+test-browser: install ## drive the report page in Chromium (Debian: apt-get install chromium)
+	@$(BIN)/python -m tests.browser
+	@$(BIN)/python -m pytest -n 0 -s tests/browser
 
 lint: install ## check style, types and the shape of the house
 	@$(BIN)/ruff check .

@@ -21,7 +21,10 @@ from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SECONDS = 60  # for an answer; a loaded machine starts a browser slowly
-INSTALL = "no browser was found: install Debian's (apt-get install chromium) or set CHROMIUM to one"
+INSTALL = (
+    "no browser was found. On Debian or Ubuntu: .ci/browser, as root (it runs apt-get "
+    "install chromium); elsewhere install Chromium or Chrome. CHROMIUM=PATH names one."
+)
 
 
 def executable() -> str | None:
@@ -179,7 +182,8 @@ class Page:
         self.js(
             f"(() => {{const e = document.querySelector({json.dumps(selector)});"
             f"e.value = {json.dumps(str(value))};"
-            "e.dispatchEvent(new Event(e.tagName === 'SELECT' ? 'change' : 'input'));})()"
+            "const kind = e.tagName === 'SELECT' ? 'change' : 'input';"
+            "e.dispatchEvent(new Event(kind));})()"
         )
         self.settled()
 
@@ -205,8 +209,8 @@ class Page:
                 if params["type"] in ("error", "warning", "assert"):
                     found.append(json.dumps(params["args"])[:600])
             elif event["method"] == "Log.entryAdded":
-                if params["entry"]["level"] in ("error", "warning"):
-                    found.append(params["entry"]["text"])
+                entry = params["entry"]
+                found += [entry["text"]] * (entry["level"] in ("error", "warning"))
         return found
 
     def requests(self) -> list[str]:

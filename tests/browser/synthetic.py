@@ -1,4 +1,4 @@
-"""A payload as large as a page must bear, drawn at random; any text in it is hostile."""
+"""A payload as large as a page must bear, at random; any text in it is hostile."""
 
 import base64
 from typing import Any
@@ -53,9 +53,7 @@ def model(name: str, kind: str) -> dict[str, Any]:
     return {"name": name, "kind": kind, "loss": 2.25, "reached": 1, "tasks": 1}
 
 
-def circuit(
-    name: str, number: int, kind: str, edges: int, text: str
-) -> dict[str, Any]:
+def circuit(name: str, number: int, kind: str, edges: int, text: str) -> dict[str, Any]:
     test = {
         "mean": 0.1, "frozen": 0.12, "stochastic": 0.13, "H": 0.13, "accuracy": 0.98,
         "distractor_accuracy": 0.97, "whole_loss": 0.01, "whole_accuracy": 1.0,
@@ -109,18 +107,23 @@ def drawn(edges: int, text: str) -> dict[str, Any]:
     ]
     chosen = rng.choice(len(ways), edges, replace=edges > len(ways))
     src, dst = (list(x) for x in zip(*(ways[i] for i in chosen), strict=True))
+    context = {"name": text, "places": [[0, 13]], "values": packed(np.full(16, 200))}
+    worth = rng.normal(size=len(names)).round(3).tolist()
     told = [
         {"id": n, "says": f"does {n} {text}", "title": "quote type", "effect": 0.1 * w,
-         "contexts": [{"name": text, "places": [[0, 13]], "values": packed(np.full(16, 200))}],
+         "contexts": [context],
          "classes": {"low": -1, "high": 1, "a": [1, 2], "b": [2, 1], "where": text}}
-        for n, w in zip(names, rng.normal(size=len(names)).round(3).tolist(), strict=True)
+        for n, w in zip(names, worth, strict=True)
     ]  # fmt: skip
     told += [{"id": "token/0/5", "text": text}, {"id": "answer/0/7", "text": text}]
     weight = rng.normal(size=edges).round(3).tolist()
     effect = (rng.normal(size=edges) / 9).round(4).tolist()
     kind = [0] * edges
     for i in range(6):  # links: a token in, writes along, an answer out
-        links = [(len(names), i, 0.5, 2), (place[f"mlp_out/7/{i}"], len(names) + 1, 1, 3)]
+        links = [
+            (len(names), i, 0.5, 2),
+            (place[f"mlp_out/7/{i}"], len(names) + 1, 1, 3),
+        ]
         links.append((place[f"attn_out/0/{i}"], place[f"mlp_in/0/{i}"], None, 1))
         for one, other, worth, sort in links:
             src.append(one)
@@ -141,7 +144,13 @@ def prompts(kept: int, text: str) -> dict[str, Any]:
     rng = np.random.default_rng(1)
 
     def side(letter: str, answer: str) -> dict[str, Any]:
-        tokens = ["<|endoftext|>", text, *(f" w{i}" for i in range(TOKENS - 4)), letter, "\n"]
+        tokens = [
+            "<|endoftext|>",
+            text,
+            *(f" w{i}" for i in range(TOKENS - 4)),
+            letter,
+            "\n",
+        ]
         return {
             "tokens": tokens, "answer": answer, "lead": 2.5, "whole": 3.5,
             "toward": rng.normal(size=TOKENS).round(3).tolist(),

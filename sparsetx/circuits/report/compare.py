@@ -24,7 +24,7 @@ def models(subjects: Sequence[Subject]) -> list[dict[str, Any]]:
 
 
 def comparison(subjects: Sequence[Subject]) -> Iterator[dict[str, Any]]:
-    """Sizes over the tasks for which the first model has a circuit, plain and honest."""
+    """Sizes over the tasks of which the first model has a circuit, kind by kind."""
     if len(subjects) < 2:
         return
     for honest, name in KINDS:
@@ -33,7 +33,10 @@ def comparison(subjects: Sequence[Subject]) -> Iterator[dict[str, Any]]:
             yield {
                 "name": name,
                 "rows": [
-                    {"task": task, "sizes": [f.size.edges if f else None for f in found]}
+                    {
+                        "task": task,
+                        "sizes": [f.size.edges if f else None for f in found],
+                    }
                     for task, found in rows
                 ],
                 "ratios": list(_ratios([found for _, found in rows])),

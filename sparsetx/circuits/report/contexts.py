@@ -1,7 +1,7 @@
 """Running text on which a node is large, middling and small, packed for a page.
 
-Text of the kind that the model was trained on, from its validation split, where the
-run's tokens are still there: nothing is prepared for it. Rows of tokens are written
+Text that the model was trained on, where the run's tokens are still there: nothing is
+prepared for it. Rows of tokens are written
 once; a context is a place in one of them, and the node's values around it.
 """
 
@@ -53,7 +53,7 @@ def of_run(run: Path) -> Text | None:
         asked = Request(wanted.name, vocab=vocab, tokens=tokens, out=wanted.path)
         mark = provenance.data_fingerprint(run)
         data = stream.open_prepared(asked.folder, asked.command, vocab, mark)
-        rows = Loader(data.split("validation"), config.model.context, ROWS, 0)
+        rows = Loader(data.split("train"), config.model.context, ROWS, 0)
         return Text(rows.rows(0)[:, :-1])
     except Refusal:
         return None
@@ -72,7 +72,8 @@ def of_node(value_BL: Array) -> list[dict[str, Any]]:
     if most <= 0:
         return []
     flat = value_BL.ravel()
-    found, told = [], []
+    found: list[dict[str, Any]] = []
+    told: list[float] = []
     for name, share in GROUPS:
         value = float(np.quantile(flat, share))
         if any(abs(value - other) < 1e-3 * most for other in told):

@@ -71,7 +71,7 @@ class Drawing:
 def small(circuit: Circuit) -> dict[str, Any]:
     """Names, and the strongest weights: enough for its shape."""
     found = sorted(circuit.edges, key=lambda e: -abs(e.weight))
-    links = [
+    links: list[Link] = [
         (name_of(e.src), name_of(e.dst), e.weight, None, WEIGHT) for e in found[:SMALL]
     ]
     names = dict.fromkeys(circuit.facts.nodes)
@@ -98,7 +98,10 @@ def whole(
     links += _from_tokens(graph, shown)
     links += _to_answers(graph)
     by_head = {(h.layer, h.index): (h.edges, h.whole) for h in graph.heads}
-    nodes = [{"id": n.name, **_told(n, by_head), **_known(more.get(n.name, {}))} for n in graph.nodes]
+    nodes = [
+        {"id": n.name, **_told(n, by_head), **_known(more.get(n.name, {}))}
+        for n in graph.nodes
+    ]
     known = {n.name for n in graph.nodes}
     nodes += [
         # A sink's head may lead its unkept values into kept writes: they are edges too.
@@ -166,4 +169,3 @@ def _to_answers(graph: Graph) -> Iterator[Link]:
     for said in graph.outputs:
         for write in writes.get(said.channel, ()):
             yield write, f"{ANSWER}/0/{said.token}", said.weight, None, SAYS
-

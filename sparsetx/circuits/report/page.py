@@ -22,9 +22,7 @@ def page(payload: Mapping[str, Any]) -> str:
     style = "\n" + _own("page.css")
     body = "".join(_own(f"js/{name}.js") for name in SCRIPTS)
     script = f'\n"use strict";\n(() => {{\n{body}}})();\n'
-    policy = (
-        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}"
-    )
+    policy = f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}"
     parts = {"policy": policy, "style": style, "script": script, "data": block(payload)}
     text = _own("page.html")
     for name, part in parts.items():

@@ -185,5 +185,7 @@ def controls(cut: Cut) -> list[dict[str, Any]] | None:
     told = files.read_json(path, "a circuit's controls")
     entries = told.get("controls") if isinstance(told, dict) else None
     if not isinstance(entries, list):
-        raise Refusal(f"wanted a circuit's controls at {path}: it holds no list of them")
+        raise Refusal(
+            f"wanted a circuit's controls at {path}: it holds no list of them"
+        )
     return [{key: entry.get(key) for key in SHOWN} for entry in entries]

@@ -260,4 +260,3 @@ def _bytes(x: Array) -> str:
 def _round(x: Any) -> float:
     """Four digits that count: a page is no table of constants."""
     return float(f"{float(x):.4g}")
-

@@ -140,7 +140,7 @@ function bar(edge) {
 function contexts(node) {
   const { texts } = DATA;
   if (!texts || !node.contexts || !node.contexts.length) return null;
-  return [el("h4", {}, "In text like that it was trained on", el("small", {}, "whole model")),
+  return [el("h4", {}, "In text that it was trained on", el("small", {}, "whole model")),
     node.contexts.map((group) => el("details", { open: group === node.contexts[0] },
       el("summary", {}, group.name), contextsOf(texts, group)))];
 }
