@@ -1,0 +1,185 @@
+"""What is left of a pruned model once all that is constant is folded together.
+
+A *word* is what the model is told at a place: the token, or, where positions are added
+to it, the token and its place. What words alone decide is worked out here, number by
+number; what depends on kept writes is left to statements (decompile.py).
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsetx import nodes, parameters
+from sparsetx.block import NORM_EPS
+from sparsetx.circuits import choices, edges, replay
+from sparsetx.circuits.arrays import Arrays
+from sparsetx.circuits.choices import Choice
+from sparsetx.circuits.replay import Trace
+from sparsetx.config import ModelConfig
+from sparsetx.nodes import Node
+
+Array = npt.NDArray[np.float64]
+Place = tuple[str, int]  # a site and its layer: what reads the residual, and when
+
+
+@dataclass(frozen=True, eq=False)
+class Folded:
+    own: Arrays
+    rows: list[list[int]]  # prompts, without padding
+    traces: list[Trace] = field(repr=False)
+    vocabulary: bool = False  # words are all tokens, not only those of the prompts
+
+    @property
+    def config(self) -> ModelConfig:
+        return self.own.config
+
+    @cached_property
+    def last_layer(self) -> int:
+        """The last layer in which tokens before the last one matter: a key or a value
+        is kept there, and a write. -1 if there is none."""
+        for layer in reversed(range(self.config.n_layer)):
+            writes = self.kept(nodes.ATTN_OUT, layer)
+            if writes and any(self.kept(s, layer) for s in (nodes.K, nodes.V)):
+                return layer
+        return -1
+
+    def kept(self, site: str, layer: int) -> list[Node]:
+        return [n for n in self.own.kept if (n.site, n.layer) == (site, layer)]
+
+    def only_last(self, node: Node) -> bool:
+        """Whether a node matters at the last token alone."""
+        if node.layer != self.last_layer:
+            return node.layer > self.last_layer
+        if node.site == nodes.ATTN_IN:
+            heard = {e.dst.site for e in self.own.edges if e.src == node}
+            return not heard & {nodes.K, nodes.V}
+        return node.site not in (nodes.K, nodes.V)
+
+    # --- words ---------------------------------------------------------------------
+
+    @property
+    def placed(self) -> bool:
+        return self.config.positions == "added"
+
+    def words(self, row: Sequence[int]) -> list[Hashable]:
+        return list(enumerate(row)) if self.placed else list(row)
+
+    @cached_property
+    def everywhere(self) -> list[Hashable]:
+        """The words that are known, in a fixed order."""
+        if self.vocabulary:
+            return list(range(self.config.vocab_size))
+        found = {w for row in self.rows for w in self.words(row)}
+        return sorted(found)  # type: ignore[type-var]
+
+    @cached_property
+    def at_the_end(self) -> list[Hashable]:
+        """Of tokens any may come last; words with their places are too many."""
+        if not self.placed:
+            return self.everywhere
+        found = {self.words(row)[-1] for row in self.rows}
+        return sorted(found)  # type: ignore[type-var]
+
+    def base(self, word: Any) -> Array:
+        """The first residual."""
+        place, token = word if self.placed else (None, word)
+        x_D: Array = self.own.embed_VD[token].astype(np.float64)
+        if place is not None and self.own.positions is not None:
+            x_D = x_D + self.own.positions[place]
+        return x_D
+
+    # --- the residual ----------------------------------------------------------------
+
+    def before(self, at: Place) -> list[Place]:
+        """Writes that a read finds."""
+        found = nodes.writers(self.config, *at)
+        return [place for place in found if place[0] in edges.WRITES]
+
+    def constant(self, at: Place) -> Array:
+        """What ablated writes have put into each channel by then."""
+        total_D = np.zeros(self.config.d_model)
+        for site, layer in self.before(at):
+            kept_D = self.own.keep[site][layer]
+            total_D += np.where(kept_D, 0, self.own.means[site][layer])
+        return total_D
+
+    def written(self, at: Place) -> dict[int, list[Node]]:
+        """{channel: the kept writes in it by then}."""
+        found: dict[int, list[Node]] = {}
+        for site, layer in self.before(at):
+            for node in self.kept(site, layer):
+                found.setdefault(node.index, []).append(node)
+        return dict(sorted(found.items()))
+
+    def others(self, at: Place, word: Any) -> float:
+        """The sum of squares over the channels that no kept node has written."""
+        x_D = self.base(word) + self.constant(at)
+        x_D[list(self.written(at))] = 0
+        return float(np.square(x_D).sum())
+
+    def rest(self, at: Place, channel: int, word: Any) -> float:
+        return float(self.base(word)[channel] + self.constant(at)[channel])
+
+    def read(self, node: Node, word: Any) -> float:
+        """A read before any kept write, its choice made; gains are left to weights."""
+        at = node.site, node.layer
+        x_D = self.base(word) + self.constant(at)
+        x_D = x_D / np.sqrt(np.square(x_D).mean() + NORM_EPS)
+        count = nodes.active_count(self.config, node.site)
+        if count is not None:
+            large_D = np.abs(x_D * self.gains(node))
+            order = np.argsort(-large_D, kind="stable")[:count]
+            if node.index not in order:
+                return 0.0
+        return float(x_D[node.index])
+
+    def gains(self, node: Node) -> Array:
+        name = {
+            nodes.ATTN_IN: parameters.ATTN_NORM,
+            nodes.MLP_IN: parameters.MLP_NORM,
+        }[node.site]
+        gain = self.own.params[(parameters.BLOCKS, name, parameters.GAIN)]
+        found: Array = gain[node.layer].astype(np.float64)
+        return found
+
+    # --- weights and choices -------------------------------------------------------
+
+    def inputs(self, node: Node) -> tuple[list[tuple[float, Node]], float]:
+        """The kept nodes that a query, key, value, neuron or MLP write is a weighted
+        sum of, gains folded in, and the constant that biases and means add up to."""
+        terms, constant = [], self.own.bias(node)
+        for part, w in self.own.parts(node.layer):
+            if part.target != node.site:
+                continue
+            for source in np.flatnonzero(w[:, node.index]).tolist():
+                other = Node(part.source, node.layer, source)
+                weight = float(w[source, node.index])
+                if self.own.keep[part.source][node.layer, source]:
+                    terms.append((weight * self.own.gain(other), other))
+                else:
+                    constant += weight * self.own.mean(other)
+        return terms, constant
+
+    def choice(self, node: Node) -> Choice | None:
+        """The rule by which AbsTopK keeps a node, at the places where it matters."""
+        if nodes.active_count(self.config, node.site) is None:
+            return Choice("always")
+        last = self.only_last(node)
+        before, chosen, words = [], [], []
+        for row, trace in zip(self.rows, self.traces, strict=True):
+            part = slice(-1, None) if last else slice(None)
+            before.append(trace.before[node.site][node.layer][part, node.index])
+            chosen.append(trace.chosen[node.site][node.layer][part, node.index])
+            words += self.words(row)[part]
+        first = node.layer == 0 and node.site in (nodes.Q, nodes.K, nodes.V)
+        return choices.rule(
+            np.concatenate(before), np.concatenate(chosen), words, of_word=first
+        )
+
+
+def of(own: Arrays, rows: list[list[int]]) -> Folded:
+    return Folded(own, rows, [replay.run(own, row) for row in rows])

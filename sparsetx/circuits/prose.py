@@ -1,0 +1,127 @@
+"""Python as a person would write it: names, sums, numbers, lines of 88 columns."""
+
+import keyword
+import re
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+
+from sparsetx import nodes
+from sparsetx.nodes import Node
+
+WIDE = 88
+KINDS = {
+    nodes.ATTN_IN: "read",
+    nodes.Q: "query",
+    nodes.K: "key",
+    nodes.V: "value",
+    nodes.ATTN_OUT: "write",
+    nodes.MLP_IN: "read",
+    nodes.MLP_NEURON: "neuron",
+    nodes.MLP_OUT: "write",
+}
+Terms = Sequence[tuple[float, str]]
+
+
+def number(x: float) -> str:
+    """Nine digits at most: as many as a float32 has."""
+    text = f"{x:.9g}"
+    return text if re.search(r"[.en]", text) else text + ".0"
+
+
+def quoted(text: str) -> str:
+    """A string of Python, in double quotes unless it has some itself."""
+    plain = repr(text)
+    return plain if {"'", '"'} & {*text} else f'"{plain[1:-1]}"'
+
+
+def names(kept: Iterable[Node], titles: Mapping[Node, str]) -> dict[Node, str]:
+    """A variable for each node: what it does and what it is, `quote_detector_key`;
+    where several would be called so, with channel, or layer and channel."""
+    kept = list(kept)
+    plain = {node: _slug(f"{titles.get(node, '')} {KINDS[node.site]}") for node in kept}
+    by_channel = {node: f"{plain[node]}_{node.index}" for node in kept}
+    whole = {
+        node: f"{plain[node]}_{node.site}_{node.layer}_{node.index}" for node in kept
+    }
+    found = {}
+    for node in kept:
+        for choice in (plain, by_channel, whole):
+            found[node] = choice[node]
+            bare = choice is plain and not titles.get(node)
+            if list(choice.values()).count(choice[node]) == 1 and not bare:
+                break
+    return found
+
+
+def _slug(text: str) -> str:
+    slug = re.sub(r"\W+", "_", text.lower(), flags=re.ASCII).strip("_")
+    return f"{slug}_" if keyword.iskeyword(slug) else slug
+
+
+def total(terms: Terms, constant: float = 0.0) -> str:
+    """2.0 * a - b + 0.5"""
+    parts = []
+    for weight, name in terms:
+        if not weight:
+            continue
+        size = abs(weight)
+        factor = "" if number(size) == "1.0" else f"{number(size)} * "
+        parts.append(("-" if weight < 0 else "+", factor + name))
+    if constant or not parts:
+        parts.append(("-" if constant < 0 else "+", number(abs(constant))))
+    first, *others = parts
+    text = ("-" if first[0] == "-" else "") + first[1]
+    return text + "".join(f" {sign} {part}" for sign, part in others)
+
+
+def statement(name: str, value: str, indent: str = "    ") -> list[str]:
+    """`name = value`, in as many lines as it takes."""
+    line = f"{indent}{name} = {value}"
+    if len(line) <= WIDE:
+        return [line]
+    inner = indent + "    "
+    # Lines end before a sign: what it belongs to is glued to it.
+    glued = re.sub(
+        r"([-+*/@,]) ", "\\1\u00a0", re.sub(r" ([*/@]) ", "\u00a0\\1 ", value)
+    )
+    body = textwrap.wrap(
+        glued, WIDE - len(inner), break_long_words=False, break_on_hyphens=False
+    )
+    parts = [inner + part.replace("\u00a0", " ") for part in body]
+    return [f"{indent}{name} = (", *parts, f"{indent})"]
+
+
+def comment(text: str, indent: str = "    ") -> list[str]:
+    wide = WIDE - len(indent) - 2
+    return [f"{indent}# {part}" for part in textwrap.wrap(text, wide)]
+
+
+def paragraph(text: str) -> str:
+    return "\n".join(textwrap.wrap(text, WIDE, break_on_hyphens=False))
+
+
+def listed(name: str, items: Sequence[str], brackets: str = "[]") -> list[str]:
+    """`name = [items]`, in as few lines as fit."""
+    left, right = brackets[0], brackets[1]
+    line = f"{name} = {left}{', '.join(items)}{right}"
+    if len(line) <= WIDE:
+        return [line]
+    return [f"{name} = {left}", *_packed(items, "    "), right]
+
+
+def entry(key: str, items: Sequence[str]) -> list[str]:
+    """A row of a table of tables."""
+    line = f"    {key}: {{{', '.join(items)}}},"
+    if len(line) <= WIDE:
+        return [line]
+    return [f"    {key}: {{", *_packed(items, "        "), "    },"]
+
+
+def _packed(items: Sequence[str], indent: str) -> list[str]:
+    lines: list[str] = []
+    for item in items:
+        if lines and len(lines[-1]) + len(item) + 2 <= WIDE:
+            lines[-1] += f" {item},"
+        else:
+            lines.append(f"{indent}{item},")
+    return lines

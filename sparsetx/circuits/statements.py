@@ -1,0 +1,353 @@
+"""The body of a written-down circuit: one statement for each kept node, in order.
+
+Layer by layer it follows the pruned model: channels of the residual, the norm, reads;
+queries, keys, values, how a head looks back; neurons; writes; the answers. Everything
+that is constant has been folded into one number of a statement, everything that a word
+alone decides into a table of words. Once no later token matters, arrays over tokens
+become the number at the last one.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sparsetx import nodes, parameters
+from sparsetx.circuits import prose
+from sparsetx.circuits.fold import Array, Folded, Place
+from sparsetx.nodes import Node
+
+Column = dict[Hashable, float]
+SAID = 34  # nodes: of more, what each does is told by its name alone
+
+
+@dataclass
+class Body:
+    """Lines, and the table of words that they ask."""
+
+    folded: Folded
+    called: Mapping[Node, str]
+    told: Mapping[Node, str]  # descriptions
+    lines: list[str] = field(default_factory=list)
+    columns: dict[str, Column] = field(default_factory=dict)
+    arrays: set[str] = field(default_factory=set)  # variables that hold every token
+    unruly: list[Node] = field(default_factory=list)  # no rule says when it is chosen
+    channels: dict[str, str] = field(default_factory=dict)  # {sum: its name}
+    said: str = ""
+    silent: set[Node] = field(default_factory=set)  # never chosen
+
+    # --- pieces --------------------------------------------------------------------
+
+    def heading(self, text: str) -> None:
+        self.lines += ["", f"    # --- {text}"]
+
+    def define(self, name: str, value: str, last: bool) -> None:
+        self.lines += prose.statement(name, value)
+        if not last:
+            self.arrays.add(name)
+
+    def use(self, name: str, last: bool) -> str:
+        """A variable; of one that holds every token, the last."""
+        return f"{name}[-1]" if last and name in self.arrays else name
+
+    def column(self, stem: str, values: Column, last: bool) -> str | None:
+        """What words say, as an expression; None if they say nothing."""
+        if not any(values.values()):
+            return None
+        for count in range(1, 100):
+            name = stem if count == 1 else f"{stem}, {count}"
+            here = self.columns.setdefault(name, {})
+            if all(here.get(word, value) == value for word, value in values.items()):
+                here.update(values)
+                return f"told({prose.quoted(name)})" + ("[-1]" if last else "")
+        raise AssertionError(stem)
+
+    def words(self, last: bool) -> list[Hashable]:
+        return self.folded.at_the_end if last else self.folded.everywhere
+
+    def node(self, node: Node, value: str) -> None:
+        """The statement of one kept node, unless AbsTopK never keeps it."""
+        choice = self.folded.choice(node)
+        if choice is not None and choice.kind == "never":
+            self.silent.add(node)
+            return
+        last, name = self.folded.only_last(node), self.called[node]
+        if choice is None:
+            self.unruly.append(node)
+        elif choice.kind == "above":
+            cut = choice.cut / abs(self.folded.own.gain(node))
+            value = f"above({prose.number(cut)}, {value})"
+        elif choice.kind == "words":
+            flags = {w: float(w in choice.words) for w in self.words(last)}
+            value = f"{self.column(f'keeps {name}', flags, last)} * ({value})"
+        self.say(node)
+        self.define(name, value, last)
+
+    def say(self, node: Node) -> None:
+        """What it does, unless the node before was said to do the same."""
+        text = self.told.get(node, "")
+        if len(self.called) <= SAID and text != self.said:
+            self.lines += prose.comment(text)
+        self.said = text
+
+    # --- the residual --------------------------------------------------------------
+
+    def channel(self, at: Place, index: int, last: bool) -> str:
+        """A channel of the residual as a read finds it, a name or what words say."""
+        folded = self.folded
+        rest = {w: folded.rest(at, index, w) for w in self.words(last)}
+        writes = folded.written(at).get(index, [])
+        parts = [self.use(self.called[w], last) for w in writes if w not in self.silent]
+        constant = 0.0
+        if len(set(rest.values())) == 1:
+            (constant,) = set(rest.values())
+        elif (said := self.column(f"channel {index}", rest, last)) is not None:
+            parts.insert(0, said)
+        text = prose.total([(1.0, part) for part in parts], constant)
+        if " " not in text:
+            return text if parts else f"({text})"
+        known = self.channels.get(text)
+        if known is None:
+            known = f"channel_{index}_{at[0].split('_')[0]}_{at[1]}"
+            known += "_last" if known in self.channels.values() else ""
+            self.define(known, text, last)
+            self.channels[text] = known
+        return self.use(known, last)
+
+    def norm(self, at: Place, last: bool) -> str:
+        """The root mean square of the residual, its name."""
+        folded = self.folded
+        others = {w: folded.others(at, w) for w in self.words(last)}
+        if len(set(others.values())) == 1:
+            parts = [prose.number(next(iter(others.values())))]
+        else:
+            parts = [self.column("others", others, last) or "0.0"]
+        parts += [f"{self.channel(at, i, last)}**2" for i in folded.written(at)]
+        name = f"rms_{at[0].split('_')[0]}_{at[1]}"
+        self.define(name, f"rms({' + '.join(parts)})", last)
+        return name
+
+    def reads(self, wanted: Sequence[Node]) -> None:
+        """Those of one sublayer: from words alone, or through the norm."""
+        if not wanted:
+            return
+        at = wanted[0].site, wanted[0].layer
+        if not self.folded.written(at):
+            for node in wanted:
+                self._told(node)
+            return
+        rms = self.norm(at, all(map(self.folded.only_last, wanted)))
+        for node in wanted:
+            last = self.folded.only_last(node)
+            value = self.channel(at, node.index, last)
+            self.node(node, f"{value} / {self.use(rms, last)}")
+
+    def _told(self, node: Node) -> None:
+        last, name = self.folded.only_last(node), self.called[node]
+        values = {w: self.folded.read(node, w) for w in self.words(last)}
+        said = self.column(name, values, last)
+        if said is None:
+            self.silent.add(node)
+            return
+        self.say(node)
+        self.define(name, said, last)
+
+    # --- sublayers -----------------------------------------------------------------
+
+    def weighted(self, node: Node) -> str:
+        """The sum that a node is made of."""
+        last = self.folded.only_last(node)
+        terms, constant = self.folded.inputs(node)
+        named = [
+            (w, self.use(self.called[n], last))
+            for w, n in terms
+            if n not in self.silent
+        ]
+        text = prose.total(named, constant)
+        return text if named or last else f"np.full(n, {text})"
+
+    def mlp(self, layer: int) -> None:
+        writes = self.folded.kept(nodes.MLP_OUT, layer)
+        neurons = self._feeding(writes, nodes.MLP_NEURON, layer)
+        reads = self._feeding(neurons, nodes.MLP_IN, layer)
+        if not writes:
+            return
+        self.heading(f"layer {layer}, MLP")
+        self.reads(reads)
+        act = self.folded.config.activation
+        for node in neurons:
+            self.node(node, f"{act}({self.weighted(node)})")
+        for node in writes:
+            self.node(node, self.weighted(node))
+
+    def attention(self, layer: int) -> None:
+        writes = self.folded.kept(nodes.ATTN_OUT, layer)
+        if not writes:
+            return
+        self.heading(f"layer {layer}, attention")
+        heads = [
+            head for head in range(self.folded.config.n_head)
+            if any(self._heard(layer, head, write) for write in writes)
+        ]  # fmt: skip
+        own = self.folded.config.d_head
+        needed = [
+            node for site in (nodes.Q, nodes.K, nodes.V)
+            for node in self.folded.kept(site, layer)
+            if node.index // own in heads and self._of_use(node, writes)
+        ]  # fmt: skip
+        reads = self._feeding(needed, nodes.ATTN_IN, layer)
+        self.reads(reads)
+        for node in needed:
+            self.node(node, self.weighted(node))
+        for head in heads:
+            self._look(layer, head)
+        for write in writes:
+            self.node(write, self._mixed(layer, write, heads))
+
+    def _feeding(self, targets: Sequence[Node], site: str, layer: int) -> list[Node]:
+        heard = {n for target in targets for _, n in self.folded.inputs(target)[0]}
+        return [n for n in self.folded.kept(site, layer) if n in heard]
+
+    def _of_use(self, node: Node, writes: Sequence[Node]) -> bool:
+        if node.site != nodes.V:
+            return True
+        w = self._out(node.layer)
+        return any(w[node.index, write.index] for write in writes)
+
+    def _out(self, layer: int) -> Array:
+        found: Array = self.folded.own.params[
+            (parameters.BLOCKS, parameters.O, parameters.W)
+        ][layer]
+        return found
+
+    def _heard(self, layer: int, head: int, write: Node) -> bool:
+        """Whether a head says anything that is not constant to a write."""
+        dynamic, mean = self._values(layer, head, write)
+        return bool(dynamic) or (self.folded.config.sink and mean != 0)
+
+    def _values(
+        self, layer: int, head: int, write: Node
+    ) -> tuple[list[tuple[float, Node]], float]:
+        """(weights of a head's kept values into a write, what its others add up to)."""
+        c, own, w = self.folded.config, self.folded.own, self._out(layer)
+        kept, mean = [], 0.0
+        for i in range(head * c.d_head, (head + 1) * c.d_head):
+            weight = float(w[i, write.index])
+            value = Node(nodes.V, layer, i)
+            if weight and own.keep[nodes.V][layer, i]:
+                kept.append((weight, value))
+            elif weight:
+                mean += weight * own.mean(value)
+        return kept, mean
+
+    def _look(self, layer: int, head: int) -> None:
+        """How a head looks back: from the last token, or from every one."""
+        c, own = self.folded.config, self.folded.own
+        last = layer >= self.folded.last_layer
+        terms: list[tuple[float, str]] = []
+        constant, root = 0.0, float(np.sqrt(c.d_head))
+        for i in range(head * c.d_head, (head + 1) * c.d_head):
+            q, k = (Node(site, layer, i) for site in (nodes.Q, nodes.K))
+            has_q, has_k = (self._alive(node) for node in (q, k))
+            q_name = self.use(self.called.get(q, ""), last)
+            k_name = self.called.get(k, "")
+            if not last and has_q:
+                q_name = f"{q_name}[:, None]"
+            if q in self.silent or k in self.silent:
+                continue
+            if has_q and has_k:
+                terms.append((1 / root, f"{q_name} * {k_name}"))
+            elif has_k:
+                terms.append((own.mean(q) / root, k_name))
+            elif has_q:
+                terms.append((own.mean(k) / root, q_name))
+            else:
+                constant += own.mean(q) * own.mean(k) / root
+        if not c.sink:
+            constant = 0.0
+        scores = prose.total(terms, constant)
+        args = [scores, "n" if last else "(n, n)"]
+        if c.sink:
+            args.append(prose.number(own.sink(layer, head) or 0.0))
+        self.define(f"looks_{layer}_{head}", f"look_back({', '.join(args)})", True)
+
+    def _alive(self, node: Node) -> bool:
+        return bool(self.folded.own.keep[node.site][node.layer, node.index])
+
+    def _mixed(self, layer: int, write: Node, heads: Sequence[int]) -> str:
+        """What the heads bring to a write."""
+        terms, constant = [], self.folded.own.bias(write)
+        for head in heads:
+            kept, mean = self._values(layer, head, write)
+            look = f"looks_{layer}_{head}"
+            for weight, value in kept:
+                if value not in self.silent:
+                    terms.append((weight, f"{look} @ {self.called[value]}"))
+            if self.folded.config.sink and mean:
+                terms.append((mean, f"{look}.sum(-1)"))
+            else:
+                constant += mean
+        for head in set(range(self.folded.config.n_head)) - set(heads):
+            constant += self._values(layer, head, write)[1]
+        text = prose.total(terms, constant)
+        return text if terms or self.folded.only_last(write) else f"np.full(n, {text})"
+
+    # --- answers -------------------------------------------------------------------
+
+    def answers(self, tokens: Mapping[int, str], scale: float, shift: Any) -> None:
+        """The calibrated logits of the candidates, at the last token."""
+        at = (nodes.FINAL, 0)
+        self.heading("the answers")
+        rms = self.norm(at, last=True)
+        weights = self.folded.own.unembed_DV.astype(np.float64)
+        written = self.folded.written(at)
+        for token, text in tokens.items():
+            heard = [c for c in written if weights[c, token]]
+            parts = [(weights[c, token], self.channel(at, c, True)) for c in heard]
+            said = {
+                w: self._said(at, w, weights[:, token], written)
+                for w in self.words(True)
+            }
+            direct = self.column(f"towards {text}", said, True)
+            if direct:
+                parts.append((1.0, direct))
+            value = prose.total(parts)
+            value = (
+                f"({value}) / {rms}"
+                if " + " in value or " - " in value
+                else (f"{value} / {rms}")
+            )
+            skip = {w: self._skips(w, token) for w in self.words(True)}
+            beside = self.column(f"bigram {text}", skip, True)
+            more = float((shift or {}).get(token, 0.0))
+            value = (
+                f"{prose.number(scale)} * ({value}{f' + {beside}' if beside else ''})"
+            )
+            if more:
+                value += f" {'-' if more < 0 else '+'} {prose.number(abs(more))}"
+            self.lines += prose.statement(f"logits[{prose.quoted(text)}]", value)
+
+    def _said(
+        self, at: Place, word: Any, weight_D: Array, written: Mapping[int, Any]
+    ) -> float:
+        """What channels that no kept node wrote say."""
+        x_D = self.folded.base(word) + self.folded.constant(at)
+        x_D[list(written)] = 0
+        return float(x_D @ weight_D)
+
+    def _skips(self, word: Any, token: int) -> float:
+        """What the tables that skip the network say."""
+        own, here = self.folded.own, word[1] if self.folded.placed else word
+        total = 0.0
+        table = own.params.get((parameters.BIGRAM, parameters.TABLE))
+        if table is not None:
+            total += float(table[here, token])
+        bias = own.params.get((parameters.FINAL_BIAS, parameters.B))
+        return total + (float(bias[token]) if bias is not None else 0.0)
+
+    def write(self) -> None:
+        """All statements up to the answers."""
+        for layer in range(self.folded.config.n_layer):
+            self.attention(layer)
+            self.mlp(layer)
