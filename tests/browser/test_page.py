@@ -56,6 +56,7 @@ def test_hostile_text_is_only_text(desk: Page) -> None:
         text = desk.js(f"document.querySelector('{place}').textContent")
         assert "<img src=x onerror=" in text, place
     assert desk.js("document.querySelectorAll('img').length") == 0
+    assert "[object" not in desk.js("document.body.innerText")
 
 
 def test_the_slider_hides_weak_edges(desk: Page) -> None:
@@ -98,6 +99,7 @@ def test_a_click_pins_and_traces(desk: Page) -> None:
     assert 0 < lit < dim
     for side in ("What feeds it", "What it feeds", "it was trained on", "without it"):
         assert side in desk.js("document.querySelector('#panel').textContent")
+    assert desk.js("document.querySelectorAll('#panel pre.context span').length") > 9
     desk.click("#panel .rows.edges a")  # on to a neighbour
     assert "read" in desk.js("document.querySelector('#panel h3').textContent")
     desk.key("Escape")

@@ -129,14 +129,14 @@ def _told(node: GraphNode, heads: Mapping[tuple[int, int], Any]) -> dict[str, An
     if node.bias:
         facts.append(["bias", f"{node.bias:.3g}"])
     for name, share, total in (
-        ("weights in, of the whole model's", node.share_in, node.whole_in),
-        ("weights out", node.share_out, node.whole_out),
+        ("weights in, of all", node.share_in, node.whole_in),
+        ("weights out, of all", node.share_out, node.whole_out),
     ):
         if share is not None:
             facts.append([name, f"{round(share * total)} of {total}"])
     if node.head is not None:
         own, total = heads[node.layer, node.head]
-        facts.append(["its head's edges, of all", f"{own} of {total}"])
+        facts.append(["edges of its head, of all", f"{own} of {total}"])
     told["facts"] = facts or None
     return _known(told)
 

@@ -11,7 +11,7 @@ function filled(node, attributes, children) {
       node.setAttribute(name, value);
     }
   }
-  for (const child of children.flat()) {
+  for (const child of children.flat(Infinity)) {
     if (child !== null && child !== undefined && child !== false) node.append(child);
   }
   return node;
@@ -31,7 +31,7 @@ function byId(id) {
 
 function fill(id, ...children) {
   const node = typeof id === "string" ? byId(id) : id;
-  node.replaceChildren(...children.flat().filter((child) => child));
+  node.replaceChildren(...children.flat(Infinity).filter((child) => child));
   return node;
 }
 
@@ -70,6 +70,11 @@ function shown(text) {
 
 function code(text, kind) {
   return el("code", { class: kind }, shown(text));
+}
+
+// Words with `code` in them.
+function prose(text) {
+  return (text || "").split("`").map((part, i) => i % 2 ? el("code", {}, part) : part);
 }
 
 function bytes(packed) {

@@ -30,7 +30,7 @@ function overview(circuit) {
     strongest.length > 0 && [el("h3", {}, "Nodes that matter most"),
       el("p", { class: "note" }, "nats of loss that it costs to replace each by its mean"),
       el("ol", { class: "rows" }, strongest.map((n) => el("li", {},
-        el("span", {}, nodeLink(circuit, n), n.says && el("small", {}, n.says)),
+        el("span", {}, nodeLink(circuit, n), n.says && el("small", {}, prose(n.says))),
         el("b", { class: n.effect < 0 ? "down" : "up" }, signed(n.effect)))))],
   ].flat(2);
 }
@@ -39,7 +39,7 @@ function found(circuit, hits) {
   const list = [...hits].slice(0, 60).map((i) => circuit.nodes[i]);
   if (!list.length) return el("p", { class: "note" }, "No name and no description holds these words.");
   return el("ol", { class: "rows" }, list.map((n) => el("li", {},
-    el("span", {}, nodeLink(circuit, n), n.says && el("small", {}, n.says)))));
+    el("span", {}, nodeLink(circuit, n), n.says && el("small", {}, prose(n.says))))));
 }
 
 function paths(circuit) {
@@ -64,8 +64,9 @@ function about(circuit, node) {
     el("div", { class: "head" }, el("h3", {}, node.title),
       el("button", { type: "button", "aria-label": "let go of the node",
         on: { click: () => change({ node: "" }) } }, "×")),
-    el("p", { class: "says" }, node.says || (node.site === "token" || node.site === "answer"
-      ? "" : "It has no description.")),
+    el("p", { class: "says" }, node.says ? prose(node.says)
+      : node.index === undefined ? "" : "It has no description."),
+    looksOf(circuit, node),
     el("dl", { class: "facts" }, facts(node).flatMap(([name, value, kind]) =>
       [el("dt", {}, name), el("dd", { class: kind }, value)])),
     classes(node),
@@ -75,6 +76,12 @@ function about(circuit, node) {
     el("p", { class: "note" }, el("code", {}, node.id), " ",
       el("a", { href: addressOf() }, "link to this view")),
   ].flat();
+}
+
+function looksOf(circuit, node) {
+  const heads = circuit.raw.prompts ? circuit.raw.prompts.heads : [];
+  const own = heads.find((h) => h.layer === node.layer && h.head === node.head);
+  return own && own.says ? el("p", { class: "note" }, "Its head: ", prose(own.says)) : null;
 }
 
 function facts(node) {

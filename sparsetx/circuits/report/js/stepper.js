@@ -121,8 +121,8 @@ function showStep() {
   for (const side of SIDES) markPrompt(circuit, pair, side, step);
   markStrip(circuit, pair, step);
   const head = circuit.raw.prompts.heads[Number(state.head)];
-  byId("looks").textContent = head ? `layer ${head.layer}, head ${head.head}: ${head.says || ""}`
-    : "Arcs show where the kept heads look from this token; wider is more. Choose one to see it alone.";
+  fill("looks", head ? [`layer ${head.layer}, head ${head.head}: `, prose(head.says)]
+    : "Arcs show where the kept heads look from this token; wider is more. Choose one to see it alone.");
   showLead(pair, step);
   showChanges(circuit, pair, step);
 }
@@ -235,7 +235,7 @@ function showChanges(circuit, pair, step) {
   fill("changes", el("h3", {}, "Where A and B differ at this token"),
     list.length === 0 ? el("p", { class: "note" }, "Nowhere: no kept node tells them apart yet.")
       : el("ol", { class: "rows" }, list.map(({ n }) => el("li", {},
-        el("span", {}, nodeLink(circuit, n), n.says && el("small", {}, n.says)),
+        el("span", {}, nodeLink(circuit, n), n.says && el("small", {}, prose(n.says))),
         SIDES.map((side) => el("b", { class: side }, side.toUpperCase() + " " +
           number(sign(side, n) * circuit.raw.prompts.scale[n.i], 2)))))));
 }

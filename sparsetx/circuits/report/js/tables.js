@@ -50,10 +50,11 @@ function card(name, value, kind, ...more) {
 function verdictCard(raw) {
   const [kind, word] = verdictOf(raw);
   const H = raw.test.H;
+  const short = { honest: "yes", weak: "weakly", "not honest": "no" }[word] || word;
   const more = H === null || H === undefined ? "no circuit was there to doubt"
     : `H ${number(H)}: the worst loss under harder ablations, in nats; ` +
       `up to ${DATA.limits.honest} is honest, guessing is 0.693`;
-  return card("verdict", word, kind, more);
+  return card("is it honest?", short, kind, more);
 }
 
 function sizeCard(raw) {
@@ -89,6 +90,7 @@ function doesCard(raw) {
 // --- Doubt --------------------------------------------------------------------------
 
 const VERDICTS = { pass: "good", weak: "weak", fail: "bad" };
+const WORDS = { none: "a figure only" }; // there is no bar that it could pass
 
 // Named numbers, each in a line.
 function figures(told) {
@@ -107,7 +109,7 @@ function showControls(raw) {
       class: v <= DATA.limits.honest ? "good" : v <= DATA.limits.weak ? "weak" : "bad" }, number(v))))),
   raw.controls && raw.controls.length ? table(["control", "verdict", "what it says", "figures", "against"],
     raw.controls.map((c) => el("tr", {}, el("th", { scope: "row" }, c.name.replace(/_/g, " ")),
-      el("td", {}, el("b", { class: VERDICTS[c.verdict] || "quiet" }, c.verdict)),
+      el("td", {}, el("b", { class: VERDICTS[c.verdict] || "quiet" }, WORDS[c.verdict] || c.verdict)),
       el("td", { class: "words" }, c.words || ""), figures(c.figure), figures(c.baseline))), "controls")
     : el("p", { class: "absent" }, "No control was run on this circuit. ",
       el("code", {}, "sparsetx controls CIRCUIT"), " runs them, and this page shows what they say."));
