@@ -45,7 +45,7 @@ ifdef FAST
 demo-steps:
 	$(BIN)/sparsetx train experiments/demo.py --run runs/demo
 	$(CACHED) $(BIN)/sparsetx prune runs/demo --tasks single_double_quote $(SEARCH)
-	$(BIN)/sparsetx report runs/demo -o runs/demo/report.html
+	$(CACHED) $(BIN)/sparsetx report runs/demo -o runs/demo/report.html
 else
 demo-steps:
 	$(BIN)/sparsetx train experiments/demo.py --run runs/demo
@@ -53,7 +53,7 @@ demo-steps:
 	$(CACHED) $(BIN)/sparsetx prune runs/demo --tasks $(TASKS) $(SEARCH)
 	$(CACHED) $(BIN)/sparsetx prune runs/demo_dense --tasks $(TASKS) $(SEARCH)
 	$(CACHED) $(BIN)/sparsetx prune runs/demo --shuffle 0 --tasks $(TASKS) $(SEARCH)
-	$(BIN)/sparsetx report runs/demo runs/demo_dense -o runs/demo/report.html
+	$(CACHED) $(BIN)/sparsetx report runs/demo runs/demo_dense -o runs/demo/report.html
 endif
 
 test: install ## run the tests that need neither torch nor a browser, with coverage

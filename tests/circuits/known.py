@@ -65,4 +65,4 @@ def pairs(run: Path, most: int = 4) -> Pairs:
     own = cut(run)
     file = run.parent / f"{handmade.TASK}.jsonl"
     found = prompts.pairs_of(own.facts, prompts.tokenizer_of(own), file)
-    return prompts.first_of(found, most)
+    return prompts.first_of(found, most, own.facts.model.config)

@@ -67,7 +67,8 @@ def sample(circuit: Circuit, text: Text) -> Sample:
 
 
 def of_node(value_BL: Array) -> list[dict[str, Any]]:
-    """Groups of places, from the largest value to the smallest."""
+    """Groups of places, from the largest value to the smallest; the other way round
+    where the node says more by being far below zero."""
     most = float(np.abs(value_BL).max())
     if most <= 0:
         return []
@@ -89,7 +90,7 @@ def of_node(value_BL: Array) -> list[dict[str, Any]]:
                 "values": base64.b64encode(share_N.tobytes()).decode(),
             }
         )
-    return found
+    return found[::-1] if -flat.min() > flat.max() else found
 
 
 def _nearest(value_BL: Array, value: float) -> list[list[int]]:

@@ -22,7 +22,7 @@ from typing import Any
 
 import sparsetx
 from sparsetx import fields, files, metrics
-from sparsetx.circuits import circuit, describe, effects, graph, question
+from sparsetx.circuits import circuit, describe, effects, graph
 from sparsetx.circuits.circuit import Circuit, name_of
 from sparsetx.circuits.facts import REACHED
 from sparsetx.circuits.report import compare, contexts, network, prompts
@@ -146,8 +146,10 @@ def _detail(cut: Cut, found: Circuit, wishes: Wishes) -> dict[str, Any]:
     except Refusal as refusal:
         why = f"No prompts can be shown: {refusal}"
         return {"graph": network.small(found), "no_prompts": why}
-    pairs = prompts.first_of(pairs, prompts.ASKED)
-    measured = effects.of(found, question.of(pairs)) if wishes.measured else None
+    pairs = prompts.first_of(pairs, prompts.ASKED, found.config)
+    measured = None
+    if wishes.measured:
+        measured = effects.of(found, prompts.asked_of(pairs))
     trace = prompts.traced(found, pairs)
     seen = trace.sample(found)
     read = contexts.sample(found, wishes.text) if wishes.text else None

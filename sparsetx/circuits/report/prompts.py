@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsetx import files, model, nodes, taps
-from sparsetx.circuits import ablate, question
+from sparsetx.circuits import ablate, pools, question
 from sparsetx.circuits.circuit import Circuit
 from sparsetx.circuits.drive import Sample
 from sparsetx.circuits.facts import Facts
@@ -91,9 +91,13 @@ def pairs_of(
     )
 
 
+def asked_of(pairs: Pairs) -> Question:
+    return question.of(pairs, pairs.tokens_BL.shape[1])
+
+
 def traced(circuit: Circuit, pairs: Pairs) -> Trace:
     """Everything kept, under mean ablation of the rest."""
-    config, asked = circuit.config, question.of(pairs)
+    config, asked = circuit.config, asked_of(pairs)
     sites = tuple(circuit.keep)
     toward_BL, whole_B, taken = _run(
         config, sites, circuit.params, asked, circuit.keep, circuit.means
@@ -240,12 +244,16 @@ def classes(trace: Trace) -> list[dict[str, Any] | None]:
     return found
 
 
-def first_of(pairs: Pairs, most: int) -> Pairs:
-    """The first pairs of a pool."""
+def first_of(pairs: Pairs, most: int, config: ModelConfig) -> Pairs:
+    """The first pairs of a pool, padded so that tasks of like length share programs."""
     rows = 2 * most
+    longest = int(pairs.position_B[:rows].max()) + 1
+    length = min(-(-longest // pools.ROUND) * pools.ROUND, config.context)
+    tokens_BL = np.full((len(pairs.position_B[:rows]), length), pairs.tokens_BL[0, 0])
+    tokens_BL[:, :longest] = pairs.tokens_BL[:rows, :longest]
     return dataclasses.replace(
         pairs,
-        tokens_BL=pairs.tokens_BL[:rows],
+        tokens_BL=tokens_BL,
         position_B=pairs.position_B[:rows],
         answers_B2=pairs.answers_B2[:rows],
         sign_B=pairs.sign_B[:rows],

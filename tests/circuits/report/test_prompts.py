@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparsetx.circuits import ablate, circuit, question
+from sparsetx.circuits import ablate, circuit
 from sparsetx.circuits.report import prompts
 from sparsetx.circuits.report.gather import Cut
 from sparsetx.errors import Refusal
@@ -26,7 +26,7 @@ def test_bytes_are_the_circuits_activations_and_attention(run: Path) -> None:
     pairs = known.pairs(run)
     traced = prompts.traced(found, pairs)
     told = prompts.packed(traced, prompts.tokenizer_of(known.cut(run)))
-    asked = question.of(pairs)
+    asked = prompts.asked_of(pairs)
     tap = compose(
         ablate.mean(found.keep, found.means), capture([MLP_NEURON, ATTN_PATTERN])
     )

@@ -24,21 +24,25 @@ function frame({ wide, high, x, y, log, name, xName, yName, ten }) {
   const pad = { left: 44, right: 12, top: 16, bottom: 34 };
   const to = (v) => (log ? Math.log10(Math.max(v, 1e-9)) : v);
   const [x0, x1] = x.map(to);
-  const px = (v) => pad.left + (to(v) - x0) / Math.max(1e-9, x1 - x0) * (wide - pad.left - pad.right);
+  const across = (wide - pad.left - pad.right) / Math.max(1e-9, x1 - x0);
+  const px = (v) => pad.left + (to(v) - x0) * across;
   const py = (v) => high - pad.bottom - (v - y[0]) / Math.max(1e-9, y[1] - y[0]) *
     (high - pad.top - pad.bottom);
   const svg = sv("svg", { width: wide, height: high, role: "img", "aria-label": name });
   const ticks = log ? powers(x) : steps(x, 6);
   for (const t of ticks) {
-    svg.append(sv("line", { class: "grid", x1: px(t), x2: px(t), y1: pad.top, y2: high - pad.bottom }),
+    svg.append(sv("line", { class: "grid", x1: px(t), x2: px(t), y1: pad.top,
+        y2: high - pad.bottom }),
       sv("text", { x: px(t), y: high - 18, "text-anchor": "middle" }, number(t)));
   }
   const said = (t) => number(ten ? 10 ** t : t, 2); // where y holds powers of ten
   for (const t of ten ? powers(y.map((v) => 10 ** v)).map(Math.log10) : steps(y, 4)) {
-    svg.append(sv("line", { class: "grid", x1: pad.left, x2: wide - pad.right, y1: py(t), y2: py(t) }),
+    svg.append(sv("line", { class: "grid", x1: pad.left, x2: wide - pad.right,
+        y1: py(t), y2: py(t) }),
       sv("text", { x: pad.left - 6, y: py(t) + 4, "text-anchor": "end" }, said(t)));
   }
-  svg.append(sv("text", { class: "axis", x: wide - pad.right, y: high - 3, "text-anchor": "end" }, xName),
+  svg.append(sv("text", { class: "axis", x: wide - pad.right, y: high - 3,
+      "text-anchor": "end" }, xName),
     sv("text", { class: "axis", x: 0, y: 10 }, yName));
   return { svg, px, py, pad };
 }
@@ -66,12 +70,14 @@ function steps([low, high], n) {
 }
 
 function line(points, px, py, kind) {
-  const d = points.map(([x, y], i) => (i ? "L" : "M") + px(x).toFixed(1) + " " + py(y).toFixed(1));
+  const d = points.map(([x, y], i) => (i ? "L" : "M") + px(x).toFixed(1) + " " +
+      py(y).toFixed(1));
   return sv("path", { class: "line " + kind, d: d.join("") });
 }
 
 function dot(x, y, kind, text, r = 4.5) {
-  return sv("circle", { cx: x.toFixed(1), cy: y.toFixed(1), r, class: kind, tabindex: "-1" },
+  return sv("circle", { cx: x.toFixed(1), cy: y.toFixed(1), r, class: kind,
+      tabindex: "-1" },
     sv("title", {}, text));
 }
 
@@ -84,14 +90,18 @@ function showLead(pair, step) {
   const most = Math.max(0.1, ...all.map(Math.abs));
   chart("lead", "Which answer is ahead",
     "the answer of A above zero, that of B below; logits, after each token", (wide) => {
-      const { svg, px, py, pad } = frame({ wide, high: 190, x: [0, Math.max(1, last)], y: [-most, most],
+      const { svg, px, py, pad } = frame({ wide, high: 190, x: [0, Math.max(1, last)],
+          y: [-most, most],
         name: "lead of the answers, token by token", xName: "token", yName: "logits" });
-      svg.append(sv("line", { class: "zero", x1: pad.left, x2: wide - pad.right, y1: py(0), y2: py(0) }),
-        sv("line", { class: "cursor", x1: px(step), x2: px(step), y1: pad.top, y2: 190 - pad.bottom }));
+      svg.append(sv("line", { class: "zero", x1: pad.left, x2: wide - pad.right,
+          y1: py(0), y2: py(0) }),
+        sv("line", { class: "cursor", x1: px(step), x2: px(step), y1: pad.top,
+            y2: 190 - pad.bottom }));
       for (const side of SIDES) {
         const from = last - (pair[side].tokens.length - 1);
         svg.append(line(pair[side].toward.map((v, i) => [from + i, v]), px, py, side));
-        svg.append(dot(px(step), py(pair[side].toward[placeIn(pair, side, step)]), side, side.toUpperCase()));
+        svg.append(dot(px(step), py(pair[side].toward[placeIn(pair, side, step)]),
+            side, side.toUpperCase()));
       }
       svg.addEventListener("click", (e) => {
         const at = (e.offsetX - pad.left) / (wide - pad.left - pad.right) * last;
@@ -104,7 +114,7 @@ function showLead(pair, step) {
 function showCurve(raw) {
   const { nodes, edges_plus: sizes, loss } = raw.curve;
   if (!nodes || nodes.length < 2) {
-    noChart("curve", "Loss against size", "The search left no curve: it did not come so far.");
+    noChart("curve", "Loss against size", "The search left none.");
     return;
   }
   const points = sizes.map((size, i) => [Math.max(1, size), Math.min(loss[i], 3)])
@@ -112,16 +122,20 @@ function showCurve(raw) {
   const taken = raw.size && raw.status === "reached"
     ? [Math.max(1, raw.size.edges_plus), raw.val.mean] : null;
   const xs = points.map((p) => p[0]).concat(taken ? [taken[0]] : []);
-  chart("curve", "Loss against size", "circuits along the ranking of nodes, on the pool that the " +
-    "search chooses by; the ring is the one that was taken, after removals", (wide) => {
+  chart("curve", "Loss against size", "circuits along the ranking of nodes, on the " +
+    "pool that the search chooses by; the ring is the one that was taken, after " +
+    "removals", (wide) => {
     const { svg, px, py, pad } = frame({ wide, high: 230, log: true,
-      x: [Math.min(...xs), Math.max(...xs)], y: [0, Math.max(0.75, ...points.map((p) => p[1]))],
+      x: [Math.min(...xs), Math.max(...xs)],
+          y: [0, Math.max(0.75, ...points.map((p) => p[1]))],
       name: "loss against edges", xName: "edges⁺", yName: "nats" });
     svg.append(sv("line", { class: "target", x1: pad.left, x2: wide - pad.right,
       y1: py(raw.search.target), y2: py(raw.search.target) }),
-    sv("text", { x: wide - pad.right, y: py(raw.search.target) - 5, "text-anchor": "end" },
+    sv("text", { x: wide - pad.right, y: py(raw.search.target) - 5,
+        "text-anchor": "end" },
       "target " + raw.search.target), line(points, px, py, "plain"));
-    for (const [x, y] of points) svg.append(dot(px(x), py(y), "small", `${number(x)} edges⁺: ${number(y)} nats`, 2.2));
+    for (const [x, y] of points) svg.append(dot(px(x), py(y), "small",
+        `${number(x)} edges⁺: ${number(y)} nats`, 2.2));
     if (taken) {
       svg.append(dot(px(taken[0]), py(taken[1]), "taken",
         `taken: ${number(taken[0])} edges⁺, ${number(taken[1])} nats`, 6));
@@ -133,10 +147,12 @@ function showCurve(raw) {
 // Every setting that the search tried: what it cost, and how small it became.
 function showHistory(raw) {
   const told = raw.history;
-  const lanes = (told.round || []).map((round, i) => ({ round, k: told.k_coef[i], loss: told.loss[i],
+  const lanes = (told.round || []).map((round, i) =>
+      ({ round, k: told.k_coef[i], loss: told.loss[i],
     size: told.edges_plus[i], lr: told.lr[i], steps: told.steps[i] }));
   if (!lanes.length) {
-    noChart("history", "What the search tried", "Nothing is written down of its settings.");
+    noChart("history", "What the search tried",
+        "Nothing is written down of its settings.");
     return;
   }
   const lost = lanes.filter((l) => l.size < 0).length;
@@ -144,7 +160,8 @@ function showHistory(raw) {
   const ks = lanes.map((l) => l.k);
   const high = Math.max(10, ...sizes) * 1.3;
   const low = Math.max(1, Math.min(...sizes, high / 10) / 1.3);
-  const note = `${count(lanes.length, "setting")} in ${count(Math.max(...told.round) + 1, "round")}, ` +
+  const rounds = Math.max(...told.round) + 1;
+  const note = `${count(lanes.length, "setting")} in ${count(rounds, "round")}, ` +
     `${raw.search.rounds.join(", then ")} steps; darker is later` +
     (lost ? `; crosses at the top: ${lost} that did not reach the target` : "");
   chart("history", "What the search tried", note, (wide) => {
@@ -154,11 +171,14 @@ function showHistory(raw) {
       xName: "price of a node (k_coef)", yName: "edges⁺", ten: true });
     const last = Math.max(1, ...told.round);
     for (const l of lanes) {
-      const text = `round ${l.round}: k_coef ${number(l.k)}, lr ${number(l.lr)}, ${l.steps} steps: ` +
-        (l.size < 0 ? "target not reached" : `${l.size} edges⁺, loss ${number(l.loss)}`);
+      const became = l.size < 0 ? "target not reached"
+        : `${l.size} edges⁺, loss ${number(l.loss)}`;
+      const text = `round ${l.round}: k_coef ${number(l.k)}, lr ${number(l.lr)}, ` +
+        `${l.steps} steps: ${became}`;
       const y = l.size < 0 ? py(logs[1]) : py(Math.log10(Math.max(1, l.size)));
       const mark = l.size < 0
-        ? sv("path", { class: "lost", d: `M${px(l.k) - 4} ${y - 4}l8 8m-8 0l8 -8` }, sv("title", {}, text))
+        ? sv("path", { class: "lost", d: `M${px(l.k) - 4} ${y - 4}l8 8m-8 0l8 -8` },
+            sv("title", {}, text))
         : dot(px(l.k), y, "trial", text);
       mark.style.opacity = (0.35 + 0.65 * l.round / last).toFixed(2);
       svg.append(mark);
@@ -170,8 +190,10 @@ function showHistory(raw) {
 // A row for each task, a dot for each model; a cross where it has no circuit.
 function sizesChart(id, kind) {
   const { rows } = kind;
-  const all = rows.flatMap((r) => r.sizes).filter((v) => v !== null).map((v) => Math.max(1, v));
-  const x = [10 ** Math.floor(Math.log10(Math.min(...all))), 10 ** Math.ceil(Math.log10(Math.max(...all) + 0.5))];
+  const all = rows.flatMap((r) => r.sizes).filter((v) => v !== null).map((v) =>
+      Math.max(1, v));
+  const x = [10 ** Math.floor(Math.log10(Math.min(...all))),
+      10 ** Math.ceil(Math.log10(Math.max(...all) + 0.5))];
   chart(id, `${kind.name} circuits: edges in each model`, "", (wide) => {
     const narrow = wide < 560;
     const left = narrow ? 8 : 190;
@@ -179,21 +201,26 @@ function sizesChart(id, kind) {
     const high = step * rows.length + 30;
     const px = (v) => left + 12 + (Math.log10(Math.max(v, 1)) - Math.log10(x[0])) /
       (Math.log10(x[1]) - Math.log10(x[0]) || 1) * (wide - left - 76);
-    const svg = sv("svg", { width: wide, height: high, role: "img", "aria-label": "edges by task and model" });
+    const svg = sv("svg", { width: wide, height: high, role: "img",
+        "aria-label": "edges by task and model" });
     for (const t of powers(x).filter((v) => Number.isInteger(Math.log10(v)))) {
-      svg.append(sv("line", { class: "grid", x1: px(t), x2: px(t), y1: 4, y2: high - 24 }),
-        sv("text", { x: px(t), y: high - 8, "text-anchor": "middle" }, t.toLocaleString("en")));
+      svg.append(sv("line", { class: "grid", x1: px(t), x2: px(t), y1: 4,
+          y2: high - 24 }),
+        sv("text", { x: px(t), y: high - 8, "text-anchor": "middle" },
+            t.toLocaleString("en")));
     }
     rows.forEach((row, r) => {
       const y = step * (r + 0.5) + (narrow ? 12 : 0);
       svg.append(narrow ? sv("text", { x: 0, y: y - 14 }, row.task)
         : sv("text", { x: left, y: y + 4, "text-anchor": "end" }, row.task));
       row.sizes.forEach((size, m) => {
-        const text = `${DATA.models[m].name}: ` + (size === null ? "no circuit reached the target" : `${number(size)} edges`);
+        const text = `${DATA.models[m].name}: ` +
+            (size === null ? "no circuit reached the target" : `${number(size)} edges`);
         if (size !== null) svg.append(dot(px(size), y, "m" + (m % 5), text, 6));
         else {
           const at = wide - 12 - 14 * m;
-          svg.append(sv("path", { class: "lost m" + (m % 5), d: `M${at - 4} ${y - 4}l8 8m-8 0l8 -8` },
+          svg.append(sv("path", { class: "lost m" + (m % 5),
+              d: `M${at - 4} ${y - 4}l8 8m-8 0l8 -8` },
             sv("title", {}, text)));
         }
       });

@@ -5,7 +5,8 @@ const SPACE = "http://www.w3.org/2000/svg";
 function filled(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes || {})) {
     if (name === "on") {
-      for (const [event, run] of Object.entries(value)) node.addEventListener(event, run);
+      for (const [event, run] of Object.entries(value)) node.addEventListener(event,
+          run);
     } else if (value === true) node.setAttribute(name, "");
     else if (value !== false && value !== null && value !== undefined) {
       node.setAttribute(name, value);
@@ -70,6 +71,12 @@ function shown(text) {
 
 function code(text, kind) {
   return el("code", { class: kind }, shown(text));
+}
+
+// A shade of the colour of a sign, over what lies below.
+function tint(value, part, below) {
+  const sign = value < 0 ? "--down" : "--up";
+  return `color-mix(in oklab, var(${sign}) ${part}%, ${below})`;
 }
 
 // Words with `code` in them.

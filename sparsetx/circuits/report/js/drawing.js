@@ -1,7 +1,8 @@
 // The circuit as one drawing. It is built once for a circuit and a width; what the
 // reader chooses only changes classes and colours of what is there.
 
-const drawn = { circuit: null, layout: null, svg: null, nodes: [], edges: [], seen: null };
+const drawn = { circuit: null, layout: null, svg: null, nodes: [], edges: [],
+    seen: null };
 
 function drawCircuit() {
   const circuit = prepared(state.circuit);
@@ -19,7 +20,8 @@ function drawCircuit() {
       ": arrow keys move, Enter pins a node, Escape lets go",
   });
   const [boxes, names] = heads(place);
-  svg.append(bands(place), boxes, edgeMarks(circuit, place), names, nodeMarks(circuit, place));
+  svg.append(bands(place), boxes, edgeMarks(circuit, place), names,
+      nodeMarks(circuit, place));
   drawn.svg = svg;
   listen(svg);
   fill("drawing", svg);
@@ -29,14 +31,17 @@ function drawCircuit() {
 function bands(place) {
   const group = sv("g", { class: "bands" });
   place.columns.forEach((column, c) => {
-    const same = (other) => other && other.layer === column.layer && half(other) === half(column);
-    group.append(sv("text", { x: column.x, y: 42, class: "step" }, TITLES[column.step]));
+    const same = (other) => other && other.layer === column.layer &&
+        half(other) === half(column);
+    group.append(sv("text", { x: column.x, y: 42, class: "step" },
+        TITLES[column.step]));
     if (column.layer === null || same(place.columns[c - 1])) return;
     let last = c;
     while (same(place.columns[last + 1])) last++;
     const left = column.x - place.step * 0.42;
     const wide = place.columns[last].x - column.x + place.step * 0.84;
-    group.prepend(sv("rect", { x: left, y: 8, width: wide, height: place.height - 12, rx: 8 }));
+    group.prepend(sv("rect", { x: left, y: 8, width: wide, height: place.height - 12,
+        rx: 8 }));
     const told = wide > 96 ? "layer " + column.layer + " " + half(column)
       : column.layer + " " + half(column);
     group.append(sv("text", { x: left + wide / 2, y: 25, class: "layer" }, told));
@@ -54,9 +59,11 @@ function heads(place) {
   const names = sv("g", { class: "heads" });
   for (const box of place.boxes) {
     const high = Math.max(6, box.bottom - box.top);
-    boxes.append(sv("rect", { x: box.x - 13, y: box.top, width: 26, height: high, rx: 7 }));
+    boxes.append(sv("rect", { x: box.x - 13, y: box.top, width: 26, height: high,
+        rx: 7 }));
     if (high > 11) {
-      names.append(sv("text", { x: box.x - 16, y: box.top + high / 2 + 3 }, "h" + box.head));
+      names.append(sv("text", { x: box.x - 16, y: box.top + high / 2 + 3 },
+          "h" + box.head));
     }
   }
   return [boxes, names];
@@ -109,7 +116,8 @@ function nodeMarks(circuit, place) {
       }, text.length > 9 ? text.slice(0, 8) + "…" : text));
     } else {
       mark.append(sv("circle", { r: size.toFixed(1) }));
-      if (gap >= 11) mark.append(sv("text", { x: size + 3, y: 3, class: "index" }, String(node.index)));
+      if (gap >= 11) mark.append(sv("text", { x: size + 3, y: 3, class: "index" },
+          String(node.index)));
       if (gap >= 19 && place.step >= 78 && node.kind) {
         mark.append(sv("text", { x: 0, y: size + 9, class: "kind" },
           node.kind.replace(" at the end", " (end)")));
@@ -148,7 +156,8 @@ function paint() {
     const sign = edge[key] < 0 ? " down" : " up";
     const dim = (trace && !trace.edges.has(edge.i)) ||
       (hits && !hits.has(edge.src) && !hits.has(edge.dst));
-    mark.setAttribute("class", (edge.kind === "weight" ? "weight" + sign : "link " + edge.kind) +
+    mark.setAttribute("class", (edge.kind === "weight" ? "weight" + sign
+        : "link " + edge.kind) +
       (dim ? " dim" : trace ? " lit" : ""));
     const strong = edge[key + "Share"];
     mark.setAttribute("stroke-width", (edge.kind === "weight"
@@ -162,7 +171,8 @@ function paint() {
     const alone = !node.ins.length && !node.outs.length;
     const live = alone || node.ins.concat(node.outs).some((e) => seen.has(e.i));
     if (live && node.index !== undefined) met++;
-    const dim = !live || (trace && !trace.nodes.has(node.i)) || (hits && !hits.has(node.i));
+    const dim = !live || (trace && !trace.nodes.has(node.i)) ||
+        (hits && !hits.has(node.i));
     mark.setAttribute("class", "node" + (node.constant ? " constant" : "") +
       (dim ? " dim" : "") + (node.i === pinned ? " pinned" : "") +
       (hits && hits.has(node.i) ? " hit" : ""));
@@ -192,7 +202,7 @@ function shade() {
     const value = values ? values[i] : 0;
     const part = Math.round(100 * Math.min(1, Math.sqrt(Math.abs(value || 0))));
     mark.firstChild.style.fill = part < 3 ? ""
-      : `color-mix(in oklab, var(${value < 0 ? "--down" : "--up"}) ${part}%, var(--card))`;
+      : tint(value, part, "var(--card)");
   });
 }
 
@@ -212,7 +222,8 @@ function listen(svg) {
     const node = nodeOf(event);
     const edge = event.target.closest("[data-edge]");
     const text = node ? spoken(node)
-      : edge ? edgeText(drawn.circuit, drawn.circuit.edges[Number(edge.dataset.edge)]) : "";
+      : edge ? edgeText(drawn.circuit, drawn.circuit.edges[Number(edge.dataset.edge)])
+          : "";
     tell(text, event.clientX, event.clientY);
   });
   svg.addEventListener("pointerleave", () => tell(""));

@@ -1,10 +1,12 @@
 // The view as a file: a drawing that stands alone, or the numbers behind it.
 
-const KEPT = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-size",
+const KEPT = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity",
+    "font-size",
   "font-family", "text-anchor", "display"];
 
 function save(name, type, text) {
-  const link = el("a", { download: name, href: URL.createObjectURL(new Blob([text], { type })) });
+  const link = el("a", { download: name, href: URL.createObjectURL(new Blob([text],
+      { type })) });
   document.body.append(link);
   link.click();
   link.remove();
@@ -26,7 +28,8 @@ function saveSvg() {
     const looks = getComputedStyle(mark);
     if (looks.display === "none") gone.push(to[i]);
     for (const name of KEPT) to[i].setAttribute(name, looks.getPropertyValue(name));
-    for (const name of ["class", "style", "tabindex", "role", "aria-pressed"]) to[i].removeAttribute(name);
+    for (const name of ["class", "style", "tabindex", "role",
+        "aria-pressed"]) to[i].removeAttribute(name);
   });
   for (const mark of gone) mark.remove();
   copy.setAttribute("xmlns", SPACE);

@@ -33,7 +33,8 @@ function columnsOf(nodes) {
   for (const end of ["final", "answer"]) {
     for (const n of nodes) if (n.site === end) place(end, end, null, n);
   }
-  return [...columns.values()].map((column) => ({ ...column, groups: groupsOf(column) }));
+  return [...columns.values()].map((column) =>
+      ({ ...column, groups: groupsOf(column) }));
 }
 
 // A head is a group of its queries, keys and values; other columns are one group.
@@ -84,7 +85,8 @@ function ordered(circuit, columns) {
     const mean = (list) => list.reduce((s, n) => s + score.get(n.i), 0) / list.length;
     for (const column of columns) {
       for (const group of column.groups) {
-        for (const part of group.parts) part.sort((a, b) => score.get(a.i) - score.get(b.i));
+        for (const part of group.parts) part.sort((a, b) =>
+            score.get(a.i) - score.get(b.i));
       }
       column.groups.sort((a, b) => mean(a.parts.flat()) - mean(b.parts.flat()));
     }
@@ -99,14 +101,16 @@ function layout(circuit, wide, high, widest = Infinity) {
     column.groups.reduce((s, g) => s + 0.5 * (g.parts.length - 1), 0);
   const tallest = Math.max(1, ...columns.map(rows));
   const least = Math.max(3, Math.min(30, (high - TOP - 24) / tallest));
-  const step = Math.min(widest, Math.max(40, (wide - 96) / Math.max(1, columns.length - 1)));
+  const step = Math.min(widest, Math.max(40,
+      (wide - 96) / Math.max(1, columns.length - 1)));
   const height = Math.max(high, TOP + least * tallest + 24);
   const place = [];
   const boxes = [];
   columns.forEach((column, c) => {
     column.x = 48 + c * step;
     // Short columns spread out: there is room for names.
-    const gap = column.gap = Math.max(3, Math.min(30, (height - TOP - 24) / rows(column)));
+    const gap = column.gap = Math.max(3, Math.min(30,
+        (height - TOP - 24) / rows(column)));
     let y = TOP + (height - TOP - 12 - gap * rows(column)) / 2 + gap / 2;
     for (const group of column.groups) {
       const first = y;
@@ -125,5 +129,6 @@ function layout(circuit, wide, high, widest = Infinity) {
       y += 1.7 * gap;
     }
   });
-  return { columns, place, boxes, step, height, width: 96 + (columns.length - 1) * step };
+  return { columns, place, boxes, step, height,
+      width: 96 + (columns.length - 1) * step };
 }

@@ -12,7 +12,8 @@ function chosenCircuit(id) {
 function showPickers() {
   const open = DATA.circuits.filter((c) => c.detail || !c.graph);
   const raw = rawCircuit(state.circuit);
-  choices(byId("task"), [...new Set(open.map((c) => c.task))].map((t) => [t, t]), raw.task);
+  choices(byId("task"), [...new Set(open.map((c) => c.task))].map((t) => [t, t]),
+      raw.task);
   choices(byId("circuit"), open.filter((c) => c.task === raw.task)
     .map((c) => [c.id, nameOf(c)]), raw.id);
 }
@@ -37,14 +38,18 @@ function showLegend() {
     a: ["positive on A", "negative on A"], b: ["positive on B", "negative on B"],
     diff: ["more on A", "more on B"] }[state.view] || ["", ""];
   fill("legend",
-    el("span", {}, el("i", { class: "stroke up" }), effect ? "loss rises without it" : "positive weight"),
-    el("span", {}, el("i", { class: "stroke down" }), effect ? "loss falls without it" : "negative weight"),
-    el("span", {}, el("i", { class: "stroke soft" }), "through the residual, or from and to text"),
+    el("span", {}, el("i", { class: "stroke up" }),
+        effect ? "loss rises without it" : "positive weight"),
+    el("span", {}, el("i", { class: "stroke down" }),
+        effect ? "loss falls without it" : "negative weight"),
+    el("span", {}, el("i", { class: "stroke soft" }),
+        "through the residual, or from and to text"),
     el("span", {}, el("i", { class: "disc up" }), nodes[0]),
     el("span", {}, el("i", { class: "disc down" }), nodes[1]),
-    circuit.nodes.some((n) => n.constant) && el("span", {}, el("i", { class: "disc ring" }),
+    circuit.nodes.some((n) => n.constant) &&
+        el("span", {}, el("i", { class: "disc ring" }),
       "a constant: nothing kept feeds it"),
-    left > 0 && el("span", {}, `${left.toLocaleString("en")} weaker edges are not drawn`));
+    left > 0 && el("span", {}, count(left, "weaker edge") + " not drawn"));
 }
 
 function showCircuit() {
@@ -62,7 +67,8 @@ function showCircuit() {
   showHistory(raw);
   showBeside(raw);
   showTable();
-  if (window.requestIdleCallback) requestIdleCallback(() => showMinis(raw), { timeout: 600 });
+  if (window.requestIdleCallback) requestIdleCallback(() => showMinis(raw),
+      { timeout: 600 });
   else setTimeout(() => showMinis(raw), 50);
 }
 
@@ -82,7 +88,8 @@ function listenAll() {
   const on = (id, event, run) => byId(id).addEventListener(event, run);
   on("task", "change", (e) => {
     const kind = rawCircuit(state.circuit).kind;
-    const same = DATA.circuits.filter((c) => c.task === e.target.value && (c.detail || !c.graph));
+    const same = DATA.circuits.filter((c) => c.task === e.target.value &&
+        (c.detail || !c.graph));
     const best = same.find((c) => c.kind === kind && c.model === 0) || same[0];
     change({ ...START, circuit: best.id });
   });
@@ -145,5 +152,6 @@ watchAll();
 listenAll();
 showCircuit();
 showComparison();
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { showTheme(); drawMinis(); });
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change",
+    () => { showTheme(); drawMinis(); });
 document.documentElement.dataset.ready = String(Math.round(performance.now()));

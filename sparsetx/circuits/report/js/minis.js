@@ -8,10 +8,12 @@ function showMinis(raw) {
     const [kind, word] = verdictOf(c);
     const open = Boolean(c.graph && c.detail);
     const box = el(open ? "a" : "div", { class: "mini" + (c === raw ? " own" : ""),
-      href: open ? "#c=" + encodeURIComponent(c.id) : null, "aria-current": c === raw ? "true" : null },
+      href: open ? "#c=" + encodeURIComponent(c.id) : null,
+          "aria-current": c === raw ? "true" : null },
     el("span", { class: "name" }, nameOf(c)), el("canvas", { role: "img",
       "aria-label": "drawing of " + nameOf(c) }),
-    c.graph ? null : el("span", { class: "empty" }, c.status === "reached" ? "not drawn" : c.status),
+    c.graph ? null : el("span", { class: "empty" },
+        c.status === "reached" ? "not drawn" : c.status),
     el("span", { class: "more" }, el("b", { class: kind }, word), c.status === "reached"
       ? ` ${count(c.size.edges, "edge")}, ${count(c.size.nodes, "node")}` : ""));
     return box;

@@ -68,13 +68,15 @@ function titleOf(node) {
   if (node.site === "token" || node.site === "answer") {
     return SITES[node.site] + " " + shown(node.text);
   }
-  const head = node.head === null || node.head === undefined ? "" : ", head " + node.head;
+  const head = node.head === null || node.head === undefined ? ""
+      : ", head " + node.head;
   if (node.site === "final") return "last read " + node.index;
   return "layer " + node.layer + head + ": " + SITES[node.site] + " " + node.index;
 }
 
 function wordsOf(node) {
-  const head = node.head === null || node.head === undefined ? "" : " head " + node.head;
+  const head = node.head === null || node.head === undefined ? ""
+      : " head " + node.head;
   return [node.id, node.title || titleOf(node), node.site, head, node.text || "",
     node.says || ""].join(" ").toLowerCase();
 }
@@ -143,7 +145,8 @@ function traced(circuit, node, seen) {
 }
 
 function mates(circuit, node, up) {
-  if (node.head === null || node.head === undefined || (node.site === "v") !== up) return [];
+  if (node.head === null || node.head === undefined ||
+      (node.site === "v") !== up) return [];
   return circuit.nodes.filter((n) => n.head === node.head && n.layer === node.layer &&
     (n.site === "v") !== up);
 }

@@ -5,7 +5,8 @@ function showPanel() {
   const circuit = prepared(state.circuit);
   if (!circuit) return;
   const at = circuit.places.get(state.node);
-  fill("panel", at === undefined ? overview(circuit) : about(circuit, circuit.nodes[at]));
+  fill("panel", at === undefined ? overview(circuit)
+      : about(circuit, circuit.nodes[at]));
   byId("panel").scrollTop = 0;
 }
 
@@ -18,40 +19,51 @@ function nodeLink(circuit, node, text) {
 
 function overview(circuit) {
   const hits = matching(circuit, state.query);
-  if (hits) return [el("h3", {}, count(hits.size, "node") + " found"), found(circuit, hits)];
-  const strongest = circuit.nodes.filter((n) => n.effect !== null && n.effect !== undefined)
+  if (hits) return [el("h3", {}, count(hits.size, "node") + " found"),
+      found(circuit, hits)];
+  const strongest = circuit.nodes.filter((n) => n.effect !== null &&
+      n.effect !== undefined)
     .sort((a, b) => Math.abs(b.effect) - Math.abs(a.effect)).slice(0, 10);
   return [
     el("h3", {}, "How to read it"),
-    el("p", {}, "Text enters on the left, the answer leaves on the right. A dot is one ",
-      "channel of the network, a line a weight that is not zero. Click a dot to see what ",
+    el("p", {}, "Text enters on the left, the answer leaves on the right. A dot is ",
+      "one channel of the network, a line a weight that is not zero. Click a dot to ",
+      "see what ",
       "it does and to trace it up and down."),
     paths(circuit),
     strongest.length > 0 && [el("h3", {}, "Nodes that matter most"),
-      el("p", { class: "note" }, "nats of loss that it costs to replace each by its mean"),
+      el("p", { class: "note" }, "nats of loss that each costs when it is at its mean"),
       el("ol", { class: "rows" }, strongest.map((n) => el("li", {},
-        el("span", {}, nodeLink(circuit, n), n.says && el("small", {}, prose(n.says))),
+        el("span", {}, nodeLink(circuit, n), briefly(n)),
         el("b", { class: n.effect < 0 ? "down" : "up" }, signed(n.effect)))))],
   ].flat(2);
 }
 
+// In a list: what it is, in a few words.
+function briefly(node) {
+  const text = node.kind || (node.says || "").split(";")[0];
+  return text && el("small", {}, prose(text));
+}
+
 function found(circuit, hits) {
   const list = [...hits].slice(0, 60).map((i) => circuit.nodes[i]);
-  if (!list.length) return el("p", { class: "note" }, "No name and no description holds these words.");
+  if (!list.length) return el("p", { class: "note" },
+      "No name and no description holds these words.");
   return el("ol", { class: "rows" }, list.map((n) => el("li", {},
-    el("span", {}, nodeLink(circuit, n), n.says && el("small", {}, prose(n.says))))));
+    el("span", {}, nodeLink(circuit, n), briefly(n)))));
 }
 
 function paths(circuit) {
   const list = (circuit.raw.graph.paths || []).slice(0, 5);
   if (!list.length) return null;
   return [el("h3", {}, "Strongest ways from text to answer"),
-    el("p", { class: "note" }, "as strong as the weakest part, in nats that its removal costs; ",
-      "the colour is the sign of all weights together"),
+    el("p", { class: "note" }, "as strong as the weakest part, in nats that its ",
+      "removal costs; the colour is the sign of all weights together"),
     el("ol", { class: "ways" }, list.map((path) => el("li", {},
       path.nodes.flatMap((i, k) => [k > 0 && el("span", { class: "to" }, "→"),
         nodeLink(circuit, circuit.nodes[i], brief(circuit.nodes[i]))]),
-      el("b", { class: path.value < 0 ? "down" : "up" }, " " + number(Math.abs(path.value))))))];
+      el("b", { class: path.value < 0 ? "down" : "up" },
+          " " + number(Math.abs(path.value))))))];
 }
 
 function brief(node) {
@@ -81,16 +93,19 @@ function about(circuit, node) {
 function looksOf(circuit, node) {
   const heads = circuit.raw.prompts ? circuit.raw.prompts.heads : [];
   const own = heads.find((h) => h.layer === node.layer && h.head === node.head);
-  return own && own.says ? el("p", { class: "note" }, "Its head: ", prose(own.says)) : null;
+  return own && own.says ? el("p", { class: "note" }, "Its head: ", prose(own.says))
+      : null;
 }
 
 function facts(node) {
   const list = [];
   const has = (x) => x !== null && x !== undefined;
   if (has(node.effect)) {
-    list.push(["without it, loss", signed(node.effect) + " nats", node.effect < 0 ? "down" : "up"]);
+    list.push(["without it, loss", signed(node.effect) + " nats",
+        node.effect < 0 ? "down" : "up"]);
   }
-  if (has(node.direct)) list.push(["straight to the answers", signed(node.direct) + " logits"]);
+  if (has(node.direct)) list.push(["straight to the answers",
+      signed(node.direct) + " logits"]);
   if (has(node.auc)) list.push(["tells A from B", "AUC " + number(node.auc, 2)]);
   if (has(node.mean)) list.push(["mean, in all text", number(node.mean)]);
   if (node.constant) list.push(["input", "none is kept: a constant"]);
@@ -147,7 +162,8 @@ function bar(edge) {
 function contexts(node) {
   const { texts } = DATA;
   if (!texts || !node.contexts || !node.contexts.length) return null;
-  return [el("h4", {}, "In text that it was trained on", el("small", {}, "whole model")),
+  return [el("h4", {}, "In text that it was trained on",
+      el("small", {}, "whole model")),
     node.contexts.map((group) => el("details", { open: group === node.contexts[0] },
       el("summary", {}, group.name), contextsOf(texts, group)))];
 }
@@ -167,8 +183,7 @@ function tinted(token, value, chosen) {
   const mark = el("span", { class: chosen ? "at" : "" }, token.replace(/\n/g, "⏎\n"));
   const part = Math.round(70 * Math.min(1, Math.abs(value)));
   if (part > 4) {
-    mark.style.background = `color-mix(in oklab, var(${value < 0 ? "--down" : "--up"}) ` +
-      `${part}%, transparent)`;
+    mark.style.background = tint(value, part, "transparent");
   }
   return mark;
 }

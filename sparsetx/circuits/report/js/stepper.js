@@ -6,7 +6,8 @@ const SIDES = ["a", "b"];
 function pairNow(circuit) {
   const prompts = circuit && circuit.raw.prompts;
   if (!prompts || !prompts.pairs.length) return null;
-  const pair = prompts.pairs[Math.max(0, Math.min(state.pair, prompts.pairs.length - 1))];
+  const pair = prompts.pairs[Math.max(0, Math.min(state.pair,
+      prompts.pairs.length - 1))];
   for (const side of SIDES) unpack(pair[side], circuit, prompts);
   return pair;
 }
@@ -59,7 +60,8 @@ function showStepper() {
   if (!circuit) return;
   showStrip();
   if (!pair) {
-    fill("stepper", el("p", { class: "absent" }, circuit.raw.no_prompts || "No prompts."));
+    fill("stepper", el("p", { class: "absent" },
+        circuit.raw.no_prompts || "No prompts."));
     return;
   }
   const { pairs, heads } = circuit.raw.prompts;
@@ -68,7 +70,8 @@ function showStepper() {
   choices(pick, pairs.map((p, i) => [i,
     `${i + 1} of ${pairs.length}` + (p.distractor ? ", with a distractor" : "")]),
   Math.min(state.pair, pairs.length - 1));
-  const head = el("select", { id: "head", on: { change: (e) => change({ head: e.target.value }) } });
+  const head = el("select", { id: "head", on: { change: (e) =>
+      change({ head: e.target.value }) } });
   choices(head, [["all", "all kept heads"], ...heads.map((h, i) =>
     [String(i), `layer ${h.layer}, head ${h.head}`])], state.head);
   const slide = el("input", { id: "step", type: "range", min: 0, max: lastStep(pair),
@@ -78,11 +81,13 @@ function showStepper() {
     el("div", { class: "tools" }, el("label", {}, "pair ", pick),
       heads.length > 0 && el("label", {}, "attention of ", head),
       el("label", { class: "slider wide" }, "token ", slide),
-      el("span", { class: "together" }, arrow("←", "earlier token", -1), arrow("→", "later token", 1)),
+      el("span", { class: "together" }, arrow("←", "earlier token", -1),
+          arrow("→", "later token", 1)),
       el("output", { id: "where", "aria-live": "polite" })),
     el("p", { class: "note", id: "looks" }),
     el("div", { class: "two prompts" }, SIDES.map((side) => promptOf(pair, side))),
-    el("div", { class: "two" }, el("div", { id: "lead" }), el("div", { id: "changes" })));
+    el("div", { class: "two" }, el("div", { id: "lead" }),
+        el("div", { id: "changes" })));
   showStep();
 }
 
@@ -105,7 +110,8 @@ function promptOf(pair, side) {
   const told = pair[side];
   return el("figure", { class: "prompt " + side },
     el("figcaption", {}, el("b", { class: side }, side.toUpperCase()), " right answer ",
-      code(told.answer, "answer"), el("span", { class: "outcome", id: "outcome-" + side })),
+      code(told.answer, "answer"), el("span",
+          { class: "outcome", id: "outcome-" + side })),
     el("div", { class: "sheet", id: "sheet-" + side },
       el("pre", {}, tokensOf(pair, side, (token) => token.replace(/\n/g, "⏎\n")))));
 }
@@ -116,13 +122,16 @@ function showStep() {
   if (!pair || !byId("step")) return;
   const step = stepNow(pair);
   byId("step").value = step;
-  byId("where").textContent = `${step + 1} of ${lastStep(pair) + 1}: ` + SIDES.map((s) =>
-    shown(pair[s].tokens[placeIn(pair, s, step)])).filter((t, i, all) => all.indexOf(t) === i).join(" | ");
+  byId("where").textContent = `${step + 1} of ${lastStep(pair) + 1}: ` +
+      SIDES.map((s) =>
+    shown(pair[s].tokens[placeIn(pair, s, step)])).filter((t, i, all) =>
+        all.indexOf(t) === i).join(" | ");
   for (const side of SIDES) markPrompt(circuit, pair, side, step);
   markStrip(circuit, pair, step);
   const head = circuit.raw.prompts.heads[Number(state.head)];
   fill("looks", head ? [`layer ${head.layer}, head ${head.head}: `, prose(head.says)]
-    : "Arcs show where the kept heads look from this token; wider is more. Choose one to see it alone.");
+    : "Arcs show where the kept heads look from this token; wider is more. " +
+      "Choose one to see it alone.");
   showLead(pair, step);
   showChanges(circuit, pair, step);
 }
@@ -131,7 +140,8 @@ function markPrompt(circuit, pair, side, step) {
   const sheet = byId("sheet-" + side);
   const marks = markTokens(sheet, circuit, pair, side, step);
   const told = pair[side];
-  byId("outcome-" + side).textContent = ` ahead by ${signed(told.lead)} in the circuit` +
+  const ahead = ` ahead by ${signed(told.lead)} in the circuit`;
+  byId("outcome-" + side).textContent = ahead +
     (told.whole === null ? "" : `, ${signed(told.whole)} in the whole model`);
   const old = sheet.querySelector("svg");
   if (old) old.remove();
@@ -152,8 +162,7 @@ function markTokens(box, circuit, pair, side, step) {
     mark.classList.toggle("odd", pair[side].tokens[i] !== other.tokens[i + shift]);
     const value = node === undefined ? 0 : pair[side].values(node, i);
     const part = Math.round(75 * Math.abs(value));
-    mark.style.background = part < 3 ? "" : "color-mix(in oklab, " +
-      `var(${value < 0 ? "--down" : "--up"}) ${part}%, transparent)`;
+    mark.style.background = part < 3 ? "" : tint(value, part, "transparent");
   });
   return marks;
 }
@@ -176,7 +185,8 @@ function arcs(circuit, told, marks, sheet, here) {
       layer.append(sv("g", { class: "h" + (h % 5) },
         sv("path", { d, "stroke-width": (0.5 + 3 * weight).toFixed(2) },
           sv("title", {}, `layer ${head.layer}, head ${head.head}: ${share(weight)}`)),
-        sv("circle", { cx: from.x, cy: y, r: (1 + 2.5 * Math.sqrt(weight)).toFixed(1) })));
+        sv("circle", { cx: from.x, cy: y, r: (1 +
+            2.5 * Math.sqrt(weight)).toFixed(1) })));
     }
   });
   return layer;
@@ -184,10 +194,13 @@ function arcs(circuit, told, marks, sheet, here) {
 
 // On one line an arc above it; to an earlier line a curve to the foot of the token.
 function way(to, from, h) {
-  if (from.x === to.x && from.y === to.y) return [`M${to.x - 5} ${to.y}c-4 -15 14 -15 10 0`, to.y];
+  if (from.x === to.x && from.y === to.y) {
+    return [`M${to.x - 5} ${to.y}c-4 -15 14 -15 10 0`, to.y];
+  }
   if (from.y === to.y) {
     const lift = to.y - Math.min(22, 7 + Math.abs(to.x - from.x) * 0.12);
-    return [`M${to.x} ${to.y}C${to.x} ${lift} ${from.x} ${lift} ${from.x} ${from.y}`, from.y];
+    return [`M${to.x} ${to.y}C${to.x} ${lift} ${from.x} ${lift} ${from.x} ${from.y}`,
+        from.y];
   }
   const side = 6 * (h % 5) - 12;
   return [`M${to.x} ${to.y}C${to.x + side} ${(to.y + from.low) / 2} ${from.x + side} ` +
@@ -203,9 +216,11 @@ function showStrip() {
     return;
   }
   fill("strip", el("span", { class: "together" }, arrow("←", "earlier token", -1),
-    arrow("→", "later token", 1)), SIDES.map((side) => el("div", { class: "row " + side },
+    arrow("→", "later token", 1)), SIDES.map((side) => el("div",
+        { class: "row " + side },
     el("b", { class: side }, side.toUpperCase()),
-    el("div", { class: "text", tabindex: "-1" }, tokensOf(pair, side, (t) => t.replace(/\n/g, "⏎"))))));
+    el("div", { class: "text", tabindex: "-1" },
+        tokensOf(pair, side, (t) => t.replace(/\n/g, "⏎"))))));
 }
 
 function tokensOf(pair, side, written) {
@@ -213,7 +228,8 @@ function tokensOf(pair, side, written) {
   return pair[side].tokens.map((token, i) => el("span", {
     class: "token", "data-step": i + first,
     on: { click: (e) => follow(Number(e.target.dataset.step)) },
-  }, i === 0 && token.startsWith("<|") ? written("⊢\n").replace("⏎", "") : written(token)));
+  }, i === 0 && token.startsWith("<|") ? written("⊢\n").replace("⏎", "")
+      : written(token)));
 }
 
 function markStrip(circuit, pair, step) {
@@ -233,9 +249,10 @@ function showChanges(circuit, pair, step) {
     .sort((x, y) => Math.abs(y.value) - Math.abs(x.value)).slice(0, 8);
   const sign = (side, n) => pair[side].values(n.i, placeIn(pair, side, step));
   fill("changes", el("h3", {}, "Where A and B differ at this token"),
-    list.length === 0 ? el("p", { class: "note" }, "Nowhere: no kept node tells them apart yet.")
+    list.length === 0 ? el("p", { class: "note" },
+        "Nowhere: no kept node tells them apart yet.")
       : el("ol", { class: "rows" }, list.map(({ n }) => el("li", {},
-        el("span", {}, nodeLink(circuit, n), n.says && el("small", {}, prose(n.says))),
+        el("span", {}, nodeLink(circuit, n), briefly(n)),
         SIDES.map((side) => el("b", { class: side }, side.toUpperCase() + " " +
           number(sign(side, n) * circuit.raw.prompts.scale[n.i], 2)))))));
 }

@@ -3,8 +3,10 @@
 const NONE = "–";
 
 function table(head, rows, kind = "") {
-  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": head.join(", ") },
-    el("table", { class: kind }, el("thead", {}, el("tr", {}, head.map((h) => el("th", { scope: "col" }, h)))),
+  return el("div", { class: "scroll", tabindex: "0", role: "region",
+      "aria-label": head.join(", ") },
+    el("table", { class: kind }, el("thead", {},
+        el("tr", {}, head.map((h) => el("th", { scope: "col" }, h)))),
       el("tbody", {}, rows)));
 }
 
@@ -17,7 +19,8 @@ function verdictOf(raw) {
   const H = raw.test.H;
   if (raw.status !== "reached") return ["bad", raw.status];
   if (H === null || H === undefined) return ["weak", "not doubted yet"];
-  return H <= honest ? ["good", "honest"] : H <= weak ? ["weak", "weak"] : ["bad", "not honest"];
+  return H <= honest ? ["good", "honest"] : H <= weak ? ["weak", "weak"]
+      : ["bad", "not honest"];
 }
 
 // --- First screen -------------------------------------------------------------------
@@ -58,10 +61,12 @@ function verdictCard(raw) {
 }
 
 function sizeCard(raw) {
-  if (raw.status !== "reached") return card("size", NONE, "", "the target was not reached");
+  if (raw.status !== "reached") return card("size", NONE, "",
+      "the target was not reached");
   const other = (test) => {
     const at = DATA.models.findIndex(test);
-    const c = DATA.circuits.find((o) => o.model === at && o.task === raw.task && o.kind === raw.kind);
+    const c = DATA.circuits.find((o) => o.model === at && o.task === raw.task &&
+        o.kind === raw.kind);
     return at < 0 || !c ? null : c;
   };
   const own = DATA.models[raw.model].kind;
@@ -73,7 +78,8 @@ function sizeCard(raw) {
       `${number(dense.size.edges / Math.max(1, raw.size.edges), 2)} times as many`);
   }
   if (random) {
-    told.push(random.status === "reached" ? `with shuffled weights ${random.size.edges.toLocaleString("en")}`
+    const many = random.size.edges.toLocaleString("en");
+    told.push(random.status === "reached" ? `with shuffled weights ${many}`
       : "with shuffled weights none reached the target");
   }
   return card("size", count(raw.size.edges, "edge"), "", told.join("; "));
@@ -81,10 +87,12 @@ function sizeCard(raw) {
 
 function doesCard(raw) {
   const { accuracy, whole_accuracy: whole, distractor_accuracy: odd } = raw.test;
-  if (raw.status !== "reached") return card("whole model", share(whole), "", "right on unseen prompts");
+  if (raw.status !== "reached") return card("whole model", share(whole), "",
+      "right on unseen prompts");
   return card("right on unseen prompts", share(accuracy), "",
     `the whole model ${share(whole)}` +
-    (odd === null || odd === undefined ? "" : `; on pairs with a distractor ${share(odd)}`));
+    (odd === null || odd === undefined ? ""
+      : `; on pairs with a distractor ${share(odd)}`));
 }
 
 // --- Doubt --------------------------------------------------------------------------
@@ -95,33 +103,45 @@ const WORDS = { none: "a figure only" }; // there is no bar that it could pass
 // Named numbers, each in a line.
 function figures(told) {
   const named = Object.entries(told || {});
-  return el("td", { class: "figures" }, named.length === 0 ? NONE : named.map(([name, value]) =>
+  return el("td", { class: "figures" }, named.length === 0 ? NONE
+      : named.map(([name, value]) =>
     el("div", {}, name.replace(/_/g, " ") + " ", el("b", {}, number(value)))));
 }
 
 function showControls(raw) {
-  const losses = [["mean ablation", raw.test.mean], ["with frozen norms", raw.test.frozen],
+  const losses = [["mean ablation", raw.test.mean],
+      ["with frozen norms", raw.test.frozen],
     ["mixed at random, 95th percentile", raw.test.stochastic]];
   const known = losses.filter(([, v]) => v !== null && v !== undefined);
   const reached = raw.status === "reached";
   fill("controls", reached && known.length > 0 && el("ul", { class: "losses" },
     known.map(([name, v]) => el("li", {}, name + " ", el("b", {
-      class: v <= DATA.limits.honest ? "good" : v <= DATA.limits.weak ? "weak" : "bad" }, number(v))))),
-  raw.controls && raw.controls.length ? table(["control", "verdict", "what it says", "figures", "against"],
-    raw.controls.map((c) => el("tr", {}, el("th", { scope: "row" }, c.name.replace(/_/g, " ")),
-      el("td", {}, el("b", { class: VERDICTS[c.verdict] || "quiet" }, WORDS[c.verdict] || c.verdict)),
-      el("td", { class: "words" }, c.words || ""), figures(c.figure), figures(c.baseline))), "controls")
+      class: v <= DATA.limits.honest ? "good" : v <= DATA.limits.weak ? "weak"
+          : "bad" }, number(v))))),
+  raw.controls && raw.controls.length ? table(["control", "verdict", "what it says",
+      "figures", "against"],
+    raw.controls.map((c) => el("tr", {}, el("th", { scope: "row" },
+        c.name.replace(/_/g, " ")),
+      el("td", {}, el("b", { class: VERDICTS[c.verdict] || "quiet" },
+          WORDS[c.verdict] || c.verdict)),
+      el("td", { class: "words" }, c.words || ""), figures(c.figure),
+          figures(c.baseline))), "controls")
     : el("p", { class: "absent" }, "No control was run on this circuit. ",
-      el("code", {}, "sparsetx controls CIRCUIT"), " runs them, and this page shows what they say."));
+      el("code", {}, "sparsetx controls CIRCUIT"),
+          " runs them, and this page shows what they say."));
 }
 
 // --- Beside others ------------------------------------------------------------------
 
 const FIGURES = [
-  ["edges", (c) => c.size.edges], ["nodes", (c) => c.size.nodes], ["edges⁺", (c) => c.size.edges_plus],
-  ["effective edges", (c) => c.size.effective_edges], ["pairs of nodes", (c) => c.size.pairs],
-  ["loss", (c) => c.test.mean], ["H", (c) => c.test.H], ["right", (c) => share(c.test.accuracy)],
-  ["right, distractors", (c) => share(c.test.distractor_accuracy)], ["scale", (c) => c.scale],
+  ["edges", (c) => c.size.edges], ["nodes", (c) => c.size.nodes],
+      ["edges⁺", (c) => c.size.edges_plus],
+  ["effective edges", (c) => c.size.effective_edges],
+      ["pairs of nodes", (c) => c.size.pairs],
+  ["loss", (c) => c.test.mean], ["H", (c) => c.test.H],
+      ["right", (c) => share(c.test.accuracy)],
+  ["right, distractors", (c) => share(c.test.distractor_accuracy)],
+      ["scale", (c) => c.scale],
 ];
 
 function nameOf(raw) {
@@ -131,9 +151,11 @@ function nameOf(raw) {
 function showBeside(raw) {
   const same = DATA.circuits.filter((c) => c.task === raw.task);
   fill("beside", same.length < 2 ? el("p", { class: "absent" },
-    "There is no other circuit of this task to compare with: name more runs when the page is made.")
+    "There is no other circuit of this task to compare with: name more runs when the " +
+    "page is made.")
     : table(["", ...same.map(nameOf)], FIGURES.map(([name, get]) => el("tr", {},
-      el("th", { scope: "row" }, name), same.map((c) => el("td", { class: c === raw ? "own" : "" },
+      el("th", { scope: "row" }, name), same.map((c) => el("td",
+          { class: c === raw ? "own" : "" },
         c.status !== "reached" ? NONE : told(get(c))))))));
 }
 
@@ -153,33 +175,44 @@ function showComparison() {
     byId("comparison").append(box);
     sizesChart(box, kind);
     byId("comparison").append(table(["", "tasks reached", "edges, geometric mean",
-      "edges, times the first", "pairs, times the first"], kind.ratios.map((r, i) => el("tr", {},
+      "edges, times the first", "pairs, times the first"],
+          kind.ratios.map((r, i) => el("tr", {},
       el("th", { scope: "row" }, DATA.models[i].name),
       ...cells([`${r.reached} of ${kind.rows.length}`, r.edges, r.times, r.pairs])))));
   });
-  byId("comparison").append(el("p", { class: "note" }, "Ratios are over the tasks that both models " +
-    "reach; in brackets, 95 of 100 bootstrap draws over tasks. A small circuit in a model with random " +
-    "weights would mean that there are few weights, not that they mean something; crosses mark " +
-    "searches that did not reach the target."));
+  byId("comparison").append(el("p", { class: "note" },
+      "Ratios are over the tasks that both models " +
+    "reach; in brackets, 95 of 100 bootstrap draws over tasks. A small circuit in a " +
+    "model with random weights would mean that there are few weights, not that they " +
+    "mean something; crosses mark searches that did not reach the target."));
 }
 
 function showTable() {
-  const head = ["task", "model", "asked", "verdict", "whole model", "edges", "nodes", "loss", "H",
+  const head = ["task", "model", "asked", "verdict", "whole model", "edges", "nodes",
+      "loss", "H",
     "right", "right, distractors", "scale"];
   const tasks = [...new Set(DATA.circuits.map((c) => c.task))];
-  const rows = tasks.flatMap((task) => DATA.circuits.filter((c) => c.task === task)).map((c) => {
+  const rows = tasks.flatMap((task) => DATA.circuits.filter((c) =>
+      c.task === task)).map((c) => {
     const [kind, word] = verdictOf(c);
     const reached = c.status === "reached";
-    const figures = reached ? [told(c.size.edges), told(c.size.nodes), number(c.test.mean),
-      number(c.test.H), share(c.test.accuracy), share(c.test.distractor_accuracy), number(c.scale)]
+    const figures = reached ? [told(c.size.edges), told(c.size.nodes),
+        number(c.test.mean),
+      number(c.test.H), share(c.test.accuracy), share(c.test.distractor_accuracy),
+          number(c.scale)]
       : Array(7).fill(NONE);
-    const name = c.graph && c.detail ? el("a", { href: "#c=" + encodeURIComponent(c.id) }, c.task) : c.task;
-    return el("tr", { class: c.id === state.circuit ? "own" : "" }, el("th", { scope: "row" }, name),
-      ...cells([DATA.models[c.model].name, c.kind, el("td", {}, el("b", { class: kind }, word)),
+    const name = c.graph && c.detail ? el("a",
+        { href: "#c=" + encodeURIComponent(c.id) }, c.task) : c.task;
+    return el("tr", { class: c.id === state.circuit ? "own" : "" },
+        el("th", { scope: "row" }, name),
+      ...cells([DATA.models[c.model].name, c.kind,
+          el("td", {}, el("b", { class: kind }, word)),
         `${number(c.test.whole_loss)}, ${share(c.test.whole_accuracy)}`, ...figures]));
   });
-  fill("table", table(head, rows), el("p", { class: "note" }, "plain: found by the paper's procedure. " +
-    "honest: found under harder ablations. H: the worst loss under mean ablation, under frozen norms, and " +
-    `of stochastic ablation (95th percentile); at most ${DATA.limits.honest} is honest, at most ` +
+  fill("table", table(head, rows), el("p", { class: "note" },
+      "plain: found by the paper's procedure. " +
+    "honest: found under harder ablations. H: the worst loss under mean ablation, " +
+    "under frozen norms, and of stochastic ablation (95th percentile); at most " +
+    `${DATA.limits.honest} is honest, at most ` +
     `${DATA.limits.weak} weak. Losses in nats; guessing is 0.693.`));
 }
