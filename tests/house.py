@@ -28,7 +28,8 @@ ROOMS = [
     "circuits.arrays", "circuits.effects", "circuits.parts", "circuits.routes",
     "circuits.text", "circuits.drive", "circuits.watch", "circuits.describe",
     "circuits.graph", "circuits.controls", "circuits.binarise", "circuits.replay",
-    "circuits.choices", "circuits.fold", "circuits.prose", "circuits.statements",
+    "circuits.choices", "circuits.fold", "circuits.prose", "circuits.rivals",
+    "circuits.statements",
     "circuits.decompile", "circuits.prompts", "circuits.report", "verify", "bridges",
     "aot", "bench", "plots", "cli", "__main__",
 ]  # fmt: skip

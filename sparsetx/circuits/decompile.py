@@ -25,7 +25,7 @@ import numpy as np
 
 from sparsetx import nodes
 from sparsetx.block import NORM_EPS
-from sparsetx.circuits import arrays, describe, fold, prose, text, watch
+from sparsetx.circuits import arrays, describe, fold, prose, rivals, text, watch
 from sparsetx.circuits.circuit import Circuit, name_of
 from sparsetx.circuits.fold import Folded
 from sparsetx.circuits.statements import Body
@@ -42,6 +42,18 @@ HELPERS = {
     "above(": '''def above(cut, x):
     """AbsTopK, as far as it concerns one channel: what is small is not kept."""
     return np.where(np.abs(x) > cut, x, 0.0)''',
+    "outside(": '''def outside(low, high, x):
+    """The same, where what must be passed is not alike on both sides."""
+    return np.where((x < low) | (x > high), x, 0.0)''',
+    " cut(": '''def cut(count, rivals, given, act=lambda x: x):
+    """How large a channel must be for AbsTopK to keep it: what lies half way between
+    the last that is kept and the first that is not."""
+    sums = {channel: constant for channel, constant in rivals["always"].items()}
+    for name, value in given.items():
+        for channel, weight in rivals[name].items():
+            sums[channel] = sums[channel] + weight * value
+    sizes = np.sort(np.abs(act(np.stack(np.broadcast_arrays(*sums.values())))), 0)
+    return (sizes[-count] + sizes[-count - 1]) / 2''',
     " gelu(": """def gelu(x):
     return 0.5 * x * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))""",
     " relu(": """def relu(x):
@@ -105,6 +117,7 @@ def written(
     told = {node: d.text for node, d in described.items()}
     titles = {node: d.title for node, d in described.items()}
     folded = fold.of(own, text.real(pairs))
+    _check_words(circuit, folded, pairs, token)
     body = _body(circuit, folded, titles, told, pairs, token)
     most = most or LONGEST * max(1, -(-len(own.edges) // 60))
     source, tables = _assembled(circuit, body, pairs, token)
@@ -112,8 +125,8 @@ def written(
     if lines > most:
         raise Refusal(
             f"the program of {circuit.task} would have {lines} lines, {tables} of them "
-            f"a table of {len(body.folded.everywhere)} words: more than {most}, and "
-            "not to be read. Ask for more with --lines, or cut a smaller circuit"
+            f"tables ({len(body.folded.everywhere)} words): more than {most}, and not "
+            "to be read. Ask for more with --lines, or cut a smaller circuit"
         )
     off, accuracy = _agreement(circuit, source, pairs, token)
     return Program(source, lines, tables, off, accuracy, len(pairs))
@@ -135,9 +148,22 @@ def _check(circuit: Circuit, pairs: Pairs) -> None:
         != "float32",
         "its mask has nodes on the last residual": nodes.FINAL in circuit.keep,
     }
-    found = [reason for reason, holds in reasons.items() if holds]
-    if found:
-        raise Refusal(f"{what}: " + "; ".join(found))
+    refuse = [reason for reason, holds in reasons.items() if holds]
+    if refuse:
+        raise Refusal(f"{what}: " + "; ".join(refuse))
+
+
+def _check_words(
+    circuit: Circuit, folded: Folded, pairs: Pairs, token: Callable[[int], str]
+) -> None:
+    """Refuse tokens that look alike: some hold only a part of a character."""
+    own = {t for row in folded.rows for t in row} | {*np.unique(pairs.answers_B2)}
+    texts = Counter(token(int(t)) for t in own)
+    alike = [f"{n} tokens are both written {t!r}" for t, n in texts.items() if n > 1]
+    if alike:
+        raise Refusal(
+            f"the circuit of {circuit.task} cannot be written: " + "; ".join(alike)
+        )
 
 
 def _body(
@@ -157,7 +183,7 @@ def _body(
         body = Body(known, prose.names(known.own.kept, titles), told)
         body.write()
         body.answers(answers, calibration.scale, calibration.shift)
-        by_prompts = any(name.startswith("keeps ") for name in body.columns)
+        by_prompts = any(name.startswith("keeps_") for name in body.columns)
         if body.unruly or (not by_prompts and len(_rows(body)[0]) <= FEW):
             break
     if body.unruly:
@@ -201,6 +227,7 @@ def _assembled(
     ]
     math = ["import math"] if any("math." in code for code in helpers) else []
     table = _table(body, token) if body.columns else []
+    competing = [rivals.lines(rows, name) for name, rows in body.tables.items()]
     words = "list(enumerate(tokens))" if body.folded.placed else "list(tokens)"
     start = [
         "def answer_logits(tokens):",
@@ -214,12 +241,13 @@ def _assembled(
         _header(circuit, body, pairs),
         "\n".join([*math, "import sys", "", "import numpy as np"]),
         *(["\n".join(table)] if table else []),
+        *("\n".join(rows) for rows in competing),
         *("\n" + code for code in helpers),
         "\n" + "\n".join(start) + "\n" + statements + "\n    return logits",
         "\n" + "\n".join(prose.listed("EXAMPLE", list(map(prose.quoted, example)))),
         MAIN,
     ]
-    return "\n\n".join(parts) + "\n", len(table)
+    return "\n\n".join(parts) + "\n", len(table) + sum(map(len, competing))
 
 
 def _table(body: Body, token: Callable[[int], str]) -> list[str]:
@@ -283,8 +311,9 @@ def _chosen(body: Body) -> str:
         return ""
     return (
         "AbsTopK keeps the largest of each site. Where words decide alone it is in the "
-        "table; else it is written as `above`, a threshold that is right at every "
-        "token of these pairs, and need not be on others."
+        "table; else it is written as the shortest rule that is right at every token "
+        "of these pairs, and need not be on others: a threshold, or, where there is "
+        "none, the largest of those channels of the site that are kept at times."
     )
 
 

@@ -17,7 +17,7 @@ from sparsetx import nodes, parameters
 from sparsetx.block import NORM_EPS
 from sparsetx.circuits import choices, edges, replay
 from sparsetx.circuits.arrays import Arrays
-from sparsetx.circuits.choices import Choice
+from sparsetx.circuits.choices import Choice, Contest
 from sparsetx.circuits.replay import Trace
 from sparsetx.config import ModelConfig
 from sparsetx.nodes import Node
@@ -55,8 +55,11 @@ class Folded:
         if node.layer != self.last_layer:
             return node.layer > self.last_layer
         if node.site == nodes.ATTN_IN:
-            heard = {e.dst.site for e in self.own.edges if e.src == node}
-            return not heard & {nodes.K, nodes.V}
+            return not any(
+                w[node.index].any()
+                for part, w in self.own.parts(node.layer)
+                if part.target in (nodes.K, nodes.V)
+            )
         return node.site not in (nodes.K, nodes.V)
 
     # --- words ---------------------------------------------------------------------
@@ -164,21 +167,35 @@ class Folded:
                     constant += weight * self.own.mean(other)
         return terms, constant
 
+    def out(self, layer: int) -> Array:
+        """From values to what attention writes."""
+        path = (parameters.BLOCKS, parameters.O, parameters.W)
+        found: Array = self.own.params[path][layer]
+        return found
+
     def choice(self, node: Node) -> Choice | None:
         """The rule by which AbsTopK keeps a node, at the places where it matters."""
         if nodes.active_count(self.config, node.site) is None:
             return Choice("always")
-        last = self.only_last(node)
+        before_NC, chosen_NC, words = self.seen(node)
+        first = node.layer == 0 and node.site in (nodes.Q, nodes.K, nodes.V)
+        i = node.index
+        return choices.rule(before_NC[:, i], chosen_NC[:, i], words, of_word=first)
+
+    def contest(self, node: Node) -> Contest:
+        """Among whom AbsTopK chooses, where it must be written out."""
+        return choices.contest(self.seen(node)[1])
+
+    def seen(self, node: Node) -> tuple[Array, Any, list[Hashable]]:
+        """A node's site before the choice, what is chosen, and the words, at the places
+        where the node matters."""
+        part = slice(-1, None) if self.only_last(node) else slice(None)
         before, chosen, words = [], [], []
         for row, trace in zip(self.rows, self.traces, strict=True):
-            part = slice(-1, None) if last else slice(None)
-            before.append(trace.before[node.site][node.layer][part, node.index])
-            chosen.append(trace.chosen[node.site][node.layer][part, node.index])
+            before.append(trace.before[node.site][node.layer][part])
+            chosen.append(trace.chosen[node.site][node.layer][part])
             words += self.words(row)[part]
-        first = node.layer == 0 and node.site in (nodes.Q, nodes.K, nodes.V)
-        return choices.rule(
-            np.concatenate(before), np.concatenate(chosen), words, of_word=first
-        )
+        return np.concatenate(before), np.concatenate(chosen), words
 
 
 def of(own: Arrays, rows: list[list[int]]) -> Folded:

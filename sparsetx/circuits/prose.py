@@ -9,6 +9,8 @@ from sparsetx import nodes
 from sparsetx.nodes import Node
 
 WIDE = 88
+GLUE = "\x1f"  # a space at which no line ends; repr never leaves one in a string
+STRING = r'"(?:\\.|[^"\\])*"' + "|" + r"'(?:\\.|[^'\\])*'"
 KINDS = {
     nodes.ATTN_IN: "read",
     nodes.Q: "query",
@@ -24,6 +26,8 @@ Terms = Sequence[tuple[float, str]]
 
 def number(x: float) -> str:
     """Nine digits at most: as many as a float32 has."""
+    if abs(x) == float("inf"):
+        return "np.inf" if x > 0 else "-np.inf"
     text = f"{x:.9g}"
     return text if re.search(r"[.en]", text) else text + ".0"
 
@@ -80,14 +84,14 @@ def statement(name: str, value: str, indent: str = "    ") -> list[str]:
     if len(line) <= WIDE:
         return [line]
     inner = indent + "    "
-    # Lines end before a sign: what it belongs to is glued to it.
-    glued = re.sub(
-        r"([-+*/@,]) ", "\\1\u00a0", re.sub(r" ([*/@]) ", "\u00a0\\1 ", value)
-    )
+    # Lines end before a sign: what it belongs to is glued to it, as strings are.
+    glued = re.sub(STRING, lambda found: found[0].replace(" ", GLUE), value)
+    glued = re.sub(r" ([*/@]) ", rf"{GLUE}\1{GLUE}", glued)
+    glued = re.sub(r"([-+:]) ", rf"\1{GLUE}", glued)
     body = textwrap.wrap(
         glued, WIDE - len(inner), break_long_words=False, break_on_hyphens=False
     )
-    parts = [inner + part.replace("\u00a0", " ") for part in body]
+    parts = [inner + part.replace(GLUE, " ") for part in body]
     return [f"{indent}{name} = (", *parts, f"{indent})"]
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from sparsetx import nodes, parameters
-from sparsetx.circuits import prose
+from sparsetx.circuits import edges, prose, rivals
+from sparsetx.circuits.choices import Choice
 from sparsetx.circuits.fold import Array, Folded, Place
 from sparsetx.nodes import Node
 
@@ -34,6 +35,8 @@ class Body:
     arrays: set[str] = field(default_factory=set)  # variables that hold every token
     unruly: list[Node] = field(default_factory=list)  # no rule says when it is chosen
     channels: dict[str, str] = field(default_factory=dict)  # {sum: its name}
+    choices: dict[Node, Choice | None] = field(default_factory=dict)
+    tables: dict[str, rivals.Rows] = field(default_factory=dict)  # of rivals
     said: str = ""
     silent: set[Node] = field(default_factory=set)  # never chosen
 
@@ -56,7 +59,7 @@ class Body:
         if not any(values.values()):
             return None
         for count in range(1, 100):
-            name = stem if count == 1 else f"{stem}, {count}"
+            name = stem if count == 1 else f"{stem}_{count}"
             here = self.columns.setdefault(name, {})
             if all(here.get(word, value) == value for word, value in values.items()):
                 here.update(values)
@@ -68,21 +71,65 @@ class Body:
 
     def node(self, node: Node, value: str) -> None:
         """The statement of one kept node, unless AbsTopK never keeps it."""
-        choice = self.folded.choice(node)
+        choice = self.choice(node)
         if choice is not None and choice.kind == "never":
             self.silent.add(node)
             return
         last, name = self.folded.only_last(node), self.called[node]
-        if choice is None:
+        if choice is None and node.site in edges.READS:
             self.unruly.append(node)
-        elif choice.kind == "above":
-            cut = choice.cut / abs(self.folded.own.gain(node))
-            value = f"above({prose.number(cut)}, {value})"
+        elif choice is None:
+            value = f"above({self._cut(node, last)}, {value})"
+        elif choice.kind == "outside":
+            value = self._outside(node, choice, value)
         elif choice.kind == "words":
             flags = {w: float(w in choice.words) for w in self.words(last)}
-            value = f"{self.column(f'keeps {name}', flags, last)} * ({value})"
+            value = f"{self.column(f'keeps_{name}', flags, last)} * ({value})"
         self.say(node)
         self.define(name, value, last)
+
+    def _cut(self, node: Node, last: bool) -> str:
+        """The variable that holds how large a channel of a node's site must be."""
+        name = f"cut_{node.site}_{node.layer}"
+        table = f"RIVALS_{node.site}_{node.layer}".upper()
+        if table in self.tables:
+            return name
+
+        def variable(other: Node) -> str:
+            attends = other.site == nodes.V
+            return self.use(self.called[other], last and not attends)
+
+        found = rivals.of(self.folded, node, self.silent, variable)
+        self.tables[table] = found.rows
+        contest = found.contest
+        self.lines += prose.comment(
+            f"AbsTopK keeps {contest.places + contest.always} of {contest.width} "
+            f"channels: {contest.always} of them always, {contest.places} of these "
+            f"{len(contest.channels)}."
+        )
+        named = [f"{prose.quoted(key)}: {value}" for key, value in found.given.items()]
+        neuron = node.site == nodes.MLP_NEURON
+        act = f", {self.folded.config.activation}" if neuron else ""
+        given = f"{{{', '.join(named)}}}"
+        self.define(name, f"cut({contest.places}, {table}, {given}{act})", last)
+        return name
+
+    def _outside(self, node: Node, choice: Choice, value: str) -> str:
+        gain = self.folded.own.gain(node)  # which a read's variable goes without
+        low, high = sorted((choice.low / gain, choice.high / gain))
+        if low == -high:
+            return f"above({prose.number(high)}, {value})"
+        return f"outside({prose.number(low)}, {prose.number(high)}, {value})"
+
+    def choice(self, node: Node) -> Choice | None:
+        if node not in self.choices:
+            self.choices[node] = self.folded.choice(node)
+        return self.choices[node]
+
+    def crowded(self, site: str, layer: int) -> bool:
+        """Whether a choice at a site must be written out among its channels, so that
+        all that is kept before it matters."""
+        return any(self.choice(n) is None for n in self.folded.kept(site, layer))
 
     def say(self, node: Node) -> None:
         """What it does, unless the node before was said to do the same."""
@@ -102,7 +149,7 @@ class Body:
         constant = 0.0
         if len(set(rest.values())) == 1:
             (constant,) = set(rest.values())
-        elif (said := self.column(f"channel {index}", rest, last)) is not None:
+        elif (said := self.column(f"channel_{index}", rest, last)) is not None:
             parts.insert(0, said)
         text = prose.total([(1.0, part) for part in parts], constant)
         if " " not in text:
@@ -188,7 +235,8 @@ class Body:
         self.heading(f"layer {layer}, attention")
         heads = [
             head for head in range(self.folded.config.n_head)
-            if any(self._heard(layer, head, write) for write in writes)
+            if self.crowded(nodes.ATTN_OUT, layer)
+            or any(self._heard(layer, head, write) for write in writes)
         ]  # fmt: skip
         own = self.folded.config.d_head
         needed = [
@@ -207,30 +255,25 @@ class Body:
 
     def _feeding(self, targets: Sequence[Node], site: str, layer: int) -> list[Node]:
         heard = {n for target in targets for _, n in self.folded.inputs(target)[0]}
-        return [n for n in self.folded.kept(site, layer) if n in heard]
+        crowded = any(self.crowded(n.site, layer) for n in targets)
+        return [n for n in self.folded.kept(site, layer) if crowded or n in heard]
 
     def _of_use(self, node: Node, writes: Sequence[Node]) -> bool:
-        if node.site != nodes.V:
+        if node.site != nodes.V or self.crowded(nodes.ATTN_OUT, node.layer):
             return True
-        w = self._out(node.layer)
+        w = self.folded.out(node.layer)
         return any(w[node.index, write.index] for write in writes)
-
-    def _out(self, layer: int) -> Array:
-        found: Array = self.folded.own.params[
-            (parameters.BLOCKS, parameters.O, parameters.W)
-        ][layer]
-        return found
 
     def _heard(self, layer: int, head: int, write: Node) -> bool:
         """Whether a head says anything that is not constant to a write."""
-        dynamic, mean = self._values(layer, head, write)
+        dynamic, mean = self.values(layer, head, write)
         return bool(dynamic) or (self.folded.config.sink and mean != 0)
 
-    def _values(
+    def values(
         self, layer: int, head: int, write: Node
     ) -> tuple[list[tuple[float, Node]], float]:
         """(weights of a head's kept values into a write, what its others add up to)."""
-        c, own, w = self.folded.config, self.folded.own, self._out(layer)
+        c, own, w = self.folded.config, self.folded.own, self.folded.out(layer)
         kept, mean = [], 0.0
         for i in range(head * c.d_head, (head + 1) * c.d_head):
             weight = float(w[i, write.index])
@@ -279,7 +322,7 @@ class Body:
         """What the heads bring to a write."""
         terms, constant = [], self.folded.own.bias(write)
         for head in heads:
-            kept, mean = self._values(layer, head, write)
+            kept, mean = self.values(layer, head, write)
             look = f"looks_{layer}_{head}"
             for weight, value in kept:
                 if value not in self.silent:
@@ -289,7 +332,7 @@ class Body:
             else:
                 constant += mean
         for head in set(range(self.folded.config.n_head)) - set(heads):
-            constant += self._values(layer, head, write)[1]
+            constant += self.values(layer, head, write)[1]
         text = prose.total(terms, constant)
         return text if terms or self.folded.only_last(write) else f"np.full(n, {text})"
 

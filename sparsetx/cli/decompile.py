@@ -45,11 +45,11 @@ def main(args: argparse.Namespace) -> int:
     made = decompile.written(found, asked.pairs, asked.tokenizer.token, args.lines)
     files.write_text(out, made.text)
     print(
-        f"{out} is written: {made.lines} lines, {made.tables} of them a table of "
-        f"words, for {len(found.nodes)} nodes and {len(found.edges)} edges"
+        f"{out} is written: {made.lines} lines, {made.tables} of them tables, "
+        f"for {len(found.nodes)} nodes and {len(found.edges)} edges"
     )
     print(
-        f"  on all {made.pairs} test pairs it is within {made.off:.1e} of the "
-        f"circuit's logits, and right in {made.accuracy:.1%} of {2 * made.pairs} prompts"
+        f"  on all {made.pairs} test pairs it is within {made.off:.1e} of the circuit, "
+        f"and right in {made.accuracy:.1%} of {2 * made.pairs} prompts"
     )
     return 0

@@ -1,0 +1,280 @@
+"""Programs: short, alone, and never apart from the circuit that they are of."""
+
+import ast
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from sparsetx import model, nodes, parameters
+from sparsetx.circuits import ablate, arrays, decompile, replay, text
+from sparsetx.circuits.circuit import Circuit
+from sparsetx.config import ModelConfig
+from sparsetx.errors import Refusal
+from sparsetx.tasks.pairs import Pairs
+from tests.circuits import broken, compiled
+from tests.circuits.test_circuit import ASKED, MEANS, PARAMS, made
+from tests.circuits.test_describe import token
+from tests.circuits.test_graph import drawn
+
+SMALL = ModelConfig(
+    vocab_size=14, context=8, n_layer=2, d_model=12, n_head=2, d_head=3, d_mlp=10
+)
+WRITTEN = (nodes.Q, nodes.K, nodes.V, nodes.ATTN_OUT, nodes.MLP_NEURON, nodes.MLP_OUT)
+VARIANTS = {
+    "plain": dataclasses.replace(SMALL, afrac=None),
+    "sink": dataclasses.replace(SMALL, afrac=None, sink=True, activation="relu"),
+    "chosen": dataclasses.replace(SMALL, afrac=0.5, afrac_sites=WRITTEN, sink=True),
+    "all": dataclasses.replace(SMALL, afrac=0.5, bigram="random", final_bias=True),
+    "added": dataclasses.replace(
+        SMALL, afrac=0.5, afrac_sites=WRITTEN, positions="added"
+    ),
+}
+
+
+def as_pairs(asked: Any, one_token: bool = False) -> Pairs:
+    """A question as the pairs that a program is checked on."""
+    rows = map(
+        np.asarray, (asked.tokens_BL, asked.position_B, asked.answers_B2, asked.sign_B)
+    )
+    return Pairs("quotes", "test", *rows, (None,) * (len(asked) // 2), one_token)  # type: ignore[arg-type]
+
+
+PAIRS = as_pairs(ASKED)
+
+
+def answers(source: str, pairs: Pairs) -> np.ndarray:
+    """What a program says, [B, 2]."""
+    space: dict[str, Any] = {"__name__": "elsewhere"}
+    exec(source, space)
+    found = [
+        space["answer_logits"]([token(t) for t in row]) for row in text.real(pairs)
+    ]
+    return np.array(
+        [
+            [logits[token(int(t))] for t in wanted]
+            for logits, wanted in zip(found, pairs.answers_B2, strict=True)
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def fixture() -> decompile.Program:
+    return decompile.written(made(), PAIRS, token)
+
+
+def test_the_known_circuit_reads_like_its_algorithm(fixture: decompile.Program) -> None:
+    assert fixture.lines == fixture.text.count("\n") <= decompile.LONGEST
+    assert fixture.off < 1e-5
+    assert fixture.accuracy == 1
+    assert fixture.pairs == 32
+    for line in (
+        "quote_type_neuron = gelu(8.0 * quote_type_read_0 - 4.0)",
+        "quote_detector_write = 0.5 * quote_detector_neuron",
+        "quote_type_write = -0.5 * quote_detector_neuron + quote_type_neuron",
+        "quote_detector_key = 4.0 * quote_detector_read",
+        "looks_1_0 = look_back(4.0 * quote_detector_key, n)",
+        "quote_type_at_the_end_write = 2.0 * looks_1_0 @ quote_type_value",
+        "# quote detector: fires on `(\"` and `('` (AUC 1.00 against other tokens)",
+    ):
+        assert f"    {line}\n" in fixture.text
+
+
+def test_a_program_has_a_statement_for_each_node(fixture: decompile.Program) -> None:
+    tree = ast.parse(fixture.text)
+    (body,) = [
+        f
+        for f in ast.walk(tree)
+        if isinstance(f, ast.FunctionDef) and f.name == "answer_logits"
+    ]
+    names = [
+        target.id
+        for line in body.body
+        if isinstance(line, ast.Assign)
+        for target in line.targets
+        if isinstance(target, ast.Name)
+    ]
+    kinds = ("read", "neuron", "key", "value", "write")
+    own = [name for name in names if any(kind in name for kind in kinds)]
+    assert len(own) == len(set(own)) == len(compiled.CIRCUIT)
+    assert not any(isinstance(part, ast.For | ast.While) for part in ast.walk(body))
+    imported = [p for p in ast.walk(tree) if isinstance(p, ast.Import)]
+    assert {alias.name for p in imported for alias in p.names} == {
+        "math",
+        "sys",
+        "numpy",
+    }
+    assert max(map(len, fixture.text.splitlines())) <= 88
+
+
+def test_it_runs_alone(fixture: decompile.Program, tmp_path: Path) -> None:
+    file = tmp_path / "circuit.py"
+    file.write_text(fixture.text)
+    words = [token(5), token(compiled.SINGLE), token(7), token(8)]
+    for given in ([], ["<|endoftext|>", *words]):
+        done = subprocess.run(
+            [sys.executable, "-I", str(file), *given],
+            capture_output=True, text=True, check=True, cwd=tmp_path,
+        )  # fmt: skip
+        logits = [float(line.split()[0]) for line in done.stdout.splitlines()]
+        assert len(logits) == 2
+        assert (logits[1] > logits[0]) == bool(given)
+
+
+def test_it_is_right_about_prompts_that_it_was_not_checked_on(
+    fixture: decompile.Program,
+) -> None:
+    other = as_pairs(compiled.question(24, 77))
+    wanted = made().answer_logits(other.tokens_BL, other.position_B, other.answers_B2)
+    np.testing.assert_allclose(answers(fixture.text, other), wanted, atol=1e-5)
+
+
+def cut_at_random(name: str, seed: int, share: float) -> Circuit:
+    """A circuit of random nodes of a random sparse model."""
+    config = VARIANTS[name]
+    rng = np.random.default_rng(seed)
+    params = jax.tree.map(np.asarray, model.init(config, jax.random.key(seed)))
+    new = {}
+    for path, x in parameters.leaves(params):
+        x = rng.normal(size=x.shape).astype(np.float32)
+        sparse = path[-1] == parameters.W and path[0] == parameters.BLOCKS
+        new[path] = x * (rng.random(x.shape) < 0.4) if sparse else x
+        if path[-1] == parameters.GAIN:
+            new[path] = x + 2 * np.sign(x)
+    params = parameters.replaced(params, new)
+    flat = rng.random(nodes.count(config)) < share
+    kept = {nodes.node_at(config, int(i)) for i in np.flatnonzero(flat)}
+    tokens_NBL = compiled.corpus(2)
+    means = {
+        site: np.asarray(x)
+        for site, x in ablate.means(config, params, tokens_NBL).items()
+    }
+    return drawn(config, params, kept, means)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_replay_is_the_model(name: str) -> None:
+    own = cut_at_random(name, 0, 0.5)
+    few = PAIRS.tokens_BL[:6]
+    wanted = own.logits(few)
+    plain = arrays.of(own)
+    for row, logits_LV in zip(few, wanted, strict=True):
+        trace = replay.run(plain, row.tolist())
+        said = trace.final * trace.scale[nodes.FINAL_NORM][0][:, None]
+        found = said @ plain.unembed_DV
+        for key, leaf in ((parameters.BIGRAM, parameters.TABLE),
+                          (parameters.FINAL_BIAS, parameters.B)):  # fmt: skip
+            table = plain.params.get((key, leaf))
+            if table is not None:
+                found = found + (table[row] if table.ndim == 2 else table)
+        np.testing.assert_allclose(found, logits_LV, atol=2e-4)
+
+
+@pytest.mark.parametrize("name", [n for n in VARIANTS if n != "all"])
+@pytest.mark.parametrize("seed", range(3))
+def test_random_circuits_are_written_as_they_are(name: str, seed: int) -> None:
+    own = cut_at_random(name, seed, 0.35)
+    found = decompile.written(own, PAIRS, token, 10_000)
+    wanted = own.answer_logits(PAIRS.tokens_BL, PAIRS.position_B, PAIRS.answers_B2)
+    off = np.abs(answers(found.text, PAIRS) - wanted) / np.maximum(1, np.abs(wanted))
+    assert off.max() == pytest.approx(found.off)
+    assert found.off <= decompile.AGREE
+    assert ("RIVALS" in found.text) == (" cut(" in found.text)
+
+
+def test_a_read_without_a_rule_is_refused() -> None:
+    """AbsTopK chooses it among all of the residual."""
+    with pytest.raises(Refusal, match="no rule tells when AbsTopK keeps mlp_in/0/"):
+        decompile.written(cut_at_random("all", 0, 0.35), PAIRS, token, 10_000)
+
+
+def test_a_head_that_speaks_through_its_sink() -> None:
+    params = broken.sink_head()
+    means = ablate.means(broken.SINK_CONFIG, params, compiled.corpus())
+    own = drawn(
+        broken.SINK_CONFIG,
+        params,
+        broken.SINK_CIRCUIT,
+        {site: np.asarray(x) for site, x in means.items()},
+    )
+    found = decompile.written(own, PAIRS, token)
+    assert "looks_1_0.sum(-1)" in found.text
+    assert found.off < 1e-5
+
+
+def test_a_circuit_of_nothing_is_a_constant() -> None:
+    found = decompile.written(
+        drawn(compiled.CONFIG, PARAMS, set(), MEANS), PAIRS, token
+    )
+    assert "read" not in found.text.split("def answer_logits")[1]
+    assert found.off < 1e-5
+
+
+def told(config: ModelConfig) -> Circuit:
+    own = made()
+    facts = dataclasses.replace(
+        own.facts, model=dataclasses.replace(own.facts.model, config=config)
+    )
+    return dataclasses.replace(own, facts=facts)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"compute": "bfloat16"}, "its model rounds to bfloat16 at every site"),
+        ({"residual": "relu"}, "the residual itself passes a ReLU or AbsTopK"),
+        ({"positions": "concatenated", "d_pos": 4}, "positions are read beside"),
+    ],
+)
+def test_models_that_have_no_program(change: dict[str, Any], why: str) -> None:
+    own = told(dataclasses.replace(compiled.CONFIG, **change))
+    with pytest.raises(Refusal, match=f"quotes cannot be written: .*{why}"):
+        decompile.written(own, PAIRS, token)
+
+
+def test_tasks_that_have_no_program() -> None:
+    with pytest.raises(Refusal, match="one token against all others"):
+        decompile.written(made(), as_pairs(ASKED, one_token=True), token)
+    many = np.arange(len(PAIRS.answers_B2) * 2, dtype=np.int32).reshape(-1, 2) % 14
+    wide = dataclasses.replace(PAIRS, answers_B2=many)
+    with pytest.raises(Refusal, match="14 answers, and each would be a statement"):
+        decompile.written(made(), wide, token)
+
+
+def test_a_long_program_is_refused() -> None:
+    with pytest.raises(Refusal, match=r"would have \d+ lines, \d+ of them tables"):
+        decompile.written(made(), PAIRS, token, most=20)
+
+
+def test_a_program_that_is_off_is_not_handed_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = Circuit.answer_logits
+
+    def other(self: Circuit, *args: Any) -> Any:
+        return real(self, *args) + np.float32(1e-3)
+
+    monkeypatch.setattr(Circuit, "answer_logits", other)
+    with pytest.raises(Refusal, match="does not agree with the circuit: it is off by"):
+        decompile.written(made(), PAIRS, token)
+
+
+def test_hostile_tokens_stay_strings() -> None:
+    """A token is text, whatever it says."""
+    bad = {5: '"""\nimport os', 6: "\\", 7: "'); raise SystemExit(", 8: "{x}\x1f"}
+
+    def hostile(i: int) -> str:
+        return bad.get(i, token(i))
+
+    assert decompile.written(made(), PAIRS, hostile).off < 1e-5
+
+
+def test_equal_names_are_told_apart() -> None:
+    """Two tokens that look alike cannot both be words."""
+    with pytest.raises(Refusal, match="2 tokens are both written"):
+        decompile.written(made(), PAIRS, lambda i: "w" if i in (5, 6) else token(i))
