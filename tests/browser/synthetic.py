@@ -24,7 +24,13 @@ def payload(edges: int = EDGES, text: str = HOSTILE) -> dict[str, Any]:
         circuit("quotes/plain", 0, "plain", edges // 4, text),
         circuit("dense/quotes/honest", 1, "honest", edges, text),
         circuit("dense/quotes/plain", 1, "plain", 40, text)
-        | {"status": "not reached", "graph": None, "prompts": None, "detail": False},
+        | {
+            "missing": f"None. {text}",
+            "status": "not reached",
+            "graph": None,
+            "prompts": None,
+            "detail": False,
+        },
     ]
     circuits[2] |= {"detail": False, "prompts": None}
     sizes = [c["size"]["edges"] for c in circuits]

@@ -212,6 +212,17 @@ def test_a_view_can_be_sent(desk: Page, browser: Browser, large: str) -> None:
     other.close()
 
 
+def test_where_nothing_was_found_that_is_said(desk: Page) -> None:
+    desk.js("location.hash = '#c=dense/quotes/plain'")
+    desk.until("!document.getElementById('absent').hidden")
+    assert desk.js("document.getElementById('absent').textContent").startswith("None.")
+    for place in ("explorer", "follow"):
+        assert desk.js(f"document.getElementById('{place}').hidden")
+    assert "not reached" in desk.js("document.getElementById('verdict').textContent")
+    desk.put("#circuit", "quotes/honest")
+    assert shown(desk)[0] == synthetic.EDGES
+
+
 @pytest.fixture
 def saved(desk: Page, tmp_path: Path) -> Callable[[str, str], Path]:
     def save(button: str, name: str) -> Path:

@@ -28,6 +28,8 @@ KINDS = {
     MEETS: "query meets key",
 }
 
+FREE = "not kept: a constant that its head may dose, by how much it attends"
+
 Link = tuple[str, str, float | None, float | None, str]  # from, to, weight, effect
 
 
@@ -105,7 +107,7 @@ def whole(
     known = {n.name for n in graph.nodes}
     nodes += [
         # A sink's head may lead its unkept values into kept writes: they are edges too.
-        {"id": name, "free": True}
+        {"id": name, "free": True, "says": FREE}
         for name in dict.fromkeys(e.src for e in kept)
         if name not in known
     ]

@@ -117,7 +117,8 @@ function showCurve(raw) {
     noChart("curve", "Loss against size", "The search left none.");
     return;
   }
-  const points = sizes.map((size, i) => [Math.max(1, size), Math.min(loss[i], 3)])
+  const points = sizes
+    .map((size, i) => [Math.max(1, size), Math.min(loss[i], 3), nodes[i]])
     .sort((a, b) => a[0] - b[0]);
   const taken = raw.size && raw.status === "reached"
     ? [Math.max(1, raw.size.edges_plus), raw.val.mean] : null;
@@ -134,8 +135,10 @@ function showCurve(raw) {
     sv("text", { x: wide - pad.right, y: py(raw.search.target) - 5,
         "text-anchor": "end" },
       "target " + raw.search.target), line(points, px, py, "plain"));
-    for (const [x, y] of points) svg.append(dot(px(x), py(y), "small",
-        `${number(x)} edges⁺: ${number(y)} nats`, 2.2));
+    for (const [x, y, k] of points) {
+      const text = `${count(k, "node")}, ${number(x)} edges⁺: ${number(y)} nats`;
+      svg.append(dot(px(x), py(y), "small", text, 2.2));
+    }
     if (taken) {
       svg.append(dot(px(taken[0]), py(taken[1]), "taken",
         `taken: ${number(taken[0])} edges⁺, ${number(taken[1])} nats`, 6));

@@ -170,7 +170,7 @@ function paint() {
     const mark = drawn.nodes[node.i];
     const alone = !node.ins.length && !node.outs.length;
     const live = alone || node.ins.concat(node.outs).some((e) => seen.has(e.i));
-    if (live && node.index !== undefined) met++;
+    if (live && counted(node)) met++;
     const dim = !live || (trace && !trace.nodes.has(node.i)) ||
         (hits && !hits.has(node.i));
     mark.setAttribute("class", "node" + (node.constant ? " constant" : "") +
@@ -183,10 +183,15 @@ function paint() {
   offerFocus(pinned ?? 0);
 }
 
+// Text is no node of the network, nor is what only a sink lets speak a kept one.
+function counted(node) {
+  return node.index !== undefined && !node.free;
+}
+
 function tellCounts(circuit, seen, met, hits) {
   const weights = circuit.edges.filter((e) => e.kind === "weight");
   const strong = weights.filter((e) => seen.has(e.i)).length;
-  const all = circuit.nodes.filter((n) => n.index !== undefined).length;
+  const all = circuit.nodes.filter(counted).length;
   const found = hits ? "; " + count(hits.size, "node") + " found" : "";
   byId("counts").textContent = `${strong.toLocaleString("en")} of ` +
     `${count(weights.length, "edge")}, ${met} of ${count(all, "node")}${found}`;
