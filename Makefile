@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 
-.PHONY: help install demo test test-torch test-faults lint bench clean
+.PHONY: help install demo test test-torch test-faults test-browser lint bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,7 +45,7 @@ ifdef FAST
 demo-steps:
 	$(BIN)/sparsetx train experiments/demo.py --run runs/demo
 	$(CACHED) $(BIN)/sparsetx prune runs/demo --tasks single_double_quote $(SEARCH)
-	$(BIN)/sparsetx report runs/demo -o runs/demo/report.html
+	$(CACHED) $(BIN)/sparsetx report runs/demo -o runs/demo/report.html
 else
 demo-steps:
 	$(BIN)/sparsetx train experiments/demo.py --run runs/demo
@@ -53,7 +53,7 @@ demo-steps:
 	$(CACHED) $(BIN)/sparsetx prune runs/demo --tasks $(TASKS) $(SEARCH)
 	$(CACHED) $(BIN)/sparsetx prune runs/demo_dense --tasks $(TASKS) $(SEARCH)
 	$(CACHED) $(BIN)/sparsetx prune runs/demo --shuffle 0 --tasks $(TASKS) $(SEARCH)
-	$(BIN)/sparsetx report runs/demo runs/demo_dense -o runs/demo/report.html
+	$(CACHED) $(BIN)/sparsetx report runs/demo runs/demo_dense -o runs/demo/report.html
 endif
 
 test: install ## run the tests that need neither torch nor a browser, with coverage
@@ -67,6 +67,10 @@ test-torch: .venv-torch/installed ## compare with torch (installs it, in a venv 
 
 test-faults: install ## start, stop and kill real processes
 	@$(BIN)/python -m pytest -n 0 tests/faults
+
+test-browser: install ## drive the report page in Chromium (Debian: apt-get install chromium)
+	@$(BIN)/python -m tests.browser
+	@$(BIN)/python -m pytest -n 0 -s tests/browser
 
 lint: install ## check style, types and the shape of the house
 	@$(BIN)/ruff check .

@@ -1,7 +1,8 @@
 """Write a page about circuits: one HTML file that opens anywhere, without a network.
 
-Name a run, or several to compare: the first is what others are compared with. Circuits
-of the same run with shuffled weights are found beside its own.
+Name a run, or several to compare: circuits of the first are explored, node by node and
+token by token; those of the others stand beside them. Circuits of the same run with
+shuffled weights are found beside its own.
 """
 
 import argparse
@@ -17,17 +18,27 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.html",
         help="where it goes (default: report.html in the first folder)",
     )
+    parser.add_argument(
+        "--task-file",
+        metavar="F.jsonl",
+        help="pairs of your own task, to step through its prompts",
+    )
 
 
 def main(args: argparse.Namespace) -> int:
     from sparsetx import files
     from sparsetx.circuits.report import gather
     from sparsetx.circuits.report.page import page
+    from sparsetx.circuits.report.payload import Wishes, payload
+    from sparsetx.cli.progress import ProgressLine
 
     out = files.place(args.out or files.place(args.paths[0]) / "report.html")
     found = gather.subjects(args.paths)
     files.check_writable(out.parent)
-    files.write_text(out, page(found))
+    line = ProgressLine()
+    text = page(payload(found, Wishes(args.task_file), line))
+    line.close()
+    files.write_text(out, text)
     where = out if files.is_remote(out) else f"file://{out.resolve()}"
     print(f"{out} is written: open it in a browser, {where}")
     return 0

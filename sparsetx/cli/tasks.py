@@ -113,7 +113,7 @@ def _show(
     from sparsetx.tasks.pairs import pool_name
     from sparsetx.tasks.table import drafts, task_pairs
 
-    print(f"{task.name}: {task.contrast}\nexcludes {task.excludes}")
+    print(f"{task.name}: {task.contrast}\n{task.asks}\nexcludes {task.excludes}")
     print(f"templates (train/val/test): {_templates(task)}")
     split = pool_name(args.split, task.name)
     if tokenizer is None:

@@ -10,6 +10,7 @@ from sparsetx.tasks.task import Task, pools
 
 BRACKET_COUNTING = Task(
     name="bracket_counting",
+    asks="Close as many brackets as are open.",
     contrast="`x = [1, 2` → `]` | `x = [[1, 2` → `]]`",
     excludes="length and nearest bracket: closed rows before, equal in both prompts",
     construct=(
@@ -100,6 +101,7 @@ def <f1>(<n3>):
 
 BRACKET_BRACE = Task(
     name="bracket_brace",
+    asks="After a key, go on as the bracket that opened asks: dict or list.",
     contrast="""`x = {"a` → `":` | `x = ["a` → `",`""",
     excludes="nearest closed pair: dicts and lists closed before, alike in both",
     construct=(r' = \{"[a-z]+": ', r' = \["[a-z]+", '),

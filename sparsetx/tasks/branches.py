@@ -4,6 +4,7 @@ from sparsetx.tasks.task import Task, pools
 
 ELSE_ELIF = Task(
     name="else_elif",
+    asks="Put a colon straight after else, but not after elif.",
     contrast="`… elif` → anything but `:` | `… else` → `:`",
     excludes="nothing: a bigram decides it, so no shortcut test and no mean holds it",
     construct=(r"^ *elif .*:\n", r"^ *else:\n"),
@@ -120,6 +121,7 @@ def <f1>(<n1>, <n2>):
 
 IF_TERNARY = Task(
     name="if_ternary",
+    asks="Tell a conditional expression, which needs an else, from an if statement.",
     contrast="`    x = a if b` → ` else` | `    if b` → `:`",
     excludes="the last two tokens and the name b, equal; the other form stands before",
     construct=(r"^ +\w+ = \w+ if \w+ else ", r"^ +if \w+:\n"),
@@ -204,6 +206,7 @@ def <f1>(<n1>, <n2>):
 
 IF_EQUALS = Task(
     name="if_equals",
+    asks="Compare after if, and assign otherwise.",
     contrast="`    if x` → ` ==` | `    x` → ` =`",
     excludes="the name and the bigram from it; the other form stands before",
     construct=(r"^ +if \w+ == ", r"^ +\w+ = "),
@@ -283,6 +286,7 @@ def <f1>(<n1>, <n2>):
 
 VAR_IF = Task(
     name="var_if",
+    asks="End a condition with a colon, an assignment with the line.",
     contrast="`    if x == True` → `:` | `    x = True` → the line's end",
     excludes="the name, the value and the bigram from it; the other form stands before",
     construct=(r"^ +if \w+ == (True|False|None):\n", r"^ +\w+ = (True|False|None)\n"),

@@ -4,6 +4,7 @@ from sparsetx.tasks.task import Task, pools
 
 CLASS_INIT = Task(
     name="class_init",
+    asks="Set the attribute that is still missing, from the parameter of its name.",
     contrast="`self.a = a … self.b =` → ` b` | `self.b = b … self.a =` → ` a`",
     excludes="parameter order (equal in both) and the name not used yet: both are used",
     construct=(r"self\.(\w+) = \1\n( +self\..*\n)* +self\.(\w+) = \3\b",) * 2,
@@ -93,6 +94,7 @@ class <c1>:
 # distractor hold the same number of defaults: exactly the same tokens.
 FINAL_KWARG = Task(
     name="final_kwarg",
+    asks="Give the last parameter a default if the others have one.",
     contrast="`def f(a=None, b=None, c` → `=None` | `def f(a, b, c` → `):`",
     excludes="arity and names, which are equal; an earlier def in the other style",
     construct=(
@@ -205,6 +207,7 @@ def <f1>(<n1>«=None|», <n2>«=None|», <n3>«=None|», <n4>^«=None|):↵»^\
 
 LAMBDA_FUNC = Task(
     name="lambda_func",
+    asks="After the name, go on as a lambda does, or as a def does.",
     contrast="`    x = lambda v` → `:` | `    def v` → `():`",
     excludes="the bigram from v, which is a variable elsewhere; the other form before",
     construct=(r"^ +\w+ = lambda \w+: ", r"^ +def \w+\(\):\n"),

@@ -4,6 +4,7 @@ from sparsetx.tasks.task import Task, pools
 
 FOR_WHILE = Task(
     name="for_while",
+    asks="Go on with ` in` after for, with a colon after while.",
     contrast="`for x` → ` in` | `while x` → `:`",
     excludes="the bigram from x; the same x stands in a loop of the other kind before",
     construct=(r"\bfor \w+ in ", r"\bwhile \w+:\n"),
@@ -90,6 +91,7 @@ def <f1>(<n1>, <n2>):
 # hold exactly the same tokens.
 ENUMERATE_RANGE = Task(
     name="enumerate_range",
+    asks="Loop over enumerate where two names are bound, over range where one is.",
     contrast="`for i, x in` → ` enumerate` | `for i in` → ` range`",
     excludes="the name i, and a comma seen: an earlier loop unpacks in B and not in A",
     construct=(r"for \w+, \w+ in enumerate\(", r"for \w+ in range\("),
@@ -189,6 +191,7 @@ def <f1>(<n4>, <n5>, <n6>):
 
 INDENT_FOR = Task(
     name="indent_for",
+    asks="Indent the next line one level deeper than the loop above it.",
     contrast="`    for x in y:` → 7 spaces | `for x in y:` → 3 spaces",
     excludes="the last token and the depth before: the line above is deeper than both",
     construct=(r"^ {4}for \w+ in \w+:\n {8}\w", r"^for \w+ in \w+:\n {4}\w"),

@@ -6,6 +6,7 @@ from sparsetx.tasks.task import Task, pools
 # often, in the same tokens: counting or taking the latest cannot tell them apart.
 VAR_SWAP = Task(
     name="var_swap",
+    asks="Complete a swap of two variables with the right one.",
     contrast="`a, b = b,` → ` a` | `b, a = a,` → ` b`",
     excludes="the latest or the rarer name: a swap and a copy before make them equal",
     construct=(r"\b(\w+), (\w+) = \2, \1\b",) * 2,
@@ -88,6 +89,7 @@ def <f1>(<n4>, <n1>, <n2>):
 
 WHILE_RETURN_TRUE = Task(
     name="while_return_true",
+    asks="End a while line with a colon, a return with the line.",
     contrast="`    while True` → `:` | `    return True` → the line's end",
     excludes="the bigram from True; an earlier function holds the other form",
     construct=(r"^ +while True:\n", r"^ +return True\n"),

@@ -11,6 +11,7 @@ from sparsetx.tasks.task import Task, pools
 
 SINGLE_DOUBLE_QUOTE = Task(
     name="single_double_quote",
+    asks="Close a string with the kind of quote that opened it.",
     contrast="""`print("w w` → `")` | `print('w w` → `')`""",
     excludes="any quote seen, or their average: closed strings of both kinds before",
     construct=(r'print\("[a-z]+ [a-z ]+"\)\n', r"print\('[a-z]+ [a-z ]+'\)\n"),
@@ -106,6 +107,7 @@ print(«"|'»<phrase>^«")|')»↵^
 
 FSTRING_BRACE = Task(
     name="fstring_brace",
+    asks="Open a brace in an f-string, and close a plain one.",
     contrast="""`print(f"w w` → ` {` | `print("w w` → `")`""",
     excludes="any f seen: before, a template is formatted in B and left plain in A",
     construct=(r'print\(f"[a-z]+ [a-z]+ \{', r'print\("[a-z]+ [a-z ]+"\)\n'),

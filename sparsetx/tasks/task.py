@@ -15,7 +15,8 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Task:
-    """`prompt_a` → `prompt_b` shows the contrast; `excludes` is the nearest wrong way.
+    """`asks` says in a sentence what is to be done; `contrast` shows both prompts;
+    `excludes` is the nearest wrong way.
 
     construct: one regular expression for each side, as it stands in a corpus.
     aligned: both prompts have equally many tokens, so that positions compare and length
@@ -24,6 +25,7 @@ class Task:
     """
 
     name: str
+    asks: str
     contrast: str
     excludes: str
     construct: tuple[str, str]

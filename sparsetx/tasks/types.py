@@ -8,6 +8,7 @@ from sparsetx.tasks.task import Task, pools
 
 SET_OR_STRING = Task(
     name="set_or_string",
+    asks="Use a variable as the set, or the string, that it was bound to.",
     contrast='`v = set() … v` → `.add` | `v = "" … v` → ` +=`',
     excludes='"a set() exists": a second name is bound to the other type',
     construct=(
@@ -101,6 +102,7 @@ def <f1>(<n4>):
 
 SET_OR_STRING_FIXEDVARNAME = Task(
     name="set_or_string_fixedvarname",
+    asks="Use `current` as the set, or the string, that it was bound to.",
     contrast='`current = set() … current` → `.add` | `current = "" … current` → ` +=`',
     excludes="distance: the same lines between; the other type is returned elsewhere",
     construct=(

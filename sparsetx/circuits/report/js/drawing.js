@@ -1,0 +1,292 @@
+// The circuit as one drawing. It is built once for a circuit and a width; what the
+// reader chooses only changes classes and colours of what is there.
+
+const drawn = { circuit: null, layout: null, svg: null, nodes: [], edges: [],
+    seen: null };
+
+function drawCircuit() {
+  const circuit = prepared(state.circuit);
+  drawn.circuit = circuit;
+  byId("explorer").hidden = !circuit;
+  if (!circuit) return;
+  const room = byId("drawing").clientWidth || 900;
+  const high = Math.max(380, Math.min(640, window.innerHeight - 410)) * state.zoom;
+  const place = layout(circuit, room * state.zoom, high);
+  drawn.layout = place;
+  const svg = sv("svg", {
+    width: place.width, height: place.height, role: "group", class: "circuit",
+    viewBox: "0 0 " + place.width + " " + place.height,
+    "aria-label": "circuit of " + circuit.raw.task + ", " + circuit.raw.kind +
+      ": arrow keys move, Enter pins a node, Escape lets go",
+  });
+  const [boxes, names] = heads(place);
+  svg.append(bands(place), boxes, edgeMarks(circuit, place), names,
+      nodeMarks(circuit, place));
+  drawn.svg = svg;
+  listen(svg);
+  fill("drawing", svg);
+  paint();
+}
+
+function bands(place) {
+  const group = sv("g", { class: "bands" });
+  place.columns.forEach((column, c) => {
+    const same = (other) => other && other.layer === column.layer &&
+        half(other) === half(column);
+    group.append(sv("text", { x: column.x, y: 42, class: "step" },
+        TITLES[column.step]));
+    if (column.layer === null || same(place.columns[c - 1])) return;
+    let last = c;
+    while (same(place.columns[last + 1])) last++;
+    const left = column.x - place.step * 0.42;
+    const wide = place.columns[last].x - column.x + place.step * 0.84;
+    group.prepend(sv("rect", { x: left, y: 8, width: wide, height: place.height - 12,
+        rx: 8 }));
+    const told = wide > 96 ? "layer " + column.layer + " " + half(column)
+      : column.layer + " " + half(column);
+    group.append(sv("text", { x: left + wide / 2, y: 25, class: "layer" }, told));
+  });
+  return group;
+}
+
+function half(column) {
+  return ["attn_in", "qkv", "attn_out"].includes(column.step) ? "attention" : "MLP";
+}
+
+// Their boxes go below the edges, their names above.
+function heads(place) {
+  const boxes = sv("g", { class: "heads" });
+  const names = sv("g", { class: "heads" });
+  for (const box of place.boxes) {
+    const high = Math.max(6, box.bottom - box.top);
+    boxes.append(sv("rect", { x: box.x - 13, y: box.top, width: 26, height: high,
+        rx: 7 }));
+    if (high > 11) {
+      names.append(sv("text", { x: box.x - 16, y: box.top + high / 2 + 3 },
+          "h" + box.head));
+    }
+  }
+  return [boxes, names];
+}
+
+function edgeMarks(circuit, place) {
+  const group = sv("g", { class: "edges" });
+  drawn.edges = [];
+  const order = [...circuit.edges].sort((a, b) =>
+    (a.kind === "weight") - (b.kind === "weight") ||
+    (circuit.known ? a.effectShare - b.effectShare : a.weightShare - b.weightShare));
+  for (const edge of order) {
+    const from = place.place[edge.src];
+    const to = place.place[edge.dst];
+    const mark = sv("path", { d: bend(from, to), "data-edge": edge.i });
+    drawn.edges[edge.i] = mark;
+    group.append(mark);
+  }
+  return group;
+}
+
+function bend(from, to) {
+  const one = (x) => Math.round(x * 10) / 10;
+  if (from.x === to.x) { // a query beside its key
+    const out = one(from.x + 22);
+    return `M${one(from.x)} ${one(from.y)}C${out} ${one(from.y)} ${out} ${one(to.y)} ` +
+      `${one(to.x)} ${one(to.y)}`;
+  }
+  const pull = Math.min(90, (to.x - from.x) * 0.45);
+  return `M${one(from.x)} ${one(from.y)}C${one(from.x + pull)} ${one(from.y)} ` +
+    `${one(to.x - pull)} ${one(to.y)} ${one(to.x)} ${one(to.y)}`;
+}
+
+function nodeMarks(circuit, place) {
+  const group = sv("g", { class: "nodes" });
+  drawn.nodes = circuit.nodes.map((node) => {
+    const { x, y, gap } = place.place[node.i];
+    const size = Math.max(2, Math.min(6.5, gap * 0.42));
+    const outside = node.site === "token" || node.site === "answer";
+    const mark = sv("g", {
+      class: "node" + (node.constant ? " constant" : ""), "data-node": node.i,
+      tabindex: "-1", role: "button", "aria-label": spoken(node),
+      transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`,
+    });
+    if (outside) {
+      const text = shown(node.text);
+      const side = node.site === "token" ? "end" : "start";
+      mark.append(sv("circle", { r: 3 }), sv("text", {
+        x: node.site === "token" ? -7 : 7, y: 3.5, class: "text", "text-anchor": side,
+      }, text.length > 9 ? text.slice(0, 8) + "…" : text));
+    } else {
+      mark.append(sv("circle", { r: size.toFixed(1) }));
+      if (gap >= 11) mark.append(sv("text", { x: size + 3, y: 3, class: "index" },
+          String(node.index)));
+      if (gap >= 19 && place.step >= 78 && node.kind) {
+        mark.append(sv("text", { x: 0, y: size + 9, class: "kind" },
+          node.kind.replace(" at the end", " (end)")));
+      }
+    }
+    return mark;
+  });
+  group.append(...drawn.nodes);
+  return group;
+}
+
+function spoken(node) {
+  const effect = node.effect === null || node.effect === undefined ? ""
+    : "; without it the loss changes by " + signed(node.effect) + " nats";
+  return node.title + (node.constant ? ", a constant" : "") +
+    (node.says ? ": " + node.says : "") + effect;
+}
+
+// --- What the reader chooses --------------------------------------------------------
+
+function paint() {
+  const circuit = drawn.circuit;
+  if (!circuit) return;
+  const seen = visible(circuit);
+  drawn.seen = seen;
+  const pinned = circuit.places.get(state.node);
+  const trace = pinned === undefined ? null : traced(circuit, pinned, seen);
+  const hits = matching(circuit, state.query);
+  const key = metricOf(circuit);
+  for (const edge of circuit.edges) {
+    const mark = drawn.edges[edge.i];
+    if (!seen.has(edge.i)) {
+      mark.setAttribute("class", "hidden");
+      continue;
+    }
+    const sign = edge[key] < 0 ? " down" : " up";
+    const dim = (trace && !trace.edges.has(edge.i)) ||
+      (hits && !hits.has(edge.src) && !hits.has(edge.dst));
+    mark.setAttribute("class", (edge.kind === "weight" ? "weight" + sign
+        : "link " + edge.kind) +
+      (dim ? " dim" : trace ? " lit" : ""));
+    const strong = edge[key + "Share"];
+    mark.setAttribute("stroke-width", (edge.kind === "weight"
+      ? 0.5 + 3 * strong : 0.7 + 0.5 * strong).toFixed(2));
+    mark.style.opacity = dim ? "" : trace ? "0.95" : edge.kind !== "weight" ? "0.8"
+      : (0.15 + 0.8 * Math.sqrt(strong) * (key === "weight" ? strong : 1)).toFixed(2);
+  }
+  let met = 0;
+  for (const node of circuit.nodes) {
+    const mark = drawn.nodes[node.i];
+    const alone = !node.ins.length && !node.outs.length;
+    const live = alone || node.ins.concat(node.outs).some((e) => seen.has(e.i));
+    if (live && counted(node)) met++;
+    const dim = !live || (trace && !trace.nodes.has(node.i)) ||
+        (hits && !hits.has(node.i));
+    mark.setAttribute("class", "node" + (node.constant ? " constant" : "") +
+      (dim ? " dim" : "") + (node.i === pinned ? " pinned" : "") +
+      (hits && hits.has(node.i) ? " hit" : ""));
+    mark.setAttribute("aria-pressed", String(node.i === pinned));
+  }
+  tellCounts(circuit, seen, met, hits);
+  shade();
+  offerFocus(pinned ?? 0);
+}
+
+// Text is no node of the network, nor is what only a sink lets speak a kept one.
+function counted(node) {
+  return node.index !== undefined && !node.free;
+}
+
+function tellCounts(circuit, seen, met, hits) {
+  const weights = circuit.edges.filter((e) => e.kind === "weight");
+  const strong = weights.filter((e) => seen.has(e.i)).length;
+  const all = circuit.nodes.filter(counted).length;
+  const found = hits ? "; " + count(hits.size, "node") + " found" : "";
+  byId("counts").textContent = `${strong.toLocaleString("en")} of ` +
+    `${count(weights.length, "edge")}, ${met} of ${count(all, "node")}${found}`;
+}
+
+// The colour of nodes: what their removal costs, or what they are at a token.
+function shade() {
+  const circuit = drawn.circuit;
+  const values = state.view === "effect"
+    ? circuit.nodes.map((n) => (n.effect || 0) / circuit.most)
+    : activationsNow(circuit);
+  drawn.nodes.forEach((mark, i) => {
+    const value = values ? values[i] : 0;
+    const part = Math.round(100 * Math.min(1, Math.sqrt(Math.abs(value || 0))));
+    mark.firstChild.style.fill = part < 3 ? ""
+      : tint(value, part, "var(--card)");
+  });
+}
+
+// --- Pointer and keys ---------------------------------------------------------------
+
+function nodeOf(event) {
+  const mark = event.target.closest("[data-node]");
+  return mark ? drawn.circuit.nodes[Number(mark.dataset.node)] : null;
+}
+
+function listen(svg) {
+  svg.addEventListener("click", (event) => {
+    const node = nodeOf(event);
+    change({ node: node && node.id !== state.node ? node.id : "" });
+  });
+  svg.addEventListener("pointermove", (event) => {
+    const node = nodeOf(event);
+    const edge = event.target.closest("[data-edge]");
+    const text = node ? spoken(node)
+      : edge ? edgeText(drawn.circuit, drawn.circuit.edges[Number(edge.dataset.edge)])
+          : "";
+    tell(text, event.clientX, event.clientY);
+  });
+  svg.addEventListener("pointerleave", () => tell(""));
+  svg.addEventListener("focusin", (event) => {
+    const node = nodeOf(event);
+    if (!node || !event.target.matches(":focus-visible")) return;
+    const box = event.target.getBoundingClientRect();
+    tell(spoken(node), box.right, box.top);
+  });
+  svg.addEventListener("focusout", () => tell(""));
+  svg.addEventListener("keydown", onKey);
+}
+
+function edgeText(circuit, edge) {
+  const effect = edge.effect === null ? ""
+    : "; without it the loss changes by " + signed(edge.effect) + " nats";
+  const kinds = DATA.kinds[edge.kind] || edge.kind;
+  return `${circuit.nodes[edge.src].title} → ${circuit.nodes[edge.dst].title}: ` +
+    `${kinds}${edge.weight === null ? "" : " " + signed(edge.weight)}${effect}`;
+}
+
+function onKey(event) {
+  const node = nodeOf(event);
+  if (event.key === "Escape") change({ node: "" });
+  if (!node) return;
+  if (event.key === "Enter" || event.key === " ") {
+    event.preventDefault();
+    change({ node: node.id === state.node ? "" : node.id });
+    return;
+  }
+  const next = neighbour(node, event.key);
+  if (!next) return;
+  event.preventDefault();
+  offerFocus(next.i);
+  drawn.nodes[next.i].focus();
+}
+
+// Up and down within a column; left and right along the strongest edge.
+function neighbour(node, key) {
+  const { nodes } = drawn.circuit;
+  const { place } = drawn.layout;
+  const here = place[node.i];
+  if (key === "ArrowUp" || key === "ArrowDown") {
+    const way = key === "ArrowUp" ? -1 : 1;
+    const away = (n) => way * (place[n.i].y - here.y);
+    return nodes.filter((n) => place[n.i].x === here.x && away(n) > 0)
+      .sort((a, b) => away(a) - away(b))[0];
+  }
+  if (key !== "ArrowLeft" && key !== "ArrowRight") return null;
+  const left = key === "ArrowLeft";
+  const way = (left ? node.ins : node.outs).filter((e) => drawn.seen.has(e.i));
+  const best = way.sort((a, b) => b.weightShare - a.weightShare)[0];
+  return best ? nodes[left ? best.src : best.dst] : null;
+}
+
+// One node at a time can be reached with Tab; arrow keys go on from there.
+function offerFocus(i) {
+  if (drawn.offered) drawn.offered.setAttribute("tabindex", "-1");
+  drawn.offered = drawn.nodes[i];
+  if (drawn.offered) drawn.offered.setAttribute("tabindex", "0");
+}

@@ -1,0 +1,218 @@
+// What is said in figures: the first screen's verdict, controls, comparisons.
+
+const NONE = "–";
+
+function table(head, rows, kind = "") {
+  return el("div", { class: "scroll", tabindex: "0", role: "region",
+      "aria-label": head.join(", ") },
+    el("table", { class: kind }, el("thead", {},
+        el("tr", {}, head.map((h) => el("th", { scope: "col" }, h)))),
+      el("tbody", {}, rows)));
+}
+
+function cells(values) {
+  return values.map((v) => v instanceof Node ? v : el("td", {}, v === null ? NONE : v));
+}
+
+function verdictOf(raw) {
+  const { honest, weak } = DATA.limits;
+  const H = raw.test.H;
+  if (raw.status !== "reached") return ["bad", raw.status];
+  if (H === null || H === undefined) return ["weak", "not doubted yet"];
+  return H <= honest ? ["good", "honest"] : H <= weak ? ["weak", "weak"]
+      : ["bad", "not honest"];
+}
+
+// --- First screen -------------------------------------------------------------------
+
+function showHero(raw) {
+  const task = DATA.tasks[raw.task] || {};
+  byId("asks").textContent = (task.asks || raw.task).replace(/`/g, "");
+  fill("example", raw.example ? SIDES.map((side) => el("div", { class: side },
+    el("b", { class: side }, side.toUpperCase()),
+    el("pre", {}, tail(raw.example[side].tokens.slice(1).join("")),
+      el("mark", {}, shown(raw.example[side].answer))))) : null);
+  fill("verdict", verdictCard(raw), sizeCard(raw), doesCard(raw));
+  const absent = byId("absent");
+  absent.hidden = Boolean(raw.graph);
+  absent.textContent = raw.missing || "";
+}
+
+// The last lines of a prompt: what the answer follows.
+function tail(text) {
+  const lines = text.split("\n");
+  const kept = lines.slice(-3).join("\n");
+  return (lines.length > 3 ? "…\n" : "") + kept;
+}
+
+function card(name, value, kind, ...more) {
+  return el("div", { class: "card" }, el("span", { class: "name" }, name),
+    el("b", { class: "value " + kind }, value), el("span", { class: "more" }, ...more));
+}
+
+function verdictCard(raw) {
+  const [kind, word] = verdictOf(raw);
+  const H = raw.test.H;
+  const short = { honest: "yes", weak: "weakly", "not honest": "no" }[word] || word;
+  const more = H === null || H === undefined ? "no circuit was there to doubt"
+    : `H ${number(H)}: the worst loss under harder ablations, in nats; ` +
+      `up to ${DATA.limits.honest} is honest, guessing is 0.693`;
+  return card("is it honest?", short, kind, more);
+}
+
+function sizeCard(raw) {
+  if (raw.status !== "reached") return card("size", NONE, "",
+      "the target was not reached");
+  const other = (test) => {
+    const at = DATA.models.findIndex(test);
+    const c = DATA.circuits.find((o) => o.model === at && o.task === raw.task &&
+        o.kind === raw.kind);
+    return at < 0 || !c ? null : c;
+  };
+  const own = DATA.models[raw.model].kind;
+  const dense = own === "dense" ? null : other((m) => m.kind === "dense");
+  const random = other((m) => m.kind === "random weights");
+  const told = [count(raw.size.nodes, "node")];
+  if (dense && dense.status === "reached") {
+    told.push(`its dense twin needs ${dense.size.edges.toLocaleString("en")} edges, ` +
+      `${number(dense.size.edges / Math.max(1, raw.size.edges), 2)} times as many`);
+  }
+  if (random) {
+    const many = random.size.edges.toLocaleString("en");
+    told.push(random.status === "reached" ? `with shuffled weights ${many}`
+      : "with shuffled weights none reached the target");
+  }
+  return card("size", count(raw.size.edges, "edge"), "", told.join("; "));
+}
+
+function doesCard(raw) {
+  const { accuracy, whole_accuracy: whole, distractor_accuracy: odd } = raw.test;
+  if (raw.status !== "reached") return card("whole model", share(whole), "",
+      "right on unseen prompts");
+  return card("right on unseen prompts", share(accuracy), "",
+    `the whole model ${share(whole)}` +
+    (odd === null || odd === undefined ? ""
+      : `; on pairs with a distractor ${share(odd)}`));
+}
+
+// --- Doubt --------------------------------------------------------------------------
+
+const VERDICTS = { pass: "good", weak: "weak", fail: "bad" };
+const WORDS = { none: "a figure only" }; // there is no bar that it could pass
+
+// Named numbers, each in a line.
+function figures(told) {
+  const named = Object.entries(told || {});
+  return el("td", { class: "figures" }, named.length === 0 ? NONE
+      : named.map(([name, value]) =>
+    el("div", {}, name.replace(/_/g, " ") + " ", el("b", {}, number(value)))));
+}
+
+function showControls(raw) {
+  const losses = [["mean ablation", raw.test.mean],
+      ["with frozen norms", raw.test.frozen],
+    ["mixed at random, 95th percentile", raw.test.stochastic]];
+  const known = losses.filter(([, v]) => v !== null && v !== undefined);
+  const reached = raw.status === "reached";
+  fill("controls", reached && known.length > 0 && el("ul", { class: "losses" },
+    known.map(([name, v]) => el("li", {}, name + " ", el("b", {
+      class: v <= DATA.limits.honest ? "good" : v <= DATA.limits.weak ? "weak"
+          : "bad" }, number(v))))),
+  raw.controls && raw.controls.length ? table(["control", "verdict", "what it says",
+      "figures", "against"],
+    raw.controls.map((c) => el("tr", {}, el("th", { scope: "row" },
+        c.name.replace(/_/g, " ")),
+      el("td", {}, el("b", { class: VERDICTS[c.verdict] || "quiet" },
+          WORDS[c.verdict] || c.verdict)),
+      el("td", { class: "words" }, c.words || ""), figures(c.figure),
+          figures(c.baseline))), "controls")
+    : el("p", { class: "absent" }, "No control was run on this circuit. ",
+      el("code", {}, "sparsetx controls CIRCUIT"),
+          " runs them, and this page shows what they say."));
+}
+
+// --- Beside others ------------------------------------------------------------------
+
+const FIGURES = [
+  ["edges", (c) => c.size.edges], ["nodes", (c) => c.size.nodes],
+      ["edges⁺", (c) => c.size.edges_plus],
+  ["effective edges", (c) => c.size.effective_edges],
+      ["pairs of nodes", (c) => c.size.pairs],
+  ["loss", (c) => c.test.mean], ["H", (c) => c.test.H],
+      ["right", (c) => share(c.test.accuracy)],
+  ["right, distractors", (c) => share(c.test.distractor_accuracy)],
+      ["scale", (c) => c.scale],
+];
+
+function nameOf(raw) {
+  return `${DATA.models[raw.model].name}, ${raw.kind}`;
+}
+
+function showBeside(raw) {
+  const same = DATA.circuits.filter((c) => c.task === raw.task);
+  fill("beside", same.length < 2 ? el("p", { class: "absent" },
+    "There is no other circuit of this task to compare with: name more runs when the " +
+    "page is made.")
+    : table(["", ...same.map(nameOf)], FIGURES.map(([name, get]) => el("tr", {},
+      el("th", { scope: "row" }, name), same.map((c) => el("td",
+          { class: c === raw ? "own" : "" },
+        c.status !== "reached" ? NONE : told(get(c))))))));
+}
+
+function told(value) {
+  if (typeof value === "string") return value;
+  return Number.isInteger(value) ? value.toLocaleString("en") : number(value);
+}
+
+function showComparison() {
+  byId("models").hidden = DATA.models.length < 2;
+  if (DATA.models.length < 2) return;
+  fill("comparison", el("ul", { class: "key" }, DATA.models.map((m, i) => el("li", {},
+    el("i", { class: "m" + (i % 5) }), el("b", {}, m.name), ` ${m.kind}` +
+    (m.loss === null ? "" : `, validation loss ${m.loss.toFixed(3)}`)))));
+  DATA.comparison.forEach((kind, k) => {
+    const box = el("div", { id: "sizes-" + k });
+    byId("comparison").append(box);
+    sizesChart(box, kind);
+    byId("comparison").append(table(["", "tasks reached", "edges, geometric mean",
+      "edges, times the first", "pairs, times the first"],
+          kind.ratios.map((r, i) => el("tr", {},
+      el("th", { scope: "row" }, DATA.models[i].name),
+      ...cells([`${r.reached} of ${kind.rows.length}`, r.edges, r.times, r.pairs])))));
+  });
+  byId("comparison").append(el("p", { class: "note" },
+      "Ratios are over the tasks that both models " +
+    "reach; in brackets, 95 of 100 bootstrap draws over tasks. A small circuit in a " +
+    "model with random weights would mean that there are few weights, not that they " +
+    "mean something; crosses mark searches that did not reach the target."));
+}
+
+function showTable() {
+  const head = ["task", "model", "asked", "verdict", "whole model", "edges", "nodes",
+      "loss", "H",
+    "right", "right, distractors", "scale"];
+  const tasks = [...new Set(DATA.circuits.map((c) => c.task))];
+  const rows = tasks.flatMap((task) => DATA.circuits.filter((c) =>
+      c.task === task)).map((c) => {
+    const [kind, word] = verdictOf(c);
+    const reached = c.status === "reached";
+    const figures = reached ? [told(c.size.edges), told(c.size.nodes),
+        number(c.test.mean),
+      number(c.test.H), share(c.test.accuracy), share(c.test.distractor_accuracy),
+          number(c.scale)]
+      : Array(7).fill(NONE);
+    const name = c.graph && c.detail ? el("a",
+        { href: "#c=" + encodeURIComponent(c.id) }, c.task) : c.task;
+    return el("tr", { class: c.id === state.circuit ? "own" : "" },
+        el("th", { scope: "row" }, name),
+      ...cells([DATA.models[c.model].name, c.kind,
+          el("td", {}, el("b", { class: kind }, word)),
+        `${number(c.test.whole_loss)}, ${share(c.test.whole_accuracy)}`, ...figures]));
+  });
+  fill("table", table(head, rows), el("p", { class: "note" },
+      "plain: found by the paper's procedure. " +
+    "honest: found under harder ablations. H: the worst loss under mean ablation, " +
+    "under frozen norms, and of stochastic ablation (95th percentile); at most " +
+    `${DATA.limits.honest} is honest, at most ` +
+    `${DATA.limits.weak} weak. Losses in nats; guessing is 0.693.`));
+}

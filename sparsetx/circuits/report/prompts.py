@@ -1,0 +1,270 @@
+"""What a circuit does on a few pairs of prompts, token by token, packed for a page.
+
+Activations and attention are bytes: a node's values beside its own largest one, a
+head's pattern in 255 parts. The page shows shades, and wants no more.
+"""
+
+import base64
+import dataclasses
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from sparsetx import files, model, nodes, taps
+from sparsetx.circuits import ablate, pools, question
+from sparsetx.circuits.circuit import Circuit
+from sparsetx.circuits.drive import Sample
+from sparsetx.circuits.facts import Facts
+from sparsetx.circuits.question import Question
+from sparsetx.circuits.report.gather import Cut
+from sparsetx.config import ModelConfig
+from sparsetx.errors import Refusal
+from sparsetx.nodes import Nodes
+from sparsetx.run import CONFIG, TOKENIZER
+from sparsetx.taps import IDENTITY
+from sparsetx.tasks import jsonl, table
+from sparsetx.tasks.pairs import Pairs
+from sparsetx.tokenizer import Tokenizer
+
+ASKED = 16  # pairs of the test pool on which effects and classes are measured
+SHOWN = 8  # of them are stepped through, or as many as there is room for
+ROOM = 150_000  # bytes of activations of one circuit
+BINS = 14
+HEADS = (nodes.Q, nodes.K, nodes.V)
+Array = npt.NDArray[Any]
+Head = tuple[int, int]  # layer, head
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """A circuit's nodes at every token of every prompt."""
+
+    pairs: Pairs
+    nodes_NBL: Array
+    pattern_HBLL: Array  # of the heads of which something is kept
+    heads: list[Head]
+    toward_BL: Array  # how far the answer of A is ahead of that of B: logits
+    whole_B: Array  # how far the right answer is ahead in the whole model
+
+    def sample(self, circuit: Circuit) -> Sample:
+        """As what describes nodes wants it."""
+        values = dict(zip(circuit.nodes, self.nodes_NBL, strict=True))
+        attention = dict(zip(self.heads, self.pattern_HBLL, strict=True))
+        return Sample(self.pairs.tokens_BL, self.pairs.position_B, values, attention)
+
+
+def tokenizer_of(cut: Cut) -> Tokenizer:
+    """That of the run which the circuit was cut from: above its folder, or where it
+    was."""
+    above = [p for p in files.absolute(cut.folder).parents if (p / CONFIG).is_file()]
+    wanted = cut.facts.model.tokenizer
+    for run in (*above[:1], files.place(cut.facts.model.run)):
+        if (run / TOKENIZER).is_file():
+            found = Tokenizer.load(run / TOKENIZER)
+            if found.fingerprint == wanted:
+                return found
+    raise Refusal(f"the tokenizer of its run, {cut.facts.model.run}, is not here")
+
+
+def pairs_of(
+    facts: Facts, tokenizer: Tokenizer, own: files.PathLike | None = None
+) -> Pairs:
+    """Pairs of the pool that no search has seen; `own` is the file of a user's task."""
+    config = facts.model.config
+    most = min(facts.search.length or config.context, config.context)
+    if facts.task in table.TASKS:
+        return table.task_pairs(
+            facts.task, tokenizer, "test", ASKED, facts.search.seed, context=most
+        )
+    if own is not None:
+        found = jsonl.file_pairs(own, tokenizer, "test", context=most)
+        if found.task == facts.task:
+            return found
+    raise Refusal(
+        f"{facts.task} is a task of your own: name its pairs (--task-file F.jsonl) to "
+        "see what the circuit does with them"
+    )
+
+
+def asked_of(pairs: Pairs) -> Question:
+    return question.of(pairs, pairs.tokens_BL.shape[1])
+
+
+def traced(circuit: Circuit, pairs: Pairs) -> Trace:
+    """Everything kept, under mean ablation of the rest."""
+    config, asked = circuit.config, asked_of(pairs)
+    sites = tuple(circuit.keep)
+    toward_BL, whole_B, taken = _run(
+        config, sites, circuit.params, asked, circuit.keep, circuit.means
+    )
+    values = {site: np.asarray(x, np.float32) for site, x in taken.items()}
+    heads = sorted(
+        {(n.layer, n.index // config.d_head) for n in circuit.nodes if n.site in HEADS}
+    )
+    pattern = values[nodes.ATTN_PATTERN]
+    rows = [
+        values[n.site][..., n.index]
+        if n.site in nodes.END_SITES
+        else values[n.site][n.layer, ..., n.index]
+        for n in circuit.nodes
+    ]
+    patterns = [pattern[layer, :, head] for layer, head in heads]
+    size = asked.tokens_BL.shape
+    return Trace(
+        pairs,
+        np.stack(rows) if rows else np.zeros((0, *size), np.float32),
+        np.stack(patterns) if patterns else np.zeros((0, *size, size[1]), np.float32),
+        heads,
+        np.asarray(toward_BL),
+        np.asarray(whole_B),
+    )
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _run(
+    config: ModelConfig,
+    sites: tuple[str, ...],
+    params: Any,
+    asked: Question,
+    keep: Nodes,
+    means: Nodes,
+) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
+    """At every token how far the answer of A is ahead of that of B; the whole model's
+    margins; and all activations."""
+    tap = taps.compose(
+        ablate.mean(keep, means), taps.capture([*sites, nodes.ATTN_PATTERN])
+    )
+    logits_BLV, taken = model.trace(config, params, asked.tokens_BL, tap)
+    margin = functools.partial(question.margin_of, asked)
+    right_BL = jax.vmap(margin, 1, 1)(logits_BLV)
+    sign_B = jnp.tile(jnp.array([1.0, -1.0]), len(asked) // 2)
+    whole_B = question.margins(config, params, asked, IDENTITY)
+    return right_BL * sign_B[:, None], whole_B, taken
+
+
+# --- For the page -------------------------------------------------------------------
+
+
+def packed(trace: Trace, tokenizer: Tokenizer) -> dict[str, Any]:
+    """The pairs that are stepped through: the shortest plain one first."""
+    chosen = _chosen(trace)
+    rows = [row for i in chosen for row in (2 * i, 2 * i + 1)]
+    largest = [
+        np.abs(trace.nodes_NBL[:, r, : trace.pairs.position_B[r] + 1]).max(-1)
+        for r in rows
+    ]
+    scale_N = np.max(largest, 0) if rows else np.zeros(len(trace.nodes_NBL))
+    return {
+        "scale": [_round(x) for x in scale_N],
+        "heads": [{"layer": layer, "head": head} for layer, head in trace.heads],
+        "pairs": [
+            {
+                "distractor": bool(trace.pairs.distractor_P[i]),
+                "a": _side(trace, tokenizer, 2 * i, scale_N),
+                "b": _side(trace, tokenizer, 2 * i + 1, scale_N),
+            }
+            for i in chosen
+        ],
+    }
+
+
+def _chosen(trace: Trace) -> list[int]:
+    """As many as there is room for; the one that is easiest to read leads."""
+    long_P = trace.pairs.position_B.reshape(-1, 2).max(1) + 1
+    odd_P = trace.pairs.distractor_P
+    first = min(range(len(long_P)), key=lambda i: (odd_P[i], long_P[i], i))
+    order = [first, *(i for i in range(len(long_P)) if i != first)]
+    kept: list[int] = []
+    left = ROOM
+    for i in order[:SHOWN]:
+        long = int(long_P[i])
+        left -= 2 * long * (len(trace.nodes_NBL) + len(trace.heads) * (long + 1) // 2)
+        if kept and left < 0:
+            break
+        kept.append(i)
+    return kept
+
+
+def _side(
+    trace: Trace, tokenizer: Tokenizer, row: int, scale_N: Array
+) -> dict[str, Any]:
+    pairs = trace.pairs
+    last = int(pairs.position_B[row])
+    acts_NL = trace.nodes_NBL[:, row, : last + 1]
+    share_NL = acts_NL / np.maximum(scale_N, 1e-30)[:, None]
+    toward_L = trace.toward_BL[row, : last + 1]
+    triangle = np.tril_indices(last + 1)
+    return {
+        "tokens": [tokenizer.token(t) for t in pairs.tokens_BL[row, : last + 1]],
+        "answer": _answer(pairs, tokenizer, row),
+        "toward": [_round(x) for x in toward_L],
+        "lead": _round(toward_L[-1] * (-1 if row % 2 else 1)),
+        "whole": _round(trace.whole_B[row]),
+        "acts": _bytes(np.clip(share_NL, -1, 1) * 127 + 128),
+        "looks": [
+            _bytes(np.clip(pattern_BLL[row][triangle], 0, 1) * 255)
+            for pattern_BLL in trace.pattern_HBLL
+        ],
+    }
+
+
+def _answer(pairs: Pairs, tokenizer: Tokenizer, row: int) -> str:
+    token = tokenizer.token(int(pairs.answers_B2[row, 0]))
+    return f"not {token}" if pairs.sign_B[row] < 0 else token
+
+
+def classes(trace: Trace) -> list[dict[str, Any] | None]:
+    """Of each node: how often it has which value on A and on B, where in the prompts
+    the two differ most."""
+    found: list[dict[str, Any] | None] = []
+    last_B = trace.pairs.position_B
+    back = np.arange(trace.nodes_NBL.shape[2])[None]
+    at_BL = np.maximum(last_B[:, None] - back, 0)  # from the end: prompts may differ
+    ended_NBL = np.take_along_axis(trace.nodes_NBL, at_BL[None], 2)
+    real_PL = back <= np.minimum(last_B[0::2], last_B[1::2])[:, None]
+    for a_PL, b_PL in zip(ended_NBL[:, 0::2], ended_NBL[:, 1::2], strict=True):
+        apart_PL = np.where(real_PL, np.abs(a_PL - b_PL), -1.0)
+        place_P1 = apart_PL.argmax(1)[:, None]
+        a_P, b_P = (np.take_along_axis(x, place_P1, 1)[:, 0] for x in (a_PL, b_PL))
+        low, high = float(min(a_P.min(), b_P.min())), float(max(a_P.max(), b_P.max()))
+        if high - low < 1e-6:
+            found.append(None)
+            continue
+        edges = np.linspace(low, high, BINS + 1)
+        a, b = (np.histogram(x, edges)[0].tolist() for x in (a_P, b_P))
+        where = "where the two prompts differ most"
+        found.append(
+            {"low": _round(low), "high": _round(high), "a": a, "b": b, "where": where}
+        )
+    return found
+
+
+def first_of(pairs: Pairs, most: int, config: ModelConfig) -> Pairs:
+    """The first pairs of a pool, padded so that tasks of like length share programs."""
+    rows = 2 * most
+    longest = int(pairs.position_B[:rows].max()) + 1
+    length = min(-(-longest // pools.ROUND) * pools.ROUND, config.context)
+    tokens_BL = np.full((len(pairs.position_B[:rows]), length), pairs.tokens_BL[0, 0])
+    tokens_BL[:, :longest] = pairs.tokens_BL[:rows, :longest]
+    return dataclasses.replace(
+        pairs,
+        tokens_BL=tokens_BL,
+        position_B=pairs.position_B[:rows],
+        answers_B2=pairs.answers_B2[:rows],
+        sign_B=pairs.sign_B[:rows],
+        drafts=pairs.drafts[:most],
+    )
+
+
+def _bytes(x: Array) -> str:
+    return base64.b64encode(np.rint(x).astype(np.uint8).tobytes()).decode()
+
+
+def _round(x: Any) -> float:
+    """Four digits that count: a page is no table of constants."""
+    return float(f"{float(x):.4g}")

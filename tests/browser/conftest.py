@@ -1,0 +1,45 @@
+"""Leave this folder out unless it is named: its tests want a browser."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sparsetx.circuits.report.page import page
+from tests.browser import cdp, synthetic
+
+HERE = Path(__file__).parent
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    named = (Path(a.partition("::")[0]).absolute() for a in config.args)
+    return None if any(p.is_relative_to(HERE) for p in named) else True
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[cdp.Browser]:
+    path = cdp.executable()
+    if path is None:
+        pytest.fail(cdp.INSTALL)
+    with cdp.started(path) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def large(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a page with 2,000 edges, whose every text is hostile."""
+    path = tmp_path_factory.mktemp("page") / "large.html"
+    path.write_text(page(synthetic.payload()))
+    return path.as_uri()
+
+
+@pytest.fixture
+def desk(browser: cdp.Browser, large: str) -> Iterator[cdp.Page]:
+    """The page on a desktop; nothing may have gone wrong in it when the test ends."""
+    found = browser.page(1440, 900)
+    found.open(large)
+    yield found
+    complaints, requests = found.complaints(), found.requests()
+    found.close()
+    assert complaints == []
+    assert {r.partition("#")[0] for r in requests} == {large}

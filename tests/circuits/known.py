@@ -1,0 +1,68 @@
+"""The compiled circuit on disk, in a run with a real tokenizer: cut by hand."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from sparsetx import nodes
+from sparsetx.circuits import ablate, circuit, facts, question
+from sparsetx.circuits.circuit import Circuit
+from sparsetx.circuits.report import gather, prompts
+from sparsetx.circuits.report.gather import Cut
+from sparsetx.run import Run, load_run, params_hash
+from sparsetx.tasks import jsonl
+from sparsetx.tasks.pairs import Pairs
+from tests.circuits import compiled, handmade
+
+
+def made(folder: Path) -> Path:
+    """The run's folder: its circuit, and the file of its task beside it."""
+    run, file = load_run(handmade.run(folder)), handmade.task_file(folder)
+    asked = jsonl.file_pairs(file, run.tokenizer, "train", context=32)
+    save(run, run.path / gather.CIRCUITS / handmade.TASK, question.of(asked).tokens_BL)
+    return run.path
+
+
+def save(run: Run, folder: Path, tokens_BL: Any, **more: Any) -> None:
+    config = run.config.model
+    keep = {s: np.zeros(n, np.float32) for s, n in nodes.shapes(config).items()}
+    for node in compiled.CIRCUIT:
+        keep[node.site][node.layer, node.index] = 1
+    means = ablate.means(config, run.params, jnp.asarray(tokens_BL)[None])
+    order = np.flatnonzero(nodes.flatten(config, keep))
+    kept = [circuit.name_of(nodes.node_at(config, int(i))) for i in order]
+    told = facts.Facts(
+        task=handmade.TASK,
+        status=facts.REACHED,
+        model=facts.Model(
+            config, params_hash(run.params), run.tokenizer.fingerprint, str(run.path)
+        ),
+        search=facts.Search(length=32),
+        size=facts.Size(nodes=11, edges=9, edges_plus=9, pairs=30),
+        test=facts.Losses(
+            mean=0.1, frozen=0.11, stochastic=0.12, H=0.12, accuracy=0.99,
+            distractor_accuracy=0.98, whole_loss=0.01, whole_accuracy=1.0,
+        ),
+        curve=facts.Curve((4, 11), (2, 9), (0.7, 0.01)),
+        nodes=tuple(kept),
+    )  # fmt: skip
+    own = {site: np.asarray(x) for site, x in means.items()}
+    circuit.save(
+        Circuit(dataclasses.replace(told, **more), run.params, keep, own), folder
+    )
+
+
+def cut(run: Path) -> Cut:
+    folder = run / gather.CIRCUITS / handmade.TASK
+    return Cut(folder, circuit.load_facts(folder))
+
+
+def pairs(run: Path, most: int = 4) -> Pairs:
+    """The first of the pool that reports use."""
+    own = cut(run)
+    file = run.parent / f"{handmade.TASK}.jsonl"
+    found = prompts.pairs_of(own.facts, prompts.tokenizer_of(own), file)
+    return prompts.first_of(found, most, own.facts.model.config)
