@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Start a unit on every worker:   launch.sh train [key=value…]   launch.sh prune [words…]
+# Training takes up a run that is there already; pruning skips what is done.
+#   DATA=gs://…: prepared tokens, for corpora other than tinypython
+. "$(dirname "$0")/lib.sh"
+verb=${1:-}
+[ $# = 0 ] || shift
+case $verb in
+  train) need PROJECT ZONE RUN EXP; what=$EXP words=(train "$EXP" --run "$RUN" "$@") ;;
+  prune) need PROJECT ZONE RUN; what=$RUN/config.json words=(prune "$RUN" "$@") ;;
+  *) refuse "wanted train or prune, got '$verb'" ;;
+esac
+settings
+need_bucket
+case $what in
+  gs://*) ;;
+  *) [ -e "$TPU/../$what" ] || refuse "EXP=$EXP: no such file in $(cd "$TPU/.." && pwd)" ;;
+esac
+
+overrides=()
+for word; do
+  case $word in -*) ;; *=*) overrides=(${overrides[@]+"${overrides[@]}"} "$word") ;; esac
+done
+[ "$verb" = train ] || overrides=()
+REMOTE_ENV=${DATA:+DATA=$(quoted "$DATA") }
+found=$(on_workers "${REMOTE_ENV}bash $REMOTE/code/tpu/worker.sh data $(quoted "$what" ${overrides[@]+"${overrides[@]}"})")
+if ! dry; then
+  prints=$(printf '%s\n' "$found" | awk '$1 == "data" { print $3 }' | sort -u)
+  [ "$(printf '%s\n' "$prints" | grep -c .)" = 1 ] || fail "the workers do not have the \
+same data:
+$found"
+  say "  data $prints on every worker"
+fi
+
+stopped() {
+  trap '' INT TERM
+  say "stopped while starting: ending what has started"
+  worker stop 30 || say "make tpu-stop ends the rest"
+  exit 130
+}
+trap stopped INT TERM
+worker start "${words[@]}"
+trap - INT TERM
+say "started. make tpu-logs ARGS=-f watches it, make tpu-status asks, make tpu-stop saves and ends it"
