@@ -65,16 +65,17 @@ part() {
 }
 
 work() {
-  local child code told
+  local child='' code told=''
   mkdir -p "$UNIT"
   if running >/dev/null; then refuse "its unit still runs: stop it first"; fi
   rm -f "$UNIT/code"
   environment
   case $1 in train) join ;; *) part ;; esac
+  trap 'told=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null || true' TERM HUP
+  trap 'told=1; [ -z "$child" ] || kill -INT "$child" 2>/dev/null || true' INT
   (cd "$CODE" && exec "$PYTHON" -m sparsetx "$@") & # exec: signals reach Python itself
   child=$!
-  trap 'told=1; kill -TERM $child 2>/dev/null || true' TERM HUP
-  trap 'told=1; kill -INT $child 2>/dev/null || true' INT
+  [ -z "$told" ] || kill -TERM "$child" 2>/dev/null || true
   printf '%s %s\n' "$child" "$(began "$child")" >"$UNIT/pid"
   while told='' code=0 && { wait "$child" || code=$?; } && [ -n "$told" ]; do :; done
   printf '%s\n' "$code" >"$UNIT/code.new" && mv "$UNIT/code.new" "$UNIT/code"
@@ -133,6 +134,7 @@ stop() {
 data() {
   local name vocab tokens path folder
   environment
+  mkdir -p "$SPARSETX_HOME"
   cd "$CODE"
   "$PYTHON" -m sparsetx config "$@" >"$SPARSETX_HOME/config.json"
   read -r name vocab tokens path < <("$PYTHON" -c 'import json, sys
@@ -157,16 +159,14 @@ print(d["name"], c["model"]["vocab_size"], d["tokens"], d["path"] or "")' \
 unlock() {
   local pid own found
   own=$(running || true)
-  found=$(for pid in /proc/[0-9]*; do
-    for tpu in $DEVICES; do
-      if find "$pid/fd" -lname "$tpu" 2>/dev/null | grep -q .; then echo "${pid#/proc/}"; fi
-    done
-  done | sort -u)
+  found=$(for tpu in $DEVICES; do
+    find /proc/[0-9]*/fd -lname "$tpu" 2>/dev/null || true
+  done | cut -d / -f 3 | sort -u)
   for pid in $found; do
     [ "$pid" != "$own" ] || { printf 'worker %s: %s is the unit, left\n' "$ME" "$pid"; continue; }
     printf 'worker %s: ending %s: %s\n' "$ME" "$pid" "$(tr '\0' ' ' <"/proc/$pid/cmdline")"
     kill -TERM "$pid" 2>/dev/null || true
-    for _ in $(seq 50); do [ ! -e "/proc/$pid" ] || sleep 0.1; done
+    for _ in $(seq 50); do [ -z "$(ls "/proc/$pid/fd" 2>/dev/null)" ] || sleep 0.1; done
     kill -KILL "$pid" 2>/dev/null || true
   done
   [ -n "$own" ] || rm -f "${SPARSETX_TPU_LOCK:-/tmp/libtpu_lockfile}"
