@@ -21,7 +21,7 @@ export NAME
 if dry; then
   "$TPU/create.sh" && "$TPU/wait.sh" && "$TPU/setup.sh" && "$TPU/launch.sh" "$@"
   units
-  say "  … every ${POLL:-60} s until it is done; then:"
+  say "  … again every ${POLL:-60} s, until it is done; then:"
   delete_it
   exit
 fi

@@ -35,4 +35,4 @@ run gcloud compute tpus queued-resources create "$NAME" "${WHERE[@]}" \
   "--runtime-version=${RUNTIME:-$(of_type "$TPU_TYPE" runtime)}" \
   "--labels=$LABEL=$(plain "$(basename "${RUN:-$NAME}")")" ${tier[@]+"${tier[@]}"}
 trap - INT TERM
-say "asked for $NAME, $(usd_per_hour) USD an hour at most once it is there. Next: make tpu-wait"
+told "asked for $NAME, $(usd_per_hour) USD an hour at most once it is there. Next: make tpu-wait"

@@ -22,4 +22,4 @@ saves), or ARGS=--force" ;;
   esac
 fi
 delete_it
-say "$NAME is deleted; what was saved is in ${RUN:-its bucket}"
+told "$NAME is deleted; what was saved is in ${RUN:-its bucket}"

@@ -8,4 +8,4 @@ out=${OUT:-runs/$(basename "$RUN")}
 dry || mkdir -p "$out"
 # Not the lock: its holder is another machine.
 patiently gcloud storage rsync --recursive '--exclude=^lock$' "$RUN" "$out"
-say "next: sparsetx verify $(quoted "$out") (after make install)"
+told "next: sparsetx verify $(quoted "$out") (after make install)"

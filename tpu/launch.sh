@@ -41,4 +41,4 @@ stopped() {
 trap stopped INT TERM
 worker start "${words[@]}"
 trap - INT TERM
-say "started. make tpu-logs ARGS=-f watches it, make tpu-status asks, make tpu-stop saves and ends it"
+told "started. make tpu-logs ARGS=-f watches it, make tpu-status asks, make tpu-stop saves and ends it"

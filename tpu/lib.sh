@@ -13,6 +13,7 @@ refuse() { say "tpu/$(basename "$0"): $*"; exit 2; } # bad input: nothing was do
 fail() { say "tpu/$(basename "$0"): $*"; exit 1; }
 dry() { [ -n "${DRY_RUN:-}" ] && [ "$DRY_RUN" != 0 ]; }
 now() { date +%s; }
+told() { if dry; then say "dry run: nothing was sent or made"; else say "$*"; fi; }
 
 # Words as one would type them: quoted where they must be.
 quoted() {

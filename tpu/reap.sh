@@ -7,5 +7,5 @@ WHERE=("--project=$PROJECT" "--zone=$ZONE")
 need_gcloud
 all=$(requests)
 dead=$(printf '%s\n' "$all" | awk -F , '$4 != "" && ($2 == "SUSPENDED" || $2 == "FAILED") { print $1 }')
-[ -n "$dead" ] || say "nothing to reap"
+[ -n "$dead" ] || told "nothing to reap"
 for NAME in $dead; do delete_it; done

@@ -27,4 +27,4 @@ tar -cz -C "$folder/code" -f "$folder/$file" .
 on_workers "mkdir -p $at && tar -xzf $file -C $at && ln -sfn commits/$commit \
 $REMOTE/code && bash $REMOTE/code/tpu/install.sh"
 on_workers "rm -f $file"
-say "every worker has $commit. Next: make tpu-train EXP=experiments/…"
+told "every worker has $commit. Next: make tpu-train EXP=experiments/…"

@@ -3,6 +3,6 @@
 . "$(dirname "$0")/lib.sh"
 settings
 is=$(state)
-say "$NAME: $is"
+dry || say "$NAME: $is"
 [ "$is" = READY ] || exit 1
 units

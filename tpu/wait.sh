@@ -8,9 +8,9 @@ began=$(now)
 before=''
 while :; do
   is=$(state)
+  if dry; then say "  … again every ${POLL:-30} s, until it is READY"; exit 0; fi
   [ "$is" = "$before" ] || say "$NAME: $is, after $(($(now) - began)) s"
   before=$is
-  if dry; then say "  … until it is READY"; fi
   case $is in
     READY) exit 0 ;;
     ACTIVE | CREATING | STARTING | RESTARTING | REPAIRING) ;; # it is being built

@@ -1,4 +1,4 @@
-"""A cloud of our own: a fake gcloud on PATH, its clock, and workers that are folders."""
+"""A cloud of our own: a fake gcloud on PATH, its clock, workers that are folders."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ SETTINGS = {
     "RETRY_WAIT": "10",
 }
 READY = "ACTIVE:READY"
-SECONDS = 20  # after which a script that hangs is killed
+SECONDS = 60  # after which a script that hangs is killed
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,10 @@ class Cloud:
     def run(self, script: str, *words: str, **more: str) -> Ended:
         """tpu/SCRIPT.sh WORDS, with settings that may be changed, or emptied."""
         process = self.start([f"tpu/{script}.sh", *words], **more)
-        return _end(process)
+        return ended(process)
 
     def make(self, *words: str, **more: str) -> Ended:
-        return _end(self.start(["make", "--no-print-directory", *words], **more))
+        return ended(self.start(["make", "--no-print-directory", *words], **more))
 
     def interrupted(
         self, script: str, *words: str, when: Callable[[], bool], **more: str
@@ -114,7 +114,7 @@ class Cloud:
             assert time.monotonic() < end
             time.sleep(0.02)
         os.killpg(process.pid, signal.SIGINT)
-        return _end(process)
+        return ended(process)
 
     def worker(self, number: int, *words: str, **more: str) -> Ended:
         """worker.sh, as it runs on a worker."""
@@ -123,7 +123,7 @@ class Cloud:
         path = f"{FAKES / 'worker'}:{self.folder / 'path'}:{os.environ['PATH']}"
         ours = {"HOME": str(home), "SPARSETX_NAME": f"w{number}", "PATH": path}
         stub = {"SPARSETX_PYTHON": str(FAKES / "worker" / "python3")}
-        return _end(self.start(["tpu/worker.sh", *words], **(ours | stub | more)))
+        return ended(self.start(["tpu/worker.sh", *words], **(ours | stub | more)))
 
     @property
     def log(self) -> list[str]:
@@ -154,6 +154,14 @@ class Cloud:
                 os.kill(int(pid), signal.SIGKILL)
 
 
+def tools(folder: Path, *names: str) -> str:
+    """A PATH with these programs of this machine, and no others."""
+    folder.mkdir()
+    for name in names:
+        (folder / name).symlink_to(str(shutil.which(name)))
+    return str(folder)
+
+
 def running(folder: Path) -> list[str]:
     """Processes whose home, or cloud, is in a folder."""
     found = []
@@ -166,7 +174,7 @@ def running(folder: Path) -> list[str]:
     return found
 
 
-def _end(process: "subprocess.Popen[str]") -> Ended:
+def ended(process: "subprocess.Popen[str]") -> Ended:
     try:
         out, err = process.communicate(timeout=SECONDS)
     except subprocess.TimeoutExpired:

@@ -1,7 +1,7 @@
 """What `make rehearse` asks of the runs that it has made, from Python.
 
-    python -m tests.tpu.rehearsal compare ONE TWO STEP
-    python -m tests.tpu.rehearsal analyst RUN
+python -m tests.tpu.rehearsal compare ONE TWO STEP
+python -m tests.tpu.rehearsal analyst RUN
 """
 
 import sys

@@ -32,7 +32,9 @@ def test_what_would_fail_again_is_not_started_again(cloud: Cloud, failure: str) 
     cloud.unit(1, "1 134", f"1 {failure}")
     end = cloud.run("babysit", "train")
     assert end.code == 1
-    assert f"a worker ended with {failure}, which another start would not help" in end.err
+    assert (
+        f"a worker ended with {failure}, which another start would not help" in end.err
+    )
     assert "ending with 134" in end.out  # the end of every worker's log is shown
     assert cloud.left() == []
 

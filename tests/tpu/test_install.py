@@ -3,12 +3,15 @@
 import os
 from pathlib import Path
 
-from tests.tpu.cloud import FAKES, Cloud, Ended, _end
+from tests.tpu.cloud import FAKES, Cloud, Ended, ended, tools
 
 UV = """#!/usr/bin/env bash
 echo "uv $*" >>"$HOME/made"
 case "$*" in
-  "python install"*) mkdir -p "$UV_PYTHON_INSTALL_DIR" && cp "$STUB" "$UV_PYTHON_INSTALL_DIR/python3" ;;
+  "python install"*)
+    mkdir -p "$UV_PYTHON_INSTALL_DIR"
+    cp "$STUB" "$UV_PYTHON_INSTALL_DIR/python3"
+    ;;
   "python find"*) echo "$UV_PYTHON_INSTALL_DIR/python3" ;;
 esac
 """
@@ -26,8 +29,8 @@ case "$*" in
 esac
 """
 TOOLS = (
-    "bash", "cat", "chmod", "cp", "cut", "dirname", "env", "flock", "grep", "hostname", "mkdir",
-    "rm", "sha256sum", "sleep",
+    "bash", "cat", "chmod", "cp", "cut", "dirname", "env", "flock", "grep", "hostname",
+    "mkdir", "rm", "sha256sum", "sleep",
 )  # fmt: skip
 
 
@@ -35,7 +38,7 @@ def installed(cloud: Cloud, path: str, **more: str) -> Ended:
     home = cloud.folder / "home"
     home.mkdir(exist_ok=True)
     ours = {"HOME": str(home), "PATH": path, "STUB": str(FAKES / "worker" / "python3")}
-    return _end(cloud.start(["tpu/install.sh"], **(ours | {"UV": UV} | more)))
+    return ended(cloud.start(["tpu/install.sh"], **(ours | {"UV": UV} | more)))
 
 
 def made(cloud: Cloud) -> list[str]:
@@ -66,13 +69,7 @@ def test_it_is_made_once_and_again_when_a_pin_changes(cloud: Cloud) -> None:
 
 def only_3_10(cloud: Cloud) -> str:
     """A PATH with the tools that it needs and no other Python."""
-    folder = cloud.folder / "image"
-    folder.mkdir()
-    for name in TOOLS:
-        place = next(
-            p for d in os.environ["PATH"].split(":") if (p := Path(d) / name).exists()
-        )
-        (folder / name).symlink_to(place)
+    folder = Path(tools(cloud.folder / "image", *TOOLS))
     (folder / "python3").write_text(OLD)
     (folder / "python3").chmod(0o755)
     return str(folder)

@@ -24,9 +24,7 @@ def filled(cloud: Cloud, **more: str) -> Any:
         ("v5p-128", 16, 4, "tpu-v5p-slice"),
     ],
 )
-def test_a_jobset(
-    cloud: Cloud, kind: str, hosts: int, chips: int, label: str
-) -> None:
+def test_a_jobset(cloud: Cloud, kind: str, hosts: int, chips: int, label: str) -> None:
     found = filled(cloud, TPU_TYPE=kind, RUN="gs://bucket/My run", RESTARTS="3")
     assert found["metadata"]["name"] == "sparsetx-my-run"
     assert found["spec"]["failurePolicy"]["maxRestarts"] == 3

@@ -144,7 +144,9 @@ def test_unlock_ends_who_holds_the_tpu_and_spares_the_unit(cloud: Cloud) -> None
     lock = cloud.folder / "lockfile"
     lock.touch()
     more = {"SPARSETX_TPUS": str(tpu), "SPARSETX_TPU_LOCK": str(lock)}
-    hold = "import sys, time; f = open(sys.argv[1]); print(1, flush=True); time.sleep(60)"
+    hold = (
+        "import sys, time; f = open(sys.argv[1]); print(1, flush=True); time.sleep(60)"
+    )
     words = [sys.executable, "-c", hold, str(tpu)]
     with subprocess.Popen(words, stdout=subprocess.PIPE) as holder:
         assert holder.stdout
