@@ -5,7 +5,7 @@
 # started again; one that ended with 1 or 2 never is: it would fail again, for money.
 #   RESTARTS=5: give up after so many in a row without a newly saved step
 #   BACKOFF=30: seconds before a second start; doubled each time, up to ten minutes
-#   MAX_USD=: save, give the machine back and end when this start of it has spent so much
+#   MAX_USD=: save, give the machine back and end when it has spent so much
 #   POLL=60: seconds between two looks   KEEP=1: never give the machine back at the end
 . "$(dirname "$0")/lib.sh"
 verb=${1:-}
@@ -41,7 +41,9 @@ progress() {
     fi
 }
 
-spent() { awk -v s="$paid" -v h="$(usd_per_hour)" 'BEGIN { printf "%.2f", s / 3600 * h }'; }
+spent() {
+  awk -v s="$paid" -v h="$(usd_per_hour)" 'BEGIN { printf "%.2f", s / 3600 * h }'
+}
 
 give_back() {
   if [ -n "${KEEP:-}" ]; then
@@ -56,7 +58,7 @@ finish() { # CODE MESSAGE
   say "babysit: $2"
   [ "$is" != READY ] || [ "$1" = 0 ] || worker stop "${GRACE:-120}" || true
   give_back
-  say "babysit: about $(spent) USD (list price) since it began watching; the run is in $RUN"
+  say "babysit: about $(spent) USD, by list price, since it began; the run is in $RUN"
   exit "$1"
 }
 trap 'finish 130 "stopped by you: saving, and giving the machine back"' INT TERM
@@ -69,8 +71,8 @@ again() {
   if [ "$saved" -gt "$best" ]; then best=$saved restarts=0; fi
   restarts=$((restarts + 1))
   say "babysit: $1; saved so far: $saved; start $restarts of ${RESTARTS:-5} from there"
-  [ "$restarts" -le "${RESTARTS:-5}" ] || finish 1 "gave up: ${RESTARTS:-5} starts, and \
-nothing new saved. make tpu-logs of a machine kept with KEEP=1 says why"
+  [ "$restarts" -le "${RESTARTS:-5}" ] || finish 1 "gave up: ${RESTARTS:-5} starts, \
+and nothing new saved. make tpu-logs of a machine kept with KEEP=1 says why"
   wait=$((${BACKOFF:-30} << (restarts - 1)))
   [ "$wait" -le 600 ] || wait=600
   sleep "$wait"
@@ -101,11 +103,15 @@ tend() {
   local found codes
   found=$(units) || { say "babysit: the workers do not answer"; return 0; }
   printf '%s\n' "$found" | cut -c 1-150 >&2
-  codes=$(printf '%s\n' "$found" | awk '$1 == "unit" { print ($3 == "running" ? "running" : $4) }' | sort -u)
+  codes=$(printf '%s\n' "$found" | sort -u |
+    awk '$1 == "unit" { print ($3 == "running" ? "running" : $4) }')
   case " $(printf '%s' "$codes" | tr '\n' ' ') " in
     *" running "*) launched=1 ;;
-    *" - "*) if [ -n "$launched" ]; then again "a worker was made anew"; else begin "$@"; fi ;;
-    *) if [ -n "$launched" ]; then ended "$codes"; else begin "$@"; fi ;;
+    *) case "$launched $codes " in
+      " "*) begin "$@" ;;
+      *-*) again "a worker was made anew" ;;
+      *) ended "$codes" ;;
+    esac ;;
   esac
 }
 
@@ -125,7 +131,8 @@ ended() {
   again "the workers ended with $(printf '%s' "$1" | tr '\n' ' ')"
 }
 
-say "babysit: $NAME, $(usd_per_hour) USD an hour${MAX_USD:+, at most $MAX_USD USD}; Ctrl-C saves and gives it back"
+say "babysit: $NAME, $(usd_per_hour) USD an hour${MAX_USD:+, at most $MAX_USD USD}; \
+Ctrl-C saves and gives it back"
 while :; do
   is=$(state) || is=UNKNOWN
   account

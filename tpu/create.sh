@@ -10,7 +10,8 @@ case ${TIER:=spot} in
   reserved) tier=(--reserved) ;;
   *) refuse "TIER=$TIER: wanted spot, on-demand or reserved" ;;
 esac
-[ -z "${VALID_UNTIL:-}" ] || tier=(${tier[@]+"${tier[@]}"} "--valid-until-duration=$VALID_UNTIL")
+[ -z "${VALID_UNTIL:-}" ] ||
+  tier=(${tier[@]+"${tier[@]}"} "--valid-until-duration=$VALID_UNTIL")
 
 all=$(requests)
 had=$(printf '%s\n' "$all" | field "$NAME" 2)
@@ -35,4 +36,5 @@ run gcloud compute tpus queued-resources create "$NAME" "${WHERE[@]}" \
   "--runtime-version=${RUNTIME:-$(of_type "$TPU_TYPE" runtime)}" \
   "--labels=$LABEL=$(plain "$(basename "${RUN:-$NAME}")")" ${tier[@]+"${tier[@]}"}
 trap - INT TERM
-told "asked for $NAME, $(usd_per_hour) USD an hour at most once it is there. Next: make tpu-wait"
+told "asked for $NAME, $(usd_per_hour) USD an hour at most once it is there. \
+Next: make tpu-wait"

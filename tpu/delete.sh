@@ -15,7 +15,8 @@ if [ "$is" = ABSENT ]; then
 fi
 if [ -z "$force" ] && [ "$is" = READY ]; then
   found=$(units) ||
-    refuse "the workers of $NAME do not say whether a unit runs: ARGS=--force deletes it"
+    refuse "the workers of $NAME do not say whether a unit runs: ARGS=--force deletes \
+it all the same"
   case $found in
     *unit\ *\ running\ *) refuse "a unit still runs on $NAME: make tpu-stop first (it \
 saves), or ARGS=--force" ;;

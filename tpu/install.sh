@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# On a worker: an environment for the code beside this file, in $SPARSETX_HOME/venv. It is
-# made once, and again when what it is made of changes.
+# On a worker: an environment for the code beside this file, in $SPARSETX_HOME/venv. It
+# is made once, and again when what it is made of changes.
 #
 # TPU images ship Python 3.10. A newer one comes without root through uv: it is a wheel
 # on the package index that pip reaches anyway, and checks the builds that it fetches.
@@ -14,7 +14,8 @@ WANTED=${WANTED_PYTHON:-3.11.14} # what is fetched where there is none
 EXTRAS=${EXTRAS-tpu,gcs}
 
 fits() { # 3.11 or newer, and able to make an environment
-  "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+  "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+    >/dev/null 2>&1
 }
 
 fetched() {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Start a unit on every worker:   launch.sh train [key=value…]   launch.sh prune [words…]
+# Start a unit on every worker:   launch.sh train [key=value…] | prune [words…]
 # Training takes up a run that is there already; pruning skips what is done.
 #   DATA=gs://…: prepared tokens, for corpora other than tinypython
 . "$(dirname "$0")/lib.sh"
@@ -14,20 +14,19 @@ settings
 need_bucket
 case $what in
   gs://*) ;;
-  *) [ -e "$TPU/../$what" ] || refuse "EXP=$EXP: no such file in $(cd "$TPU/.." && pwd)" ;;
+  *) [ -e "$TPU/../$what" ] || refuse "EXP=$EXP: no such file in ${TPU%/*}" ;;
 esac
 
-overrides=()
+needs=(data "$what") # what decides which data: the experiment and its changes
 for word; do
-  case $word in -*) ;; *=*) overrides=(${overrides[@]+"${overrides[@]}"} "$word") ;; esac
+  case $verb$word in train-*) ;; train*=*) needs=("${needs[@]}" "$word") ;; esac
 done
-[ "$verb" = train ] || overrides=()
-REMOTE_ENV=${DATA:+DATA=$(quoted "$DATA") }
-found=$(on_workers "${REMOTE_ENV}bash $REMOTE/code/tpu/worker.sh data $(quoted "$what" ${overrides[@]+"${overrides[@]}"})")
+[ -z "${DATA:-}" ] || needs=(--from "$DATA" "${needs[@]}")
+found=$(worker "${needs[@]}")
 if ! dry; then
   prints=$(printf '%s\n' "$found" | awk '$1 == "data" { print $3 }' | sort -u)
-  [ "$(printf '%s\n' "$prints" | grep -c .)" = 1 ] || fail "the workers do not have the \
-same data:
+  [ "$(printf '%s\n' "$prints" | grep -c .)" = 1 ] ||
+    fail "the workers do not have the same data:
 $found"
   say "  data $prints on every worker"
 fi
@@ -41,4 +40,4 @@ stopped() {
 trap stopped INT TERM
 worker start "${words[@]}"
 trap - INT TERM
-told "started. make tpu-logs ARGS=-f watches it, make tpu-status asks, make tpu-stop saves and ends it"
+told "started. make tpu-logs ARGS=-f watches it, make tpu-stop saves and ends it"

@@ -33,7 +33,7 @@ run() {
   dry || "$@"
 }
 
-# The same, again where the line failed. 2 is a refusal, which asking again won't change.
+# The same, again where the line failed. 2 is a refusal: asking again won't change it.
 patiently() {
   local code try wait=${RETRY_WAIT:-10}
   for try in 1 2 3; do
@@ -128,8 +128,10 @@ else echo unit \$(hostname) idle - '|' no code here; fi"
 
 # Requests of ours and their machines: NAME,STATE,CREATED,LABEL,TYPE
 requests() {
-  patiently gcloud compute tpus queued-resources list "${WHERE[@]}" --format="csv[no-heading]\
-(name.basename(),state.state,createTime,tpu.nodeSpec[0].node.labels.$LABEL,tpu.nodeSpec[0].node.acceleratorType.basename())"
+  local node='tpu.nodeSpec[0].node'
+  patiently gcloud compute tpus queued-resources list "${WHERE[@]}" \
+    "--format=csv[no-heading](name.basename(),state.state,createTime,\
+$node.labels.$LABEL,$node.acceleratorType.basename())"
 }
 
 machines() { # NAME,STATE

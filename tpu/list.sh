@@ -9,11 +9,13 @@ printf '%s\n' "$all" | awk -F , -v now="$(now)" '
   function seconds(t,  y, m, d) { # of 2026-01-31T12:00:00Z, since 1970
     y = substr(t, 1, 4); m = substr(t, 6, 2) + 0; d = substr(t, 9, 2)
     if (m < 3) { y--; m += 12 }
-    d += 365 * y + int(y / 4) - int(y / 100) + int(y / 400) + int((153 * m - 457) / 5) - 719469
-    return d * 86400 + substr(t, 12, 2) * 3600 + substr(t, 15, 2) * 60 + substr(t, 18, 2)
+    d += 365 * y + int(y / 4) - int(y / 100) + int(y / 400)
+    d += int((153 * m - 457) / 5) - 719469
+    return 60 * (60 * (24 * d + substr(t, 12, 2)) + substr(t, 15, 2)) + substr(t, 18, 2)
   }
   BEGIN { printf "%-40s %-15s %-22s %8s  %s\n", "name", "type", "state", "age", "run" }
   $4 != "" {
     age = now - seconds($3)
-    printf "%-40s %-15s %-22s %4dh%02dm  %s\n", $1, $5, $2, age / 3600, age % 3600 / 60, $4
+    printf "%-40s %-15s %-22s ", $1, $5, $2
+    printf "%4dh%02dm  %s\n", age / 3600, age % 3600 / 60, $4
   }'

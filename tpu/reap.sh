@@ -6,6 +6,7 @@ need PROJECT ZONE
 WHERE=("--project=$PROJECT" "--zone=$ZONE")
 need_gcloud
 all=$(requests)
-dead=$(printf '%s\n' "$all" | awk -F , '$4 != "" && ($2 == "SUSPENDED" || $2 == "FAILED") { print $1 }')
+dead=$(printf '%s\n' "$all" |
+  awk -F , '$4 != "" && ($2 == "SUSPENDED" || $2 == "FAILED") { print $1 }')
 [ -n "$dead" ] || told "nothing to reap"
 for NAME in $dead; do delete_it; done

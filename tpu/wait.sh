@@ -3,7 +3,12 @@
 #   POLL=30: seconds between two looks
 . "$(dirname "$0")/lib.sh"
 settings
-trap 'say "no longer watching; $NAME stays asked for. make tpu-wait goes on, make tpu-delete ends it"; exit 130' INT TERM
+stopped() {
+  say "no longer watching; $NAME stays asked for. make tpu-wait goes on, make \
+tpu-delete ends it"
+  exit 130
+}
+trap stopped INT TERM
 began=$(now)
 before=''
 while :; do
@@ -20,7 +25,7 @@ while :; do
     PREEMPTED | GONE) fail "$NAME was preempted: make tpu-delete tpu-create" ;;
     FAILED) fail "$NAME cannot be had (VALID_UNTIL passed, quota, or no such type in \
 $ZONE): make tpu-delete, then try another ZONE or TIER" ;;
-    *) fail "$NAME is $is: look with gcloud compute tpus queued-resources describe $NAME" ;;
+    *) fail "$NAME is $is: look with gcloud compute tpus tpu-vm describe $NAME" ;;
   esac
   sleep "${POLL:-30}"
 done

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # What runs on a worker: on a TPU VM, in a container, and in the rehearsal. A worker has
-# one unit of work at a time (a TPU has one user). It is detached, and leaves a pid file,
-# a log and its exit code in $SPARSETX_HOME/unit.
+# one unit of work at a time (a TPU has one user). It is detached, and leaves a pid
+# file, a log and its exit code in $SPARSETX_HOME/unit.
 #
 #   worker.sh start|run WORDS…        sparsetx WORDS, detached or in the foreground
 #   worker.sh status | log [-f] | stop [SECONDS]
-#   worker.sh data EXPERIMENT [key=value…]
+#   worker.sh [--from gs://…] data EXPERIMENT [key=value…]
 #   worker.sh unlock                  end what holds the TPU and is not the unit
 set -euo pipefail
 
@@ -58,8 +58,14 @@ part() {
   local chips bounds
   unset SPARSETX_HOSTS SPARSETX_HOST SPARSETX_COORDINATOR TPU_WORKER_HOSTNAMES
   chips=$(printf '%s' "$DEVICES" | grep -c . || true)
-  case $chips in 0) return ;; 1) bounds=1,1,1 ;; 8) bounds=2,4,1 ;; *) bounds=2,2,1 ;; esac
-  export TPU_PROCESS_BOUNDS=1,1,1 TPU_CHIPS_PER_PROCESS_BOUNDS=$bounds CLOUD_TPU_TASK_ID=0
+  case $chips in
+    0) return ;;
+    1) bounds=1,1,1 ;;
+    8) bounds=2,4,1 ;;
+    *) bounds=2,2,1 ;;
+  esac
+  export TPU_CHIPS_PER_PROCESS_BOUNDS=$bounds TPU_PROCESS_BOUNDS=1,1,1
+  export CLOUD_TPU_TASK_ID=0
   TPU_VISIBLE_CHIPS=$(seq -s , 0 $((chips - 1)))
   export TPU_VISIBLE_CHIPS
 }
@@ -95,16 +101,16 @@ start() {
   printf '%s\n' "$*" >"$UNIT/words"
   printf '%s sparsetx %s\n' "$(date -u +%FT%TZ)" "$*" >>"$UNIT/log"
   setsid nohup bash "$CODE/tpu/worker.sh" run "$@" </dev/null >>"$UNIT/log" 2>&1 &
-  for try in $(seq 100); do
+  for try in $(seq 300); do
     [ ! -e "$UNIT/pid" ] && [ ! -e "$UNIT/code" ] || { status; return; }
     sleep 0.1
   done
-  refuse "the unit did not start in ${try}0 ms: $(tail -n 3 "$UNIT/log")"
+  refuse "the unit did not start in $((try / 10)) s: $(tail -n 3 "$UNIT/log")"
 }
 
 # unit NAME STATE EXIT-CODE | the log's last line
 status() {
-  local state=idle code=-
+  local state=idle code=- last
   if running >/dev/null; then
     state=running
   elif [ -e "$UNIT/code" ]; then
@@ -112,8 +118,9 @@ status() {
   elif [ -e "$UNIT/pid" ]; then
     state=lost code=137 # killed with its keeper, or the machine was started anew
   fi
-  printf 'unit %s %s %s | %s\n' "$ME" "$state" "$code" \
-    "$(tail -c 2000 "$UNIT/log" 2>/dev/null | tr '\r' '\n' | grep . | tail -n 1 || true)"
+  last=$(tail -c 2000 "$UNIT/log" 2>/dev/null | tr '\r' '\n' |
+    awk 'NF { line = $0 } END { print line }' || true)
+  printf 'unit %s %s %s | %s\n' "$ME" "$state" "$code" "$last"
 }
 
 stop() {
@@ -125,14 +132,16 @@ stop() {
     printf 'worker %s: still there after %s s, killed\n' "$ME" "${1:-120}" >&2
     kill -KILL "$pid" 2>/dev/null || true
   fi
-  for _ in $(seq 50); do [ ! -e "$UNIT/pid" ] || sleep 0.1; done # its keeper writes the code
+  for _ in $(seq 50); do # its keeper writes the code
+    [ ! -e "$UNIT/pid" ] || sleep 0.1
+  done
   status
 }
 
-# The same tokens on every worker, on its own disk: from the bucket DATA, or made from
-# their seed. The fingerprints that are printed must be equal.
+# The same tokens on every worker, on its own disk: from a bucket, or made from their
+# seed. The fingerprints that are printed must be equal.
 data() {
-  local name vocab tokens path folder
+  local name vocab tokens path folder print
   environment
   mkdir -p "$SPARSETX_HOME"
   cd "$CODE"
@@ -143,28 +152,33 @@ print(d["name"], c["model"]["vocab_size"], d["tokens"], d["path"] or "")' \
     "$SPARSETX_HOME/config.json")
   rm -f "$SPARSETX_HOME/config.json"
   folder=${path:-$SPARSETX_DATA/$name-$vocab}
-  if [ -n "${DATA:-}" ]; then
+  if [ -n "$FROM" ]; then
     mkdir -p "$folder"
-    gcloud storage rsync --recursive "$DATA" "$folder"
+    gcloud storage rsync --recursive "$FROM" "$folder"
   elif [ "$name" = tinypython ]; then
     "$PYTHON" -m sparsetx data prepare tinypython --vocab "$vocab" --tokens "$tokens" \
       --out "$folder" >/dev/null
   else
     refuse "wanted DATA=gs://… with the prepared $name: only tinypython is made here"
   fi
-  printf 'data %s %s\n' "$ME" "$(sed -n 's/.*"fingerprint": "\(.*\)".*/\1/p' "$folder/meta.json")"
+  print=$(sed -n 's/.*"fingerprint": "\(.*\)".*/\1/p' "$folder/meta.json")
+  printf 'data %s %s\n' "$ME" "$print"
 }
 
 # A process of an earlier session may hold the TPU still; only it is ended, by its pid.
 unlock() {
-  local pid own found
+  local pid own found words
   own=$(running || true)
   found=$(for tpu in $DEVICES; do
     find /proc/[0-9]*/fd -lname "$tpu" 2>/dev/null || true
   done | cut -d / -f 3 | sort -u)
   for pid in $found; do
-    [ "$pid" != "$own" ] || { printf 'worker %s: %s is the unit, left\n' "$ME" "$pid"; continue; }
-    printf 'worker %s: ending %s: %s\n' "$ME" "$pid" "$(tr '\0' ' ' <"/proc/$pid/cmdline")"
+    if [ "$pid" = "$own" ]; then
+      printf 'worker %s: %s is the unit, left\n' "$ME" "$pid"
+      continue
+    fi
+    words=$(tr '\0' ' ' <"/proc/$pid/cmdline")
+    printf 'worker %s: ending %s: %s\n' "$ME" "$pid" "$words"
     kill -TERM "$pid" 2>/dev/null || true
     for _ in $(seq 50); do [ -z "$(ls "/proc/$pid/fd" 2>/dev/null)" ] || sleep 0.1; done
     kill -KILL "$pid" 2>/dev/null || true
@@ -173,6 +187,8 @@ unlock() {
   [ -n "$found" ] || printf 'worker %s: nobody holds the TPU\n' "$ME"
 }
 
+FROM=''
+[ "${1:-}" != --from ] || { FROM=$2; shift 2; }
 verb=${1:-}
 [ $# = 0 ] || shift
 case $verb in

@@ -26,6 +26,7 @@ def test_scripts_are_short_strict_and_can_be_run() -> None:
     for path in scripts():
         text = path.read_text()
         assert text.count("\n") <= LONGEST_FILE, path
+        assert max(map(len, text.splitlines())) <= 88, path
         assert len(text.splitlines()[1].strip("# ")) > 10, path  # says what it is for
         if path.parent == ROOT / "tpu":
             strict = "set -euo pipefail" in text or '/lib.sh"' in text

@@ -24,7 +24,7 @@ def test_dry_runs_of_every_target(cloud: Cloud) -> None:
     for target, words in TARGETS.items():
         line = f"make --no-print-directory tpu-{target} DRY_RUN=1 {words}"
         process = cloud.start(["bash", "-c", f"{line} 2>&1"], PATH=path)
-        out, _ = process.communicate(timeout=20)
+        out, _ = process.communicate(timeout=300)
         assert process.returncode == 0, out
         found.append(f"$ {line.replace('--no-print-directory ', '')}\n{out}")
     assert cloud.log == []
