@@ -6,10 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 
-.PHONY: help install demo test test-torch test-faults test-browser lint bench clean
+.PHONY: help install demo test test-torch test-faults test-browser lint bench clean rehearse
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/installed ## build .venv with everything but torch (a second call does nothing)
 
@@ -77,9 +77,50 @@ lint: install ## check style, types and the shape of the house
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m tests.house
+	@$(BIN)/shellcheck --external-sources --source-path=SCRIPTDIR tpu/*.sh .ci/run
 
 bench: install ## time what was made for speed, as ratios within one run
 	@$(BIN)/sparsetx bench
+
+rehearse: install ## play a pod here: train, stop, resume, prune, read (NPROC=2 DEV=4)
+	@tpu/rehearse.sh
+
+# On a TPU, by PROJECT= ZONE= TPU_TYPE= RUN=gs://…, on the command line or exported;
+# DRY_RUN=1 only prints. They need bash, git and gcloud here, no Python: tpu/README.md.
+TPU := tpu-plan tpu-create tpu-wait tpu-setup tpu-train tpu-prune tpu-status tpu-logs \
+  tpu-stop tpu-resume tpu-fetch tpu-delete tpu-list tpu-reap tpu-babysit
+.PHONY: $(TPU)
+
+tpu-plan: ## what a TPU of TPU_TYPE would be, and cost (asks nobody)
+	@tpu/plan.sh
+tpu-create: ## ask for it (TIER=spot|on-demand|reserved VALID_UNTIL=6h)
+	@tpu/create.sh
+tpu-wait: ## wait until it is ready
+	@tpu/wait.sh
+tpu-setup: ## bring the committed code and its environment to every worker
+	@tpu/setup.sh
+tpu-train: ## start, or go on with, training (EXP=experiments/… ARGS="key=value …")
+	@tpu/launch.sh train $(ARGS)
+tpu-prune: ## start pruning the run (ARGS="--tasks all")
+	@tpu/launch.sh prune $(ARGS)
+tpu-status: ## the state of the TPU and of each worker
+	@tpu/status.sh
+tpu-logs: ## what a worker printed (ARGS="-f -w 0")
+	@tpu/logs.sh $(ARGS)
+tpu-stop: ## save, and end what runs
+	@tpu/stop.sh
+tpu-resume: ## go on from the last saved step, by the run's own configuration
+	@tpu/resume.sh $(ARGS)
+tpu-fetch: ## copy the run to runs/ (the TPU need not be there)
+	@tpu/fetch.sh
+tpu-delete: ## give the TPU back (ARGS=--force: even while it works)
+	@tpu/delete.sh $(ARGS)
+tpu-list: ## all TPUs that were asked for by these targets, and their age
+	@tpu/list.sh
+tpu-reap: ## delete those that failed or were taken away
+	@tpu/reap.sh
+tpu-babysit: ## all of it, again and again, until the run is done (VERB=prune MAX_USD=)
+	@tpu/babysit.sh $(or $(VERB),train) $(ARGS)
 
 clean: ## remove the environments, caches and build products (never runs/ or data/)
 	@rm -rf .venv .venv-torch .cache build dist *.egg-info .coverage .coverage.* \

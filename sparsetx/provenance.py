@@ -6,6 +6,7 @@ every start, the versions, the state of the code and the devices.
 
 import datetime
 import importlib.metadata
+import os
 import platform
 import subprocess
 import sys
@@ -64,14 +65,17 @@ def versions() -> dict[str, str]:
 
 
 def code_state() -> str:
-    """The commit that runs, marked if the tree has changes; 'unknown' outside git."""
+    """The commit that runs, marked if the tree has changes. Outside git: the one that
+    SPARSETX_COMMIT names, as where code came to a worker as an archive, or 'unknown'.
+    """
     root = Path(sparsetx.__file__).resolve().parent
+    told = os.environ.get("SPARSETX_COMMIT") or "unknown"
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
         found = subprocess.run(command, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
-        return "unknown"
-    return found.stdout.strip() or "unknown"
+        return told
+    return found.stdout.strip() or told
 
 
 def check_resume(config: RunConfig, path: Path, allow: Sequence[str]) -> None:

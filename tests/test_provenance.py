@@ -27,7 +27,10 @@ def test_the_state_of_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     module.touch()
     monkeypatch.setattr(sparsetx, "__file__", str(module))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.delenv("SPARSETX_COMMIT", raising=False)
     assert provenance.code_state() == "unknown"
+    monkeypatch.setenv("SPARSETX_COMMIT", "0123abc")
+    assert provenance.code_state() == "0123abc"
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-q", "-m", "x")

@@ -1,6 +1,6 @@
 """Reading the EXPERIMENT argument: a Python file whose `config()` returns a RunConfig.
 
-A run's own config.json, or its folder, is accepted in its place.
+A run's own config.json, or its folder, is accepted in its place, also on a bucket.
 """
 
 import runpy
@@ -20,7 +20,7 @@ EXPERIMENT_HELP = (
 
 def load(path: str, overrides: Sequence[str] = ()) -> RunConfig:
     """The checked configuration of an experiment, with `key.sub=value` applied."""
-    place = Path(path)
+    place = files.place(path)
     if place.is_dir():
         place = place / "config.json"
     what = f"{path} cannot be used"

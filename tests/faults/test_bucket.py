@@ -13,6 +13,7 @@ import pytest
 
 import sparsetx
 from sparsetx import checkpoint, files, lock, metrics
+from sparsetx.cli import experiment as cli_experiment
 from sparsetx.cli.main import main
 from tests import runs
 from tests.circuits import compiled, handmade
@@ -104,6 +105,9 @@ def test_sigterm_saves_there(experiment: Path) -> None:
     last = checkpoint.steps(run)[-1]
     assert f"stopped at step {last:,}" in end.out
     assert max(int(str(r["step"])) for r in rows(run)) == last - last % 2
+    # Its own configuration is enough to go on.
+    for place in (run, f"{run}/config.json"):
+        assert cli_experiment.load(place).train.steps == 100_000
 
 
 def test_an_analyst_reads_it(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:

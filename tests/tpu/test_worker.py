@@ -1,0 +1,165 @@
+"""The script that runs on a worker: one unit at a time, and what becomes of it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.tpu.cloud import Cloud
+
+TRAIN = ("start", "train", "an experiment.py", "--run", "gs://bucket/my 'run'")
+
+
+def waited_for(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def ready(cloud: Cloud) -> Path:
+    """A unit that has begun to work."""
+    end = cloud.worker(0, *TRAIN)
+    assert end.code == 0, end.err
+    home = cloud.folder / "worker0"
+    waited_for(lambda: "step 1" in (home / ".sparsetx/unit/log").read_text())
+    return home
+
+
+def test_a_unit_is_told_its_words_and_ends_with_its_code(cloud: Cloud) -> None:
+    assert cloud.worker(0, "status").out == "unit w0 idle - | \n"
+    home = ready(cloud)
+    assert (home / "words").read_text().splitlines() == list(TRAIN[1:])
+    assert cloud.worker(0, "status").out == "unit w0 running - | step 1\n"
+    # The line failed after the start: the same again finds it; another is refused.
+    assert cloud.worker(0, *TRAIN).out.startswith("unit w0 running")
+    end = cloud.worker(0, "start", "prune", "x")
+    assert (end.code, "its unit still runs" in end.err) == (2, True)
+    (home / "end").write_text("7\n")
+    waited_for((home / ".sparsetx/unit/code").exists)
+    assert cloud.worker(0, "status").out == "unit w0 ended 7 | ending with 7\n"
+    assert cloud.worker(0, "log", "-n", "1").out == "ending with 7\n"
+    assert cloud.left() == []
+
+
+def test_stop_saves(cloud: Cloud) -> None:
+    ready(cloud)
+    assert cloud.worker(0, "stop").out == "unit w0 ended 42 | saved\n"
+    assert cloud.worker(0, "stop").out == "unit w0 ended 42 | saved\n"
+    assert cloud.left() == []
+
+
+def test_one_that_does_not_end_is_killed(cloud: Cloud) -> None:
+    cloud.worker(0, *TRAIN, SLOW="30")
+    waited_for((cloud.folder / "worker0" / "words").exists)
+    end = cloud.worker(0, "stop", "1")
+    assert "still there after 1 s, killed" in end.err
+    assert "unit w0 ended 137" in end.out
+
+
+def test_one_whose_keeper_was_killed_is_lost(cloud: Cloud) -> None:
+    home = ready(cloud)
+    pid = int((home / ".sparsetx/unit/pid").read_text().split()[0])
+    words = ["ps", "-o", "ppid=", "-p", str(pid)]
+    keeper = int(subprocess.check_output(words, text=True))
+    os.kill(keeper, signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
+    waited_for(lambda: "lost 137" in cloud.worker(0, "status").out)
+    # Its pid may be another's by now: who began at another time is not the unit.
+    (home / ".sparsetx/unit/pid").write_text(f"{os.getpid()} 12\n")
+    assert "lost 137" in cloud.worker(0, "stop").out
+
+
+def test_in_the_foreground_a_signal_reaches_python(cloud: Cloud) -> None:
+    home = cloud.folder / "worker0"
+    home.mkdir()
+    stub = str(Path(__file__).parent / "fakes" / "worker" / "python3")
+    process = cloud.start(
+        ["tpu/worker.sh", "run", "train", "x"], HOME=str(home), SPARSETX_PYTHON=stub
+    )
+    waited_for((home / "words").exists)
+    process.terminate()
+    out, _ = process.communicate(timeout=60)
+    assert (process.returncode, "saved" in out) == (42, True)
+
+
+METADATA = """#!/usr/bin/env bash
+case "$*" in
+  *worker-network-endpoints*) echo "$ENDPOINTS" ;;
+  *agent-worker-number*) echo 3 ;;
+  *) exit 22 ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "first"),
+    [("w0.local,w1.local", "w0.local"), ("a:0:10.0.0.5,b:1:10.0.0.6", "10.0.0.5")],
+)
+def test_hosts_of_a_pod_are_named_by_its_metadata(
+    cloud: Cloud, endpoints: str, first: str
+) -> None:
+    curl = cloud.folder / "path" / "curl"
+    curl.write_text(METADATA)
+    curl.chmod(0o755)
+    tpus = [cloud.folder / f"accel{i}" for i in range(4)]
+    for tpu in tpus:
+        tpu.touch()
+    more = {"ENDPOINTS": endpoints, "SPARSETX_TPUS": " ".join(map(str, tpus))}
+    home = cloud.folder / "worker0"
+    cloud.worker(0, *TRAIN, **more)
+    waited_for((home / "environment").exists)
+    given = (home / "environment").read_text().splitlines()
+    assert f"SPARSETX_COORDINATOR={first}:8482" in given
+    assert "SPARSETX_HOSTS=2" in given
+    assert "SPARSETX_HOST=3" in given
+    assert f"SPARSETX_DATA={home}/.sparsetx/data" in given
+    cloud.worker(0, "stop")
+    # Pruning is done by each host alone, with its own chips.
+    (home / "environment").unlink()
+    cloud.worker(0, "start", "prune", "x", **more)
+    waited_for((home / "environment").exists)
+    given = (home / "environment").read_text().splitlines()
+    assert "TPU_CHIPS_PER_PROCESS_BOUNDS=2,2,1" in given
+    assert "TPU_VISIBLE_CHIPS=0,1,2,3" in given
+    assert not [line for line in given if line.startswith("SPARSETX_HOSTS=")]
+    cloud.worker(0, "stop")
+
+
+def test_data_is_made_and_its_fingerprint_told(cloud: Cloud) -> None:
+    end = cloud.worker(0, "data", "experiments/tiny.py", "seed=3")
+    assert end.out == "data w0 0123abc\n"
+    made = cloud.folder / "worker0" / ".sparsetx" / "data" / "tinypython-512"
+    assert (made / "meta.json").exists()
+
+
+def test_unlock_ends_who_holds_the_tpu_and_spares_the_unit(cloud: Cloud) -> None:
+    tpu = cloud.folder / "accel0"
+    tpu.touch()
+    lock = cloud.folder / "lockfile"
+    lock.touch()
+    more = {"SPARSETX_TPUS": str(tpu), "SPARSETX_TPU_LOCK": str(lock)}
+    hold = (
+        "import sys, time; f = open(sys.argv[1]); print(1, flush=True); time.sleep(60)"
+    )
+    words = [sys.executable, "-c", hold, str(tpu)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout
+        holder.stdout.readline()
+        end = cloud.worker(0, "unlock", **more)
+        assert f"worker w0: ending {holder.pid}: {sys.executable}" in end.out
+        assert holder.wait(10) == -signal.SIGTERM
+    assert not lock.exists()
+    assert cloud.worker(0, "unlock", **more).out == "worker w0: nobody holds the TPU\n"
+
+
+def test_what_it_refuses(cloud: Cloud) -> None:
+    end = cloud.worker(0, "dance")
+    assert (end.code, "got 'dance'" in end.err) == (2, True)
+    assert "wanted words after start" in cloud.worker(0, "start").err
+    assert cloud.worker(0, "run").code == 2
