@@ -35,5 +35,5 @@ def config() -> RunConfig:
         sparsity=SparsityConfig(block=1.0, embed=1.0),
         optim=OptimConfig(lr=4e-3, eps=1e-8, weight_decay=0.01),
         data=DataConfig(tokens=3_000_000),
-        train=TrainConfig(steps=1300, batch=15, eval_every=260, save_every=260),
+        train=TrainConfig(steps=1000, batch=15, eval_every=250, save_every=250),
     )

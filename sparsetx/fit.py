@@ -90,7 +90,7 @@ class _Watch:
         self.flush()
         self.pending = (done, metrics)
 
-    def flush(self) -> None:
+    def flush(self, tell: bool = True) -> None:
         if self.pending is None:
             return
         done, metrics = self.pending
@@ -101,14 +101,16 @@ class _Watch:
             self.marked = (done, time.monotonic())
         rate = self._rate(done)
         self.shown = (done, row, rate)
-        self.outlets.report(self._progress(*self.shown))
+        if tell:
+            self.outlets.report(self._progress(*self.shown))
         if done % self.run.train.log_every == 0 or done == self.run.train.steps:
             speed = {"tokens_per_second": rate} if rate else {}
             self.outlets.log({"step": done} | row | speed)
             self.marked, self.paused = (done, time.monotonic()), 0.0
 
     def evaluated(self, done: int, params: Any) -> None:
-        self.flush()
+        """The step's line of progress waits for what the evaluation gives."""
+        self.flush(tell=False)
         began = time.monotonic()
         row = self.outlets.evaluate(params)
         self.paused += time.monotonic() - began
