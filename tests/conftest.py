@@ -33,4 +33,4 @@ settings.load_profile("house")
 
 # Tracing makes millions of small objects that live on: looking through them for cycles
 # took a tenth of the time.
-gc.set_threshold(50_000, 20, 100)
+gc.set_threshold(50_000, 10, 10)
