@@ -298,8 +298,12 @@ def _header(circuit: Circuit, body: Body, pairs: Pairs) -> str:
         known if body.columns else "",
         _chosen(body),
         f"It gives the circuit's calibrated answers on all {len(pairs)} pairs of the "
-        f"{pairs.split} pool, within {AGREE:g} (of the larger of 1 and the logit). The "
-        f"model was {facts.model.run or 'not of a run'}, step {facts.model.step}.",
+        f"{pairs.split} pool, within {AGREE:g} (of the larger of 1 and the logit)."
+        + (
+            f" The model was {facts.model.run}, step {facts.model.step}."
+            if facts.model.run
+            else ""
+        ),
     ]
     first, *others = [prose.paragraph(part) for part in paragraphs if part]
     return '"""' + "\n\n".join([first, *others]).replace("\\", "\\\\") + '\n"""'

@@ -17,7 +17,8 @@ from sparsetx.circuits.circuit import Circuit
 from sparsetx.config import ModelConfig
 from sparsetx.errors import Refusal
 from sparsetx.tasks.pairs import Pairs
-from tests.circuits import broken, compiled
+from tests.circuits import broken, compiled, golden_program
+from tests.circuits.golden_program import as_pairs
 from tests.circuits.test_circuit import ASKED, MEANS, PARAMS, made
 from tests.circuits.test_describe import token
 from tests.circuits.test_graph import drawn
@@ -35,14 +36,6 @@ VARIANTS = {
         SMALL, afrac=0.5, afrac_sites=WRITTEN, positions="added"
     ),
 }
-
-
-def as_pairs(asked: Any, one_token: bool = False) -> Pairs:
-    """A question as the pairs that a program is checked on."""
-    rows = map(
-        np.asarray, (asked.tokens_BL, asked.position_B, asked.answers_B2, asked.sign_B)
-    )
-    return Pairs("quotes", "test", *rows, (None,) * (len(asked) // 2), one_token)  # type: ignore[arg-type]
 
 
 PAIRS = as_pairs(ASKED)
@@ -65,7 +58,7 @@ def answers(source: str, pairs: Pairs) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def fixture() -> decompile.Program:
-    return decompile.written(made(), PAIRS, token)
+    return golden_program.program()
 
 
 def test_the_known_circuit_reads_like_its_algorithm(fixture: decompile.Program) -> None:
@@ -80,6 +73,7 @@ def test_the_known_circuit_reads_like_its_algorithm(fixture: decompile.Program) 
         "quote_detector_key = 4.0 * quote_detector_read",
         "looks_1_0 = look_back(4.0 * quote_detector_key, n)",
         "quote_type_at_the_end_write = 2.0 * looks_1_0 @ quote_type_value",
+        "logits['\")\\n'] = 4.0 * quote_type_at_the_end_write / rms_final_0",
         "# quote detector: fires on `(\"` and `('` (AUC 1.00 against other tokens)",
     ):
         assert f"    {line}\n" in fixture.text
@@ -112,6 +106,14 @@ def test_a_program_has_a_statement_for_each_node(fixture: decompile.Program) -> 
     assert max(map(len, fixture.text.splitlines())) <= 88
 
 
+def test_the_program_that_lies_in_the_results_is_this_one(
+    fixture: decompile.Program,
+) -> None:
+    """Golden: written anew by `python -m tests.circuits.golden_program`, where what it
+    says has changed on purpose."""
+    assert golden_program.PATH.read_text() == fixture.text
+
+
 def test_it_runs_alone(fixture: decompile.Program, tmp_path: Path) -> None:
     file = tmp_path / "circuit.py"
     file.write_text(fixture.text)
@@ -130,7 +132,8 @@ def test_it_is_right_about_prompts_that_it_was_not_checked_on(
     fixture: decompile.Program,
 ) -> None:
     other = as_pairs(compiled.question(24, 77))
-    wanted = made().answer_logits(other.tokens_BL, other.position_B, other.answers_B2)
+    own = golden_program.own()
+    wanted = own.answer_logits(other.tokens_BL, other.position_B, other.answers_B2)
     np.testing.assert_allclose(answers(fixture.text, other), wanted, atol=1e-5)
 
 
@@ -189,7 +192,7 @@ def test_random_circuits_are_written_as_they_are(name: str, seed: int) -> None:
 
 def test_a_read_without_a_rule_is_refused() -> None:
     """AbsTopK chooses it among all of the residual."""
-    with pytest.raises(Refusal, match="no rule tells when AbsTopK keeps mlp_in/0/"):
+    with pytest.raises(Refusal, match="no rule tells when AbsTopK keeps attn_in/1/"):
         decompile.written(cut_at_random("all", 0, 0.35), PAIRS, token, 10_000)
 
 

@@ -1,0 +1,37 @@
+"""The compiled model's circuit as a program, as it lies in the results."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sparsetx.circuits import decompile, facts
+from sparsetx.circuits.circuit import Circuit
+from sparsetx.tasks.pairs import Pairs
+from tests.circuits.test_circuit import ASKED, made
+from tests.circuits.test_describe import token
+
+PATH = Path(__file__).parents[2] / "experiments" / "results" / "quotes_by_hand.py"
+
+
+def as_pairs(asked: Any, one_token: bool = False) -> Pairs:
+    """A question as the pairs that a program is checked on."""
+    rows = map(
+        np.asarray, (asked.tokens_BL, asked.position_B, asked.answers_B2, asked.sign_B)
+    )
+    return Pairs("quotes", "test", *rows, (None,) * (len(asked) // 2), one_token)  # type: ignore[arg-type]
+
+
+def own() -> Circuit:
+    """Uncalibrated, so that its numbers are the same on every machine."""
+    model = dataclasses.replace(made().facts.model, run="")
+    return made(model=model, calibration=facts.Calibration())
+
+
+def program() -> decompile.Program:
+    return decompile.written(own(), as_pairs(ASKED), token)
+
+
+if __name__ == "__main__":
+    PATH.write_text(program().text)
