@@ -23,6 +23,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="F.jsonl",
         help="pairs of your own task, to step through its prompts",
     )
+    parser.add_argument(
+        "--effects",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="find what every node and edge is worth, by running the circuit without "
+        "it (default: yes)",
+    )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -36,7 +43,8 @@ def main(args: argparse.Namespace) -> int:
     found = gather.subjects(args.paths)
     files.check_writable(out.parent)
     line = ProgressLine()
-    text = page(payload(found, Wishes(args.task_file), line))
+    wishes = Wishes(args.task_file, measured=args.effects)
+    text = page(payload(found, wishes, line))
     line.close()
     files.write_text(out, text)
     where = out if files.is_remote(out) else f"file://{out.resolve()}"

@@ -28,6 +28,7 @@ from sparsetx.tokenizer import Tokenizer
 ROWS = 96  # of text
 BEFORE, AFTER = 12, 4  # tokens around the place that is shown
 EACH = 3  # contexts of a group, from different rows
+PLACES = 2000  # of all nodes of a circuit: of many, each has fewer
 GROUPS = (
     ("largest", 1.0), ("99th percentile", 0.99), ("90th percentile", 0.9),
     ("median", 0.5), ("smallest", 0.0),
@@ -66,7 +67,12 @@ def sample(circuit: Circuit, text: Text) -> Sample:
     return watch.of(circuit, text.tokens_BL, last_B, pruned=False, pairs=False)
 
 
-def of_node(value_BL: Array) -> list[dict[str, Any]]:
+def each_of(count: int) -> int:
+    """Contexts of a group, where there are so many nodes."""
+    return max(1, min(EACH, PLACES // (len(GROUPS) * max(1, count))))
+
+
+def of_node(value_BL: Array, each: int = EACH) -> list[dict[str, Any]]:
     """Groups of places, from the largest value to the smallest; the other way round
     where the node says more by being far below zero."""
     most = float(np.abs(value_BL).max())
@@ -80,7 +86,7 @@ def of_node(value_BL: Array) -> list[dict[str, Any]]:
         if any(abs(value - other) < 1e-3 * most for other in told):
             continue  # a sparse node is 0 at most places: one group of them is enough
         told.append(value)
-        places = _nearest(value_BL, value)
+        places = _nearest(value_BL, value, each)
         packed = np.concatenate([_window(value_BL, *place) for place in places])
         share_N = np.rint(packed / most * 127 + 128).astype(np.uint8)
         found.append(
@@ -93,11 +99,11 @@ def of_node(value_BL: Array) -> list[dict[str, Any]]:
     return found[::-1] if -flat.min() > flat.max() else found
 
 
-def _nearest(value_BL: Array, value: float) -> list[list[int]]:
+def _nearest(value_BL: Array, value: float, each: int) -> list[list[int]]:
     """Places that are nearest to a value, each in another row."""
     away_BL = np.abs(value_BL - value)
     at_B = away_BL.argmin(1)
-    rows = np.argsort(away_BL[np.arange(len(at_B)), at_B], kind="stable")[:EACH]
+    rows = np.argsort(away_BL[np.arange(len(at_B)), at_B], kind="stable")[:each]
     return [[int(row), int(at_B[row])] for row in rows]
 
 

@@ -154,12 +154,13 @@ def _detail(cut: Cut, found: Circuit, wishes: Wishes) -> dict[str, Any]:
     seen = trace.sample(found)
     read = contexts.sample(found, wishes.text) if wishes.text else None
     told = describe.of(seen, found.nodes, tokenizer.token, read)
+    each = contexts.each_of(len(found.nodes))
     says = {name_of(node): one.text for node, one in told.items()}
     beside: dict[str, dict[str, Any]] = {
         name_of(node): {
             "title": told[node].title or None,
             "classes": own,
-            "contexts": contexts.of_node(read.values[node]) if read else None,
+            "contexts": contexts.of_node(read.values[node], each) if read else None,
         }
         for node, own in zip(found.nodes, prompts.classes(trace), strict=True)
     }

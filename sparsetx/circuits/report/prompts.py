@@ -33,7 +33,7 @@ from sparsetx.tokenizer import Tokenizer
 
 ASKED = 16  # pairs of the test pool on which effects and classes are measured
 SHOWN = 8  # of them are stepped through, or as many as there is room for
-ROOM = 150_000  # bytes of activations of one circuit
+ROOM = 90_000  # bytes of activations of one circuit
 BINS = 14
 HEADS = (nodes.Q, nodes.K, nodes.V)
 Array = npt.NDArray[Any]

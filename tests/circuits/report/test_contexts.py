@@ -40,6 +40,11 @@ def test_groups_hold_what_they_say(seed: int, silent: float) -> None:
     assert told in (sorted(told), sorted(told, reverse=True))
 
 
+def test_many_nodes_have_fewer_contexts_each() -> None:
+    counts = [contexts.each_of(n) for n in (0, 11, 150, 250, 4000)]
+    assert counts == [3, 3, 2, 1, 1]
+
+
 def test_a_run_gives_its_own_text(run: Path, tmp_path: Path) -> None:
     text = contexts.of_run(run)
     assert text is not None

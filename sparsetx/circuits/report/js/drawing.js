@@ -113,7 +113,7 @@ function nodeMarks(circuit, place) {
       const side = node.site === "token" ? "end" : "start";
       mark.append(sv("circle", { r: 3 }), sv("text", {
         x: node.site === "token" ? -7 : 7, y: 3.5, class: "text", "text-anchor": side,
-      }, text.length > 9 ? text.slice(0, 8) + "…" : text));
+      }, text.length > 6 ? text.slice(0, 5) + "…" : text));
     } else {
       mark.append(sv("circle", { r: size.toFixed(1) }));
       if (gap >= 11) mark.append(sv("text", { x: size + 3, y: 3, class: "index" },

@@ -109,11 +109,15 @@ function visible(circuit) {
     seen.add(edge.i);
     live.add(edge.src).add(edge.dst);
   }
-  const there = (i) => live.has(i) || circuit.nodes[i].index === undefined;
+  const weighed = new Set();
+  for (const { kind, src, dst } of circuit.edges) {
+    if (kind === "weight") weighed.add(src).add(dst);
+  }
+  const there = (i) => live.has(i) || !weighed.has(i);
   for (const edge of circuit.edges) {
     if (edge.kind === "weight" || !state.links) continue;
-    const weighed = edge.weight === null || edge.weightShare >= least;
-    if (weighed && there(edge.src) && there(edge.dst)) seen.add(edge.i);
+    const strong = edge.weight === null || edge.weightShare >= least;
+    if (strong && there(edge.src) && there(edge.dst)) seen.add(edge.i);
   }
   return seen;
 }
