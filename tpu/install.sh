@@ -23,8 +23,12 @@ fetched() {
   echo "no Python 3.11 here ($(python3 -V 2>&1)): fetching $WANTED" >&2
   export UV_PYTHON_INSTALL_DIR=$SPARSETX_HOME/python UV_NO_PROGRESS=1 UV_NO_CONFIG=1
   [ -x "$uv/bin/uv" ] || python3 -m pip install --quiet --disable-pip-version-check \
-    --target "$uv" "$(grep '^uv==' "$CODE/constraints.txt")" >&2
-  "$uv/bin/uv" python install --no-bin "$WANTED" >&2
+    --target "$uv" "$(grep '^uv==' "$CODE/constraints.txt")" >&2 || return
+  "$uv/bin/uv" python install --no-bin "$WANTED" >&2 || {
+    echo "no Python could be fetched: set UV_PYTHON_INSTALL_MIRROR, or SPARSETX_PYTHON \
+to one of 3.11 or newer" >&2
+    return 1
+  }
   "$uv/bin/uv" python find --managed-python --no-project "$WANTED"
 }
 

@@ -20,13 +20,15 @@ tiny=(experiments/tiny.py data.tokens=200000 model.n_layer=1
   optim.eps=0.1) # Adam takes no full steps on rounding noise
 # Small programs that run for seconds, on a machine that may be slow.
 export XLA_FLAGS="${XLA_FLAGS:-} --xla_backend_optimization_level=0"
-export JAX_COMPILATION_CACHE_DIR=$folder/xla JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
+export JAX_COMPILATION_CACHE_DIR=$folder/xla
+export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
 export SPARSETX_HEARTBEAT=600 SPARSETX_PATIENCE=600
 
 host() { # NUMBER COUNT WORDS…: to the worker script of a host
   SPARSETX_HOME=$folder/host$1 SPARSETX_NAME=host$1 SPARSETX_PYTHON=$python \
     SPARSETX_HOST=$1 SPARSETX_HOSTS=$2 SPARSETX_COORDINATOR=localhost:$port \
-    SPARSETX_TPUS='' JAX_PLATFORMS=cpu JAX_NUM_CPU_DEVICES=$DEV bash tpu/worker.sh "${@:3}"
+    SPARSETX_TPUS='' JAX_PLATFORMS=cpu JAX_NUM_CPU_DEVICES=$DEV \
+    bash tpu/worker.sh "${@:3}"
 }
 
 hosts() { # COUNT WORDS…: to all of them

@@ -9,6 +9,7 @@ UV = """#!/usr/bin/env bash
 echo "uv $*" >>"$HOME/made"
 case "$*" in
   "python install"*)
+    [ -z "$OFFLINE" ] || exit 1
     mkdir -p "$UV_PYTHON_INSTALL_DIR"
     cp "$STUB" "$UV_PYTHON_INSTALL_DIR/python3"
     ;;
@@ -88,6 +89,13 @@ def test_where_only_python_3_10_is_a_newer_one_is_fetched(cloud: Cloud) -> None:
         "venv",
     ]
     assert "ready" in end.out
+
+
+def test_where_none_can_be_fetched_it_says_what_to_set(cloud: Cloud) -> None:
+    end = installed(cloud, only_3_10(cloud), OFFLINE="1")
+    assert end.code == 1
+    assert "no Python could be fetched: set UV_PYTHON_INSTALL_MIRROR" in end.err
+    assert "ready" not in end.out
 
 
 def test_a_python_that_is_named_must_do(cloud: Cloud) -> None:
