@@ -141,7 +141,7 @@ def _program(config: ModelConfig, honest: bool, devices: tuple[jax.Device, ...])
         one = functools.partial(loss, config, honest, params, means, task, key)
         return jax.lax.map(one, masks)
 
-    return mesh.over_lanes(all_of, devices, whole=4)
+    return mesh.OverLanes(all_of, devices, whole=4)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -182,4 +182,4 @@ def _storm(config: ModelConfig, devices: tuple[jax.Device, ...]) -> Any:
 
         return jnp.asarray(jax.lax.map(one, (keys, smooth)))
 
-    return mesh.over_lanes(losses, devices, whole=4)
+    return mesh.OverLanes(losses, devices, whole=4)

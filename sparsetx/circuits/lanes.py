@@ -38,10 +38,16 @@ class Deck:
         return self.per_device * len(self.devices)
 
 
-def deck(plan: Plan, length: int, memory: float, settings: int) -> Deck:
+def deck(
+    plan: Plan,
+    length: int,
+    memory: float,
+    settings: int,
+    devices: Sequence[jax.Device] | None = None,
+) -> Deck:
     """As many lanes a device as fit into `memory` bytes on all of them, but no more
     than the settings of one task: the number of tasks must not change any mask."""
-    devices = tuple(jax.local_devices())
+    devices = tuple(jax.local_devices() if devices is None else devices)
     fit = int(memory / len(devices) / lane_bytes(plan, length))
     if devices[0].platform == "cpu":
         fit = min(fit, CPU_LANES)
@@ -78,7 +84,7 @@ def run(
         loss = jnp.zeros(deck.lanes)
         for start in range(0, total, deck.plan.steps):
             times = jnp.full(deck.lanes, start), jnp.full(deck.lanes, float(total))
-            mask, loss = _program(deck)(params, means, tasks, own, mask, *times)
+            mask, loss = program(deck)(params, means, tasks, own, mask, *times)
             jax.block_until_ready(loss)
             tell(deck.plan.steps * min(deck.lanes, count - first))
         found.append((_numpy(mask.tau), np.asarray(loss)))
@@ -95,7 +101,9 @@ def stacked(which: Sequence[tuple[int, int, Settings]]) -> Lanes:
 
 
 @functools.cache
-def _program(deck: Deck) -> Callable[..., tuple[Mask, jax.Array]]:
+def program(deck: Deck) -> mesh.OverLanes:
+    """What one call computes: `plan.steps` steps of every lane of the deck."""
+
     def advance(
         params: Any, means: Nodes, tasks: Task, lanes: Lanes, mask: Mask, *times: Any
     ) -> tuple[Mask, jax.Array]:
@@ -104,7 +112,7 @@ def _program(deck: Deck) -> Callable[..., tuple[Mask, jax.Array]]:
             deck.plan, params, means, tasks, lanes, mask, start, total
         )
 
-    return mesh.over_lanes(advance, deck.devices, whole=3)
+    return mesh.OverLanes(advance, deck.devices, whole=3)
 
 
 def _numpy(tree: Nodes) -> dict[str, np.ndarray]:
