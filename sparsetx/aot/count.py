@@ -17,8 +17,18 @@ COLLECTIVES = (
     "collective-broadcast", "ragged-all-to-all",
 )  # fmt: skip
 _FREE = frozenset(
-    "parameter constant tuple get-tuple-element bitcast after-all partition-id "
-    "replica-id opt-barrier iota".split()
+    [
+        "parameter",
+        "constant",
+        "tuple",
+        "get-tuple-element",
+        "bitcast",
+        "after-all",
+        "partition-id",
+        "replica-id",
+        "opt-barrier",
+        "iota",
+    ]
 )
 _SLICES = ("dynamic-slice", "slice", "gather")
 

@@ -12,11 +12,50 @@ from sparsetx.aot.hlo import Computation, Instruction, Module
 
 # One operation for each element of the result.
 ELEMENTWISE = frozenset(
-    "abs add and atan2 cbrt ceil clamp compare convert cosine divide erf exponential "
-    "exponential-minus-one floor is-finite log log-plus-one logistic maximum minimum "
-    "multiply negate not or popcnt power remainder round-nearest-afz "
-    "round-nearest-even rsqrt select shift-left shift-right-arithmetic "
-    "shift-right-logical sign sine sqrt subtract tan tanh xor".split()
+    [
+        "abs",
+        "add",
+        "and",
+        "atan2",
+        "cbrt",
+        "ceil",
+        "clamp",
+        "compare",
+        "convert",
+        "cosine",
+        "divide",
+        "erf",
+        "exponential",
+        "exponential-minus-one",
+        "floor",
+        "is-finite",
+        "log",
+        "log-plus-one",
+        "logistic",
+        "maximum",
+        "minimum",
+        "multiply",
+        "negate",
+        "not",
+        "or",
+        "popcnt",
+        "power",
+        "remainder",
+        "round-nearest-afz",
+        "round-nearest-even",
+        "rsqrt",
+        "select",
+        "shift-left",
+        "shift-right-arithmetic",
+        "shift-right-logical",
+        "sign",
+        "sine",
+        "sqrt",
+        "subtract",
+        "tan",
+        "tanh",
+        "xor",
+    ]
 )
 REDUCING = frozenset(["reduce", "reduce-window"])
 
@@ -41,7 +80,7 @@ def products(
 
 
 def _passes(one: Instruction) -> float:
-    """float32 as sums of bfloat16: six products at the highest precision, else three."""
+    """float32 in bfloat16: six products at the highest precision, three at the next."""
     asked = one.attribute("operand_precision") or ""
     return 6.0 if "highest" in asked else 3.0 if "high" in asked else 1.0
 
@@ -83,7 +122,7 @@ def _convolution(inside: Computation, one: Instruction) -> float:
     pairs = 1
     for number, name in enumerate(sorted(n for n in out_names if n.isdecimal())):
         pairs *= _meetings(source[name], kernel[name], axis[name], window, number)
-    return 2.0 * axis["b"] * axis["f"] * kernel["i"] * pairs
+    return float(2 * axis["b"] * axis["f"] * kernel["i"] * pairs)
 
 
 def _window(one: Instruction) -> dict[str, list[str]]:

@@ -44,7 +44,7 @@ class Shape:
 
     @property
     def stored(self) -> float:
-        """Bytes with what fills up tiles: the last two axes (as they lie) to 8 x 128."""
+        """Bytes with what fills up tiles: the two densest axes to 8 x 128, say."""
         tile = re.search(r"T\(([\d,]+)\)", self.layout)
         order = [int(n) for n in self.layout.partition(":")[0].split(",") if n]
         if tile is None or len(order) != len(self.sizes):
@@ -133,7 +133,9 @@ def parse(text: str) -> Module:
         elif current is not None and (body := _LINE.match(line)):
             current.add(_instruction(body[2], body[3], bool(body[1])))
     if entry is None:
-        raise ValueError("wanted the text of a compiled module: there is no ENTRY in it")
+        raise ValueError(
+            "wanted the text of a compiled module: there is no ENTRY in it"
+        )
     return Module(found, entry)
 
 
@@ -162,7 +164,7 @@ def _closing(text: str, opening: int) -> int:
         depth += (text[place] == "(") - (text[place] == ")")
         if depth == 0:
             return place
-    raise ValueError(f"a bracket is never closed: {text[opening:opening + 80]}")
+    raise ValueError(f"a bracket is never closed: {text[opening : opening + 80]}")
 
 
 def shapes_of(text: str) -> tuple[Shape, ...]:

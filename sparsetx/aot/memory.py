@@ -24,9 +24,7 @@ class Memory:
 
     @property
     def peak(self) -> float:
-        return (
-            self.arguments + self.results - self.reused + self.temporary + self.code
-        )
+        return self.arguments + self.results - self.reused + self.temporary + self.code
 
 
 class TooLarge(Exception):

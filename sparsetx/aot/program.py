@@ -5,24 +5,25 @@ donation; only the arrays are shapes.
 """
 
 import functools
+import math
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh
 
-from sparsetx import fit, launch, mesh, model, nodes, parameters, projection
-from sparsetx.aot import count, memory
+from sparsetx import fit, launch, mesh, nodes, parameters, projection
+from sparsetx.aot import cache, count, memory, topology
 from sparsetx.aot.count import Tally
 from sparsetx.aot.memory import Memory
+from sparsetx.aot.topology import Slice
 from sparsetx.circuits import ablate, lanes, prune, search
 from sparsetx.circuits.pools import Sizes
 from sparsetx.circuits.question import Question
 from sparsetx.circuits.search import Lanes, Settings, Task
-from sparsetx.config import RunConfig
+from sparsetx.config import MeshConfig, RunConfig
 
 PROMPT = 64  # tokens of the prompts that masks are trained on, if nothing else is said
 
@@ -35,114 +36,136 @@ class Compiled:
     devices: int
     memory: Memory
     tally: Tally
-    seconds: float  # that compiling took
+    seconds: float  # that compiling took, whenever it was done
     tokens: int  # of one call, on all devices
+    given: float  # bytes of a device that the caller gives away
     note: str = ""
 
 
-def compiled(
-    name: str, lowered: Any, devices: int, tokens: int, note: str = ""
-) -> Compiled:
-    """The real compiler's work, or a memory.TooLarge if it does not fit."""
-    began = time.monotonic()
-    with memory.explained(name):
-        made = lowered.compile()
-    spent = time.monotonic() - began
-    found = count.tally(made.as_text(), devices)
-    return Compiled(name, devices, memory.of(made), found, spent, tokens, note)
+@dataclass(frozen=True)
+class Target:
+    """A slice's devices, as the mesh of a configuration."""
+
+    here: Slice
+    config: RunConfig
+    devices: Mesh
+
+    def compiled(
+        self, name: str, lowered: Any, tokens: int, given: Any = (), note: str = ""
+    ) -> Compiled:
+        """The real compiler's work, or a memory.TooLarge if it does not fit."""
+
+        def make() -> cache.Made:
+            began = time.monotonic()
+            with memory.explained(name):
+                found = lowered.compile()
+            spent = time.monotonic() - began
+            return cache.Made(found.as_text(), memory.of(found), spent)
+
+        made = cache.made(cache.key(lowered, self.here.jax), make)
+        count_of = self.devices.size
+        own = on_a_device(given)
+        tally = count.tally(made.text, count_of)
+        return Compiled(
+            name, count_of, made.memory, tally, made.seconds, tokens, own, note
+        )
 
 
-def training(config: RunConfig, devices: Mesh) -> Compiled:
+def target(config: RunConfig, here: Slice) -> Target:
+    parts = config.train.batch // config.train.accumulate
+    found = mesh.make(config.mesh, parts, topology.devices(here))
+    return Target(here, config, found)
+
+
+def on_a_device(tree: Any) -> float:
+    """Bytes of these arrays on one of their devices."""
+    return sum(
+        float(math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize)
+        for leaf in jax.tree.leaves(tree)
+    )
+
+
+def training(on: Target) -> Compiled:
     """The step that `fit` runs: it takes the state's buffers."""
-    state, rows = launch.state_shapes(config, devices), _rows(config, devices)
-    with jax.set_mesh(devices):
-        lowered = fit.step_function(config).lower(state, rows)  # type: ignore[attr-defined]
-    tokens = config.train.batch * config.model.context
-    return compiled("train", lowered, devices.size, tokens)
+    state = launch.state_shapes(on.config, on.devices)
+    step: Any = fit.step_function(on.config)
+    with jax.set_mesh(on.devices):
+        lowered = step.lower(state, _rows(on))
+    return on.compiled("train", lowered, _tokens(on), state)
 
 
-def evaluation(config: RunConfig, devices: Mesh) -> Compiled:
+def evaluation(on: Target) -> Compiled:
     """A batch of the validation split."""
-    params = launch.state_shapes(config, devices).params
-    with jax.set_mesh(devices):
-        one = launch.eval_function(config)
-        lowered = one.lower(params, _rows(config, devices))  # type: ignore[attr-defined]
-    tokens = config.train.batch * config.model.context
-    return compiled("eval", lowered, devices.size, tokens)
+    params = launch.state_shapes(on.config, on.devices).params
+    one: Any = launch.eval_function(on.config)
+    with jax.set_mesh(on.devices):
+        lowered = one.lower(params, _rows(on))
+    return on.compiled("eval", lowered, _tokens(on))
 
 
-def projecting(
-    config: RunConfig, devices: Mesh, params: Any = None, name: str = "project"
-) -> Compiled:
-    """The projection alone; `params` may lie otherwise than in training."""
-    if params is None:
-        params = launch.state_shapes(config, devices).params
-    step = jax.jit(functools.partial(projection.project, config), donate_argnums=0)
+def projecting(on: Target, axis: int | None = None) -> Compiled:
+    """The projection alone, of parameters as they lie in training; or with an `axis` of
+    every layer's matrix cut over all devices."""
+    params = launch.state_shapes(on.config, on.devices).params
+    name = "project"
+    if axis is not None:
+        params, name = _cut_along(on, params, axis), f"project, cut along {axis}"
+    step = jax.jit(functools.partial(projection.project, on.config), donate_argnums=0)
     lowered = step.lower(params, jax.ShapeDtypeStruct((), jnp.float32))
-    return compiled(name, lowered, devices.size, 0)
+    return on.compiled(name, lowered, 0, params)
 
 
-def cut_along(config: RunConfig, devices: Mesh, axis: int) -> Any:
-    """Shapes of parameters whose matrices are cut over all devices along one axis of a
-    layer's matrix, whichever the training would choose."""
-    found = dict(parameters.leaves(launch.state_shapes(config, devices).params))
-    everything: dict[parameters.Path, Any] = {}
-    for parameter in parameters.table(config.model):
-        shape = found[parameter.path]
-        where = mesh.replicated(devices)
+def _cut_along(on: Target, params: Any, axis: int) -> Any:
+    found = dict(parameters.leaves(params))
+    placed: dict[parameters.Path, Any] = {}
+    for parameter in parameters.table(on.config.model):
         if parameter.kind == "matrix":
-            where = mesh.cut_whole(devices, len(shape.shape), axis + parameter.stacked)
-        everything[parameter.path] = mesh.with_sharding(shape, where)
-    return parameters.replaced(launch.state_shapes(config, devices).params, everything)
+            shape = found[parameter.path]
+            place = axis + parameter.stacked
+            where = mesh.cut_whole(on.devices, len(shape.shape), place)
+            placed[parameter.path] = mesh.with_sharding(shape, where)
+    return parameters.replaced(params, placed)
 
 
-def pruning(
-    config: RunConfig,
-    devices: Sequence[jax.Device],
-    room: float,
-    length: int | None = None,
-) -> Compiled:
-    """One call of the search for circuits on a host's devices: every lane a mask of a
-    task of its own. `room` is the memory of one device, half of which is for lanes."""
+def pruning(config: RunConfig, pod: Slice, length: int | None = None) -> Compiled:
+    """One call of the search for circuits on one host of a pod: each searches with its
+    own devices, every lane a mask. Half of the memory is for lanes, as `prune` does."""
+    here = topology.host_of(pod)
+    devices = topology.devices(here)
     run, effort = config.model, prune.Effort()
     length = min(length or PROMPT, run.context)
     plan = search.Plan(run, effort.pairs, prune.CALL)
-    free = room / 2 * len(devices)
-    deck = lanes.deck(plan, length, free, effort.settings, devices)
-    params = jax.eval_shape(functools.partial(model.init, run), jax.random.key(0), _table(config))
+    room = here.hbm / 2 * len(devices)
+    deck = lanes.deck(plan, length, room, effort.settings, devices)
+    on = Target(here, config, mesh.make(MeshConfig(), len(devices), devices))
+    params = launch.state_shapes(config, on.devices).params
     means = {
         site: jax.ShapeDtypeStruct(shape, jnp.float32)
         for site, shape in nodes.shapes(run, plan.sites).items()
     }
-    own = Lanes(*_each(deck.lanes, jnp.int32, jnp.int32), _settings(deck.lanes))
+    own = jax.eval_shape(functools.partial(_lanes, deck.lanes))
     mask = jax.eval_shape(functools.partial(search.begin, plan), own)
     times = _each(deck.lanes, jnp.int32, jnp.float32)
     tasks = _tasks(config, params, length)
     lowered = lanes.program(deck).lower(params, means, tasks, own, mask, *times)
-    tokens = deck.lanes * plan.steps * 2 * plan.pairs * length
-    note = f"{deck.per_device} lanes a device, {plan.steps} steps of {2 * plan.pairs} x {length} tokens"
-    return compiled("prune", lowered, len(devices), tokens, note)
-
-
-def _table(config: RunConfig) -> Any:
-    wide = config.model.vocab_size
-    counted = config.model.bigram == "counts"
-    return jax.ShapeDtypeStruct((wide, wide), jnp.float32) if counted else None
+    rows = 2 * plan.pairs
+    tokens = deck.lanes * plan.steps * rows * length
+    note = (
+        f"{deck.per_device} lanes a chip of a host of {len(devices)}, {plan.steps} "
+        f"steps of {rows} x {length} tokens"
+    )
+    return on.compiled("prune", lowered, tokens, note=note)
 
 
 def _tasks(config: RunConfig, params: Any, length: int) -> Task:
     """One task's train pool, as `prune` stacks it."""
     rows = 2 * Sizes().train
 
-    def asked(tokens_BL: Any) -> Task:
-        row_B = jnp.zeros(rows, jnp.int32)
+    def whole(params: Any, tokens_BL: Any) -> Any:
+        row_B, ones_B = jnp.zeros(rows, jnp.int32), jnp.ones(rows)
         answers_B2 = jnp.zeros((rows, 2), jnp.int32)
-        found = Question(tokens_BL, row_B, answers_B2, jnp.ones(rows), jnp.float32(0))
-        return Task(found, {})
-
-    def whole(params: Any, tokens_BL: Any) -> Task:
-        found = asked(tokens_BL).asked
-        task = Task(found, ablate.norm_scales(config.model, params, found))
+        asked = Question(tokens_BL, row_B, answers_B2, ones_B, jnp.float32(0))
+        task = Task(asked, ablate.norm_scales(config.model, params, asked))
         return jax.tree.map(lambda x: x[None], task)
 
     tokens = jax.ShapeDtypeStruct((rows, length), jnp.int32)
@@ -150,18 +173,21 @@ def _tasks(config: RunConfig, params: Any, length: int) -> Task:
     return found
 
 
-def _settings(count: int) -> Settings:
-    found: Settings = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct((count,), jnp.float32), Settings()
-    )
-    return found
+def _lanes(count: int) -> Lanes:
+    which = jnp.zeros(count, jnp.int32)
+    settings: Settings = jax.tree.map(lambda x: jnp.full(count, x), Settings())
+    return Lanes(which, which, settings)
 
 
 def _each(count: int, *kinds: Any) -> list[jax.ShapeDtypeStruct]:
     return [jax.ShapeDtypeStruct((count,), kind) for kind in kinds]
 
 
-def _rows(config: RunConfig, devices: Mesh) -> jax.ShapeDtypeStruct:
-    shape = (config.train.batch, config.model.context + 1)
-    where: NamedSharding = mesh.batch_sharding(devices)
+def _rows(on: Target) -> jax.ShapeDtypeStruct:
+    shape = (on.config.train.batch, on.config.model.context + 1)
+    where = mesh.batch_sharding(on.devices)
     return jax.ShapeDtypeStruct(shape, jnp.int32, sharding=where)
+
+
+def _tokens(on: Target) -> int:
+    return on.config.train.batch * on.config.model.context

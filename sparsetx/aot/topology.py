@@ -1,4 +1,4 @@
-"""TPU slices by name: what they are made of, and their devices as the compiler sees them.
+"""TPU slices by name: what they are made of, and their devices for the compiler.
 
 The table is tpu/types.tsv, which the launching scripts read as well. A name is gcloud's
 (v5litepod-16, v5p-8), or with the generation that people say (v5e-16); JAX's own
@@ -101,6 +101,16 @@ def find(name: str, path: Path = TABLE) -> Slice:
     raise Refusal(f"no TPU slice {name!r}: {fields.near(name, names)}")
 
 
+def host_of(one: Slice) -> Slice:
+    """A slice that is one host of this one."""
+    chips = one.chips // one.hosts
+    return next(
+        row
+        for row in table()
+        if (row.generation, row.chips, row.hosts) == (one.generation, chips, 1)
+    )
+
+
 def short(one: Slice) -> str:
     return one.name.replace("v5litepod-", "v5e-")
 
@@ -130,6 +140,7 @@ def quietly() -> None:
     """Ask no metadata server which TPU this is: it is none. JAX itself stays on the
     CPU. Must come before the compiler is loaded."""
     os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
+    os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
     os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5litepod-1")
     os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
     os.environ.setdefault("TPU_MIN_LOG_LEVEL", "3")
