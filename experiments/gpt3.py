@@ -1,7 +1,7 @@
-"""A weight-sparse model of GPT-3's size: 96 layers of 12288 channels, 175.2 G parameters.
+"""A weight-sparse model of GPT-3's size: 96 layers of 12288 channels (175.2 G).
 
 Figure: none of the paper's, whose largest model has 1.9 G parameters. What this size
-would take: `make cost EXP=experiments/gpt3.py POD=v5p-1024` asks the TPU's compiler, and
+would take: `make cost EXP=experiments/gpt3.py POD=v5p-1024` asks the compiler, and
 experiments/results/aot.md keeps its answer for 512 chips, data x fsdp. One weight in
 1024 is left, as in the paper's sparsest runs: its rule p/E² would leave too few for the
 minimum of each neuron. lr is theirs at 4x over the root of the width. A vocabulary,

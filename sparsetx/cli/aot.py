@@ -142,6 +142,7 @@ def _compiled(
 
     on = program.target(config, here)
     for name in names:
+        _say(f"compiling {name}")
         if name == "prune":
             yield program.pruning(config, here, args.length)
         elif name == "train":

@@ -61,7 +61,9 @@ def shortened(text: str) -> str:
     """Without what nobody counts: where lines come from, and how they are emitted."""
     text = re.sub(r", metadata=\{[^{}]*\}", "", text)
     text = re.sub(r", backend_config=.*", "", text)
-    keep = [line for line in text.splitlines() if re.match(r"\s|ENTRY|%|\}|HloMod", line)]
+    keep = [
+        line for line in text.splitlines() if re.match(r"\s|ENTRY|%|\}|HloMod", line)
+    ]
     return "\n".join(keep) + "\n"
 
 
