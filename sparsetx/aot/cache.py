@@ -28,9 +28,10 @@ class Made:
 
 
 def key(lowered: Any, target: str) -> str:
-    versions = [importlib.metadata.version(name) for name in ("jax", "libtpu")]
+    packages = [(d.name, d.version) for d in importlib.metadata.distributions()]
+    compilers = sorted(f"{n} {v}" for n, v in packages if n in ("jaxlib", "libtpu"))
     digest = hashlib.sha256()
-    for part in (*versions, target, lowered.as_text()):
+    for part in (*compilers, target, lowered.as_text()):
         digest.update(part.encode() + b"\0")
     return digest.hexdigest()[:24]
 

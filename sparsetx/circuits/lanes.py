@@ -55,11 +55,14 @@ def deck(
 
 
 def lane_bytes(plan: Plan, length: int) -> int:
-    """What a step of one lane holds, in bytes: its activations and attention."""
+    """What a step of one lane holds, in bytes: its activations and attention; with
+    remat, those of one layer, and what every layer began with."""
     config, rows = plan.config, 2 * plan.pairs
     wide = sum(nodes.width(config, site) for site in nodes.NODE_SITES)
     wide += 2 * config.n_head * length + 4 * config.d_model
-    return 4 * COPIES * config.n_layer * rows * length * wide
+    layers = COPIES * wide * (1 if config.remat else config.n_layer)
+    begun = config.n_layer * config.d_model if config.remat else 0
+    return 4 * rows * length * (layers + begun)
 
 
 def run(
