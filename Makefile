@@ -6,7 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 
-.PHONY: help install demo test test-torch test-faults test-browser lint bench clean rehearse
+.PHONY: help install demo test test-torch test-faults test-browser test-aot lint bench \
+  clean rehearse aot-check cost
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +26,13 @@ $(VENV)/installed: setup.cfg constraints.txt pyproject.toml
 	@echo "installing into .venv-torch (some minutes)"
 	@$(PYTHON) -m venv .venv-torch
 	@.venv-torch/bin/pip install $(PIP_FLAGS) -c constraints.txt -e '.[dev,torch]'
+	@touch $@
+
+# The TPU's compiler, which needs no TPU.
+.venv-aot/installed: setup.cfg constraints.txt pyproject.toml
+	@echo "installing into .venv-aot (some minutes)"
+	@$(PYTHON) -m venv .venv-aot
+	@.venv-aot/bin/pip install $(PIP_FLAGS) -c constraints.txt -e '.[dev,tpu]'
 	@touch $@
 
 # The demo's searches: the same number of settings for every model.
@@ -71,6 +79,20 @@ test-faults: install ## start, stop and kill real processes
 test-browser: install ## drive the report page in Chromium (Debian: apt-get install chromium)
 	@$(BIN)/python -m tests.browser
 	@$(BIN)/python -m pytest -n 0 -s tests/browser
+
+# Which experiments, on which slices; more arguments in ARGS.
+aot-check cost: EXP ?= $(foreach size,4x 8x 16x,experiments/paper_$(size).py)
+aot-check cost: POD ?= v5e-16,v5e-256,v5p-8,v6e-32
+AOT := JAX_PLATFORMS=cpu .venv-aot/bin/sparsetx aot
+
+test-aot: .venv-aot/installed ## compile for TPUs (installs their compiler, in a venv)
+	@JAX_PLATFORMS=cpu .venv-aot/bin/python -m pytest -n 0 tests/aot
+
+aot-check: .venv-aot/installed ## all programs for POD=v5e-16,… of EXP=…: memory, exchanges, time
+	@$(AOT) $(EXP) --topology $(POD) --table $(ARGS)
+
+cost: .venv-aot/installed ## hours and money of EXP=experiments/X.py on POD=v5e-16,v6e-32
+	@$(AOT) $(EXP) --topology $(POD) --programs train --table $(ARGS)
 
 lint: install ## check style, types and the shape of the house
 	@$(BIN)/ruff check .
@@ -123,6 +145,6 @@ tpu-babysit: ## all of it, again and again, until the run is done (VERB=prune MA
 	@tpu/babysit.sh $(or $(VERB),train) $(ARGS)
 
 clean: ## remove the environments, caches and build products (never runs/ or data/)
-	@rm -rf .venv .venv-torch .cache build dist *.egg-info .coverage .coverage.* \
+	@rm -rf .venv .venv-torch .venv-aot .cache build dist *.egg-info .coverage .coverage.* \
 	  .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -15,7 +15,7 @@ because ties in bfloat16 would favour low channels.
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -193,21 +193,22 @@ class Block(nn.Module):
     @nn.nowrap
     def select_qkv(self, qkv: jax.Array) -> list[jax.Array]:
         """AbsTopK on q, k and v, each over its own width, in one selection."""
-        wide = self.config.d_attn
-        sites = (nodes.Q, nodes.K, nodes.V)
-        kept = [nodes.active_count(self.config, site) or wide for site in sites]
-        qkv_BL3C = qkv.reshape(*qkv.shape[:2], 3, wide)
-        if min(kept) < wide:
-            k_1131 = jnp.array(kept)[None, None, :, None]
-            qkv_BL3C = topk.keep_largest(qkv_BL3C, k_1131, axis=-1)
-        return [qkv_BL3C[:, :, i] for i in range(3)]
+        parts = jnp.split(qkv, 3, axis=-1)
+        return self.select_all((nodes.Q, nodes.K, nodes.V), parts)
 
     @nn.nowrap
     def select(self, site: str, x: jax.Array) -> jax.Array:
-        kept = nodes.active_count(self.config, site)
-        if kept is None or kept >= x.shape[-1]:
-            return x
-        return topk.keep_largest(x, kept, axis=-1)
+        return self.select_all((site,), [x])[0]
+
+    @nn.nowrap
+    def select_all(self, sites: Sequence[str], xs: list[jax.Array]) -> list[jax.Array]:
+        wide = xs[0].shape[-1]
+        kept = [nodes.active_count(self.config, site) or wide for site in sites]
+        if min(kept) >= wide:
+            return xs
+        choose = functools.partial(topk.keep_largest_each, ks=kept, axis=-1)
+        chosen: list[jax.Array] = mesh.each_by_itself(choose, xs)
+        return chosen
 
 
 def attention_pattern(

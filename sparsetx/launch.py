@@ -154,6 +154,13 @@ def resumed(
     config: RunConfig, devices: Mesh, checkpoints: Checkpoints, notice: Notice
 ) -> State | None:
     """The last whole saved state, on these devices."""
+    like = state_shapes(config, devices)
+    tree = checkpoints.resume(train.as_tree(like), notice)
+    return None if tree is None else train.from_tree(like, tree)
+
+
+def state_shapes(config: RunConfig, devices: Mesh) -> State:
+    """The state without its values: shapes, types, and where each array lies."""
     table = None
     if config.model.bigram == "counts":
         wide = config.model.vocab_size
@@ -161,13 +168,8 @@ def resumed(
     make = functools.partial(_make, config)
     shapes = jax.eval_shape(make, jax.random.key(0), table)
     where = mesh.tree_shardings(devices, config.model, shapes)
-
-    def placed(shape: Any, sharding: Any) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding)
-
-    like = jax.tree.map(placed, shapes, where)
-    tree = checkpoints.resume(train.as_tree(like), notice)
-    return None if tree is None else train.from_tree(like, tree)
+    found: State = mesh.with_sharding(shapes, where)
+    return found
 
 
 def _make(config: RunConfig, key: jax.Array, table: jax.Array | None) -> State:

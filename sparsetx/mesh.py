@@ -23,22 +23,26 @@ FSDP = "fsdp"
 LANE = "lane"  # of a search for circuits: whole models side by side
 
 
-def make(config: MeshConfig, batch: int) -> Mesh:
-    """The mesh of all devices, for batches (or parts of one) of so many sequences."""
-    devices = jax.device_count()
-    data = config.data or devices // config.fsdp
-    if data * config.fsdp != devices or data == 0:
+def make(
+    config: MeshConfig, batch: int, devices: Sequence[jax.Device] | None = None
+) -> Mesh:
+    """The mesh of all devices (or of those given), for batches (or parts of one) of so
+    many sequences."""
+    devices = jax.devices() if devices is None else devices
+    count = len(devices)
+    data = config.data or count // config.fsdp
+    if data * config.fsdp != count or data == 0:
         raise Refusal(
             f"mesh.data x mesh.fsdp = {config.data or '(the rest)'} x {config.fsdp} "
-            f"does not fit {devices} devices: wanted their product to be {devices}"
+            f"does not fit {count} devices: wanted their product to be {count}"
         )
-    if batch % devices:
+    if batch % count:
         raise Refusal(
-            f"{batch} sequences at a time do not divide over {devices} devices: wanted "
+            f"{batch} sequences at a time do not divide over {count} devices: wanted "
             "train.batch / train.accumulate to be a multiple of the device count"
         )
-    axis_types = (AxisType.Auto, AxisType.Auto)
-    return jax.make_mesh((data, config.fsdp), (DATA, FSDP), axis_types=axis_types)
+    sizes, axis_types = (data, config.fsdp), (AxisType.Auto, AxisType.Auto)
+    return jax.make_mesh(sizes, (DATA, FSDP), axis_types=axis_types, devices=devices)
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
@@ -48,6 +52,12 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
 
 def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
+
+
+def cut_whole(mesh: Mesh, rank: int, axis: int) -> NamedSharding:
+    """One axis of an array over all devices of both axes."""
+    own = [(DATA, FSDP) if i == axis else None for i in range(rank)]
+    return NamedSharding(mesh, PartitionSpec(*own))
 
 
 def parameter_spec(mesh: Mesh, parameter: Parameter) -> PartitionSpec:
@@ -95,27 +105,60 @@ def spread(x: jax.Array) -> jax.Array:
     return held
 
 
-def over_lanes(
-    f: Callable[..., Any], devices: Sequence[jax.Device], whole: int
-) -> Callable[..., Any]:
+def each_by_itself(f: Callable[[Any], Any], tree: Any) -> Any:
+    """`f` of a batch of activations, where rows have nothing to do with each other:
+    each device sees to its own. A loop in it that stops early then asks no other
+    device whether it may; on a pod that question costs more than the work."""
+    if DATA not in jax.sharding.get_abstract_mesh().axis_names:
+        return f(tree)
+    split = PartitionSpec((DATA, FSDP))
+    alone = jax.shard_map(f, in_specs=(split,), out_specs=split, check_vma=False)
+    return alone(tree)
+
+
+class OverLanes:
     """`f` compiled so that every device does its share of the lanes: the first `whole`
     arguments go to all of them, the others are cut along their first axis, as is what
     comes out. No device hears of another."""
-    row = Mesh(np.array(devices), (LANE,), axis_types=(AxisType.Auto,))
-    everywhere, cut = PartitionSpec(), PartitionSpec(LANE)
 
-    @jax.jit
-    def spread_out(*args: Any) -> Any:
-        specs = (everywhere,) * whole + (cut,) * (len(args) - whole)
-        shared = jax.shard_map(
-            f, mesh=row, in_specs=specs, out_specs=cut, check_vma=False
-        )
-        return shared(*args)
+    def __init__(
+        self, f: Callable[..., Any], devices: Sequence[jax.Device], whole: int
+    ) -> None:
+        row = Mesh(np.array(devices), (LANE,), axis_types=(AxisType.Auto,))
+        everywhere, cut = PartitionSpec(), PartitionSpec(LANE)
+        self.whole = whole
+        self.everywhere = NamedSharding(row, everywhere)
+        self.cut = NamedSharding(row, cut)
 
-    def placed(*args: Any) -> Any:
+        @jax.jit
+        def spread_out(*args: Any) -> Any:
+            specs = (everywhere,) * whole + (cut,) * (len(args) - whole)
+            shared = jax.shard_map(
+                f, mesh=row, in_specs=specs, out_specs=cut, check_vma=False
+            )
+            return shared(*args)
+
+        self.spread_out = spread_out
+
+    def __call__(self, *args: Any) -> Any:
         """Laid out the same way whoever made them, or each layout compiles anew."""
-        shared = jax.device_put(args[:whole], NamedSharding(row, everywhere))
-        own = jax.device_put(args[whole:], NamedSharding(row, cut))
-        return spread_out(*shared, *own)
+        shared = jax.device_put(args[: self.whole], self.everywhere)
+        own = jax.device_put(args[self.whole :], self.cut)
+        return self.spread_out(*shared, *own)
 
-    return placed
+    def lower(self, *shapes: Any) -> Any:
+        """The program for arrays of these shapes, without any array."""
+        shared = with_sharding(shapes[: self.whole], self.everywhere)
+        own = with_sharding(shapes[self.whole :], self.cut)
+        return self.spread_out.lower(*shared, *own)
+
+
+def with_sharding(shapes: Any, where: Any) -> Any:
+    """Shapes of arrays that lie so; `where` is one sharding, or a tree of them."""
+
+    def placed(shape: Any, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding)
+
+    if isinstance(where, NamedSharding):
+        return jax.tree.map(lambda shape: placed(shape, where), shapes)
+    return jax.tree.map(placed, shapes, where)

@@ -56,6 +56,16 @@ def keep_largest(x: jax.Array, k: int | jax.Array, axis: Axis = None) -> jax.Arr
     return kept
 
 
+def keep_largest_each(
+    xs: Sequence[jax.Array], ks: Sequence[int | jax.Array], axis: Axis = None
+) -> list[jax.Array]:
+    """`keep_largest` of several arrays, decided together."""
+    xs, ks = [check_array(x) for x in xs], [check_count(k) for k in ks]
+    masks = select([rank(x) for x in xs], ks, [axis] * len(xs))
+    zeros = [jnp.zeros((), x.dtype) for x in xs]
+    return [jnp.where(*one) for one in zip(masks, xs, zeros, strict=True)]
+
+
 def keep_mask(x: jax.Array, k: int | jax.Array, axis: Axis = None) -> jax.Array:
     """True where `keep_largest` keeps."""
     mask: jax.Array = _keep_mask(check_array(x), check_count(k), axis)

@@ -145,7 +145,7 @@ def _program(config: ModelConfig, honest: bool, devices: tuple[jax.Device, ...])
         one = functools.partial(loss, config, honest, params, means, task, key)
         return jax.lax.map(one, masks)
 
-    return mesh.over_lanes(all_of, devices, whole=4)
+    return mesh.OverLanes(all_of, devices, whole=4)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -192,7 +192,7 @@ def _storm(config: ModelConfig, upper: bool, devices: tuple[jax.Device, ...]) ->
 
         return jnp.asarray(jax.lax.map(one, (keys, smooth)))
 
-    return mesh.over_lanes(losses, devices, whole=4)
+    return mesh.OverLanes(losses, devices, whole=4)
 
 
 def _loss_of(upper: bool) -> Callable[[jax.Array], jax.Array]:

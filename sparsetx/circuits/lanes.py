@@ -38,10 +38,16 @@ class Deck:
         return self.per_device * len(self.devices)
 
 
-def deck(plan: Plan, length: int, memory: float, settings: int) -> Deck:
+def deck(
+    plan: Plan,
+    length: int,
+    memory: float,
+    settings: int,
+    devices: Sequence[jax.Device] | None = None,
+) -> Deck:
     """As many lanes a device as fit into `memory` bytes on all of them, but no more
     than the settings of one task: the number of tasks must not change any mask."""
-    devices = tuple(jax.local_devices())
+    devices = tuple(jax.local_devices() if devices is None else devices)
     fit = int(memory / len(devices) / lane_bytes(plan, length))
     if devices[0].platform == "cpu":
         fit = min(fit, CPU_LANES)
@@ -49,11 +55,14 @@ def deck(plan: Plan, length: int, memory: float, settings: int) -> Deck:
 
 
 def lane_bytes(plan: Plan, length: int) -> int:
-    """What a step of one lane holds, in bytes: its activations and attention."""
+    """What a step of one lane holds, in bytes: its activations and attention; with
+    remat, those of one layer, and what every layer began with."""
     config, rows = plan.config, 2 * plan.pairs
     wide = sum(nodes.width(config, site) for site in nodes.NODE_SITES)
     wide += 2 * config.n_head * length + 4 * config.d_model
-    return 4 * COPIES * config.n_layer * rows * length * wide
+    layers = COPIES * wide * (1 if config.remat else config.n_layer)
+    begun = config.n_layer * config.d_model if config.remat else 0
+    return 4 * rows * length * (layers + begun)
 
 
 def run(
@@ -78,7 +87,7 @@ def run(
         loss = jnp.zeros(deck.lanes)
         for start in range(0, total, deck.plan.steps):
             times = jnp.full(deck.lanes, start), jnp.full(deck.lanes, float(total))
-            mask, loss = _program(deck)(params, means, tasks, own, mask, *times)
+            mask, loss = program(deck)(params, means, tasks, own, mask, *times)
             jax.block_until_ready(loss)
             tell(deck.plan.steps * min(deck.lanes, count - first))
         found.append((_numpy(mask.tau), np.asarray(loss)))
@@ -95,7 +104,9 @@ def stacked(which: Sequence[tuple[int, int, Settings]]) -> Lanes:
 
 
 @functools.cache
-def _program(deck: Deck) -> Callable[..., tuple[Mask, jax.Array]]:
+def program(deck: Deck) -> mesh.OverLanes:
+    """What one call computes: `plan.steps` steps of every lane of the deck."""
+
     def advance(
         params: Any, means: Nodes, tasks: Task, lanes: Lanes, mask: Mask, *times: Any
     ) -> tuple[Mask, jax.Array]:
@@ -104,7 +115,7 @@ def _program(deck: Deck) -> Callable[..., tuple[Mask, jax.Array]]:
             deck.plan, params, means, tasks, lanes, mask, start, total
         )
 
-    return mesh.over_lanes(advance, deck.devices, whole=3)
+    return mesh.OverLanes(advance, deck.devices, whole=3)
 
 
 def _numpy(tree: Nodes) -> dict[str, np.ndarray]:

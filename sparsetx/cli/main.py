@@ -18,6 +18,7 @@ from sparsetx import signals
 from sparsetx.errors import Refusal
 
 COMMANDS = {
+    "aot": "sparsetx.cli.aot",
     "bench": "sparsetx.cli.bench",
     "config": "sparsetx.cli.config",
     "controls": "sparsetx.cli.controls",
@@ -37,6 +38,7 @@ COMMANDS = {
     "verify": "sparsetx.cli.verify",
 }
 SUMMARY = {
+    "aot": "ask the TPU's compiler what an experiment needs, and what it costs",
     "bench": "time what was made for speed, side by side",
     "config": "print an experiment's resolved configuration, or how two differ",
     "controls": "doubt circuits: thirteen controls with their verdicts",

@@ -14,6 +14,7 @@ from sparsetx.cli import main as cli
 # One call per command that is the user's mistake, and a part of what it should say.
 # A command without an entry fails the first test: add what a newcomer would get wrong.
 BAD_CALLS: dict[str, tuple[list[str], str]] = {
+    "aot": (["nowhere.py", "--topology", "v5e-17"], "no TPU slice 'v5e-17'"),
     "bench": (["topkk"], "topkk: did you mean topk?"),
     "config": (["nowhere.py"], "at nowhere.py: no such file"),
     "controls": (["/nowhere/at/all"], "wanted a circuit at /nowhere/at/all"),

@@ -195,4 +195,4 @@ def _program(config: ModelConfig, kind: Kind, devices: tuple[jax.Device, ...]) -
         wide = 1 if devices[0].platform == "cpu" else AT_ONCE
         return jnp.asarray(jax.lax.map(one, each, batch_size=wide))
 
-    return mesh.over_lanes(all_of, devices, whole=4)
+    return mesh.OverLanes(all_of, devices, whole=4)

@@ -1,0 +1,1 @@
+"""What an experiment needs of a TPU, said by the TPU's own compiler, without a TPU."""

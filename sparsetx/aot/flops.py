@@ -1,0 +1,163 @@
+"""Operations of single instructions: products for the matrix unit, the rest for the
+vector unit.
+
+A TPU's compiler writes every product as a convolution, batched ones with a window that
+is dilated so far that each place of it meets one element: only pairs that meet count.
+"""
+
+import math
+import re
+
+from sparsetx.aot.hlo import Computation, Instruction, Module
+
+# One operation for each element of the result.
+ELEMENTWISE = frozenset(
+    [
+        "abs",
+        "add",
+        "and",
+        "atan2",
+        "cbrt",
+        "ceil",
+        "clamp",
+        "compare",
+        "convert",
+        "cosine",
+        "divide",
+        "erf",
+        "exponential",
+        "exponential-minus-one",
+        "floor",
+        "is-finite",
+        "log",
+        "log-plus-one",
+        "logistic",
+        "maximum",
+        "minimum",
+        "multiply",
+        "negate",
+        "not",
+        "or",
+        "popcnt",
+        "power",
+        "remainder",
+        "round-nearest-afz",
+        "round-nearest-even",
+        "rsqrt",
+        "select",
+        "shift-left",
+        "shift-right-arithmetic",
+        "shift-right-logical",
+        "sign",
+        "sine",
+        "sqrt",
+        "subtract",
+        "tan",
+        "tanh",
+        "xor",
+    ]
+)
+REDUCING = frozenset(["reduce", "reduce-window"])
+
+
+def products(
+    module: Module, inside: Computation, one: Instruction, passes: bool = False
+) -> float:
+    """Multiplications and additions of an instruction's matrix products; with `passes`,
+    as often as the matrix unit, which multiplies bfloat16, must go over them."""
+    often = _passes(one) if passes else 1.0
+    if one.opcode == "dot":
+        return often * _dot(inside, one)
+    if one.opcode == "convolution":
+        return often * _convolution(inside, one)
+    if one.opcode == "fusion":
+        return sum(
+            products(module, own, each, passes)
+            for own in _called(module, one)
+            for each in own.instructions
+        )
+    return 0.0
+
+
+def _passes(one: Instruction) -> float:
+    """float32 in bfloat16: six products at the highest precision, three at the next."""
+    asked = one.attribute("operand_precision") or ""
+    return 6.0 if "highest" in asked else 3.0 if "high" in asked else 1.0
+
+
+def vector(module: Module, inside: Computation, one: Instruction) -> float:
+    """Operations on single elements."""
+    if one.opcode in ELEMENTWISE:
+        return float(sum(shape.count for shape in one.shapes))
+    if one.opcode in REDUCING:
+        return float(sum(o.shapes[0].count for o in inside.operands(one)[:1]))
+    if one.opcode == "fusion":
+        return sum(
+            vector(module, own, each)
+            for own in _called(module, one)
+            for each in own.instructions
+        )
+    return 0.0
+
+
+def _called(module: Module, one: Instruction) -> list[Computation]:
+    return [module.computations[name] for name in one.called("calls")]
+
+
+def _dot(inside: Computation, one: Instruction) -> float:
+    left = inside.operands(one)[0].shapes[0]
+    over = [int(n) for n in (one.attribute("lhs_contracting_dims") or "").split(",")]
+    return 2.0 * one.shapes[0].count * math.prod(left.sizes[axis] for axis in over)
+
+
+def _convolution(inside: Computation, one: Instruction) -> float:
+    """2 · batch · output channels · input channels of a group · pairs that meet."""
+    left, right = (o.shapes[0].sizes for o in inside.operands(one)[:2])
+    labels = one.attribute("dim_labels") or ""
+    left_names, right_names, out_names = re.split(r"_|->", labels)
+    axis = dict(zip(out_names, one.shapes[0].sizes, strict=True))
+    source = dict(zip(left_names, left, strict=True))
+    kernel = dict(zip(right_names, right, strict=True))
+    window = _window(one)
+    pairs = 1
+    for number, name in enumerate(sorted(n for n in out_names if n.isdecimal())):
+        pairs *= _meetings(source[name], kernel[name], axis[name], window, number)
+    return float(2 * axis["b"] * axis["f"] * kernel["i"] * pairs)
+
+
+def _window(one: Instruction) -> dict[str, list[str]]:
+    """{size, stride, pad, lhs_dilate, rhs_dilate}: what is written for each axis."""
+    text = one.attribute("window") or ""
+    return {
+        key: values.split("x")
+        for key, _, values in (part.partition("=") for part in text.split())
+    }
+
+
+def _meetings(
+    source: int, kernel: int, out: int, window: dict[str, list[str]], number: int
+) -> int:
+    """How many (place of the result, place of the window) find an element."""
+
+    def setting(key: str, default: str) -> str:
+        found = window.get(key, [])
+        return found[number] if number < len(found) else default
+
+    stride, spread = int(setting("stride", "1")), int(setting("lhs_dilate", "1"))
+    apart = int(setting("rhs_dilate", "1"))
+    low = int(setting("pad", "0_0").split("_")[0])
+    width = (source - 1) * spread + 1
+    count = 0
+    for step in range(kernel):
+        # places p with 0 <= p·stride + step·apart - low < width, on a dilated element
+        offset = step * apart - low
+        for place in range(_first(offset, stride), out):
+            at = place * stride + offset
+            if at >= width:
+                break
+            count += at % spread == 0
+    return count
+
+
+def _first(offset: int, stride: int) -> int:
+    return max(0, -(offset // stride)) if offset < 0 else 0

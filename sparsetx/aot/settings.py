@@ -1,0 +1,141 @@
+"""Settings of a run that change its speed and memory, and nothing that it computes:
+rematerialisation, parts of a batch, and how the mesh is cut."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from sparsetx import config as configuration
+from sparsetx import launch, mesh, train
+from sparsetx.aot import program, roofline, topology
+from sparsetx.aot.memory import TooLarge
+from sparsetx.aot.program import Compiled
+from sparsetx.aot.topology import GIB, Slice
+from sparsetx.config import RunConfig
+from sparsetx.errors import Refusal
+
+TRIES = 6  # programs that are compiled to find a setting that fits
+WIDEST = 64  # fsdp: beyond, weights are gathered by sums of whole arrays
+PARTS = (1, 2, 4, 8, 16)
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The names are those of the command line."""
+
+    remat: bool
+    accumulate: int
+    fsdp: int
+
+    @classmethod
+    def of(cls, config: RunConfig) -> "Setting":
+        return cls(config.model.remat, config.train.accumulate, config.mesh.fsdp)
+
+    def applied(self, config: RunConfig) -> RunConfig:
+        return dataclasses.replace(
+            config,
+            model=dataclasses.replace(config.model, remat=self.remat),
+            train=dataclasses.replace(config.train, accumulate=self.accumulate),
+            mesh=configuration.MeshConfig(None, self.fsdp),
+        )
+
+    @property
+    def words(self) -> str:
+        """As it would be typed."""
+        return (
+            f"model.remat={str(self.remat).lower()} train.accumulate={self.accumulate} "
+            f"mesh.fsdp={self.fsdp}"
+        )
+
+    def distance(self, other: "Setting") -> tuple[int, int, int]:
+        """What it costs to go there: remat first, then parts, then another mesh."""
+        return (
+            abs(self.fsdp.bit_length() - other.fsdp.bit_length()),
+            abs(self.accumulate.bit_length() - other.accumulate.bit_length()),
+            int(self.remat != other.remat),
+        )
+
+
+def possible(config: RunConfig, here: Slice) -> Iterator[Setting]:
+    """Settings that the batch, the widths and the slice allow, and whose state alone
+    leaves room."""
+    for fsdp in (2**n for n in range(WIDEST.bit_length())):
+        if here.chips % fsdp or least(config, here, fsdp) >= here.hbm:
+            continue
+        for parts, remat in itertools.product(PARTS, (False, True)):
+            setting = Setting(remat, parts, fsdp)
+            divides = config.train.batch % (parts * here.chips) == 0
+            wrong = list(configuration.offences(setting.applied(config)))
+            if divides and not wrong:
+                yield setting
+
+
+def least(config: RunConfig, here: Slice, fsdp: int) -> float:
+    """Bytes of a chip for the state and a gradient, which no setting can do without."""
+    sizes = configuration.MeshConfig(None, fsdp)
+    devices = mesh.make(sizes, here.chips, topology.devices(here))
+    state = launch.state_shapes(config, devices)
+    given = [train.as_tree(state), state.params]
+    return sum(map(program.on_a_device, given))
+
+
+def fitting(config: RunConfig, here: Slice, tell: Tell) -> Setting | None:
+    """The nearest setting whose step fits, as the compiler says."""
+    own = Setting.of(config)
+    order = sorted(possible(config, here), key=own.distance)
+    order = [s for s in order if s != own and _saves(s, own)]
+    for setting in order[:TRIES]:
+        if compiled(setting.applied(config), here, tell):
+            return setting
+    return None
+
+
+def _saves(setting: Setting, own: Setting) -> bool:
+    """It takes less memory than our own, or is not more in any way."""
+    return (
+        setting.remat >= own.remat
+        and setting.accumulate >= own.accumulate
+        and setting.fsdp >= own.fsdp
+    )
+
+
+def compiled(config: RunConfig, here: Slice, tell: Tell) -> Compiled | None:
+    """The step, or None if it does not fit."""
+    words = Setting.of(config).words
+    try:
+        found = program.training(program.target(config, here))
+    except TooLarge as large:
+        tell(f"{words}: {large.used / GIB:.2f} GiB, more than there is")
+        return None
+    line = roofline.of(found.tally, here)
+    tell(
+        f"{words}: {found.memory.peak / GIB:.2f} GiB, {1e3 * line.step:,.3g} ms a step"
+    )
+    return found
+
+
+def best(config: RunConfig, here: Slice, tell: Tell) -> Setting:
+    """Of the settings worth a try, the one with the shortest step. Parts of a batch and
+    remat only cost time: more of them are tried only where less does not fit."""
+    found: list[tuple[float, Setting]] = []
+    cuts = sorted({s.fsdp for s in possible(config, here)})
+    for fsdp in [cut for cut in cuts if cut in (1, 4, 16, 64) or len(cuts) < 3]:
+        for setting in _cheapest_first(config, here, fsdp):
+            made = compiled(setting.applied(config), here, tell)
+            if made is not None:
+                found.append((roofline.of(made.tally, here).step, setting))
+                break
+    if not found:
+        raise Refusal(
+            f"no setting of remat, accumulation and fsdp fits {topology.short(here)}: "
+            "wanted a larger slice, or a smaller model"
+        )
+    return min(found, key=lambda one: one[0])[1]
+
+
+def _cheapest_first(config: RunConfig, here: Slice, fsdp: int) -> list[Setting]:
+    own = [s for s in possible(config, here) if s.fsdp == fsdp]
+    return sorted(own, key=lambda s: (s.accumulate, s.remat))[:TRIES]

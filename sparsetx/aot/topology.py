@@ -1,0 +1,147 @@
+"""TPU slices by name: what they are made of, and their devices for the compiler.
+
+The table is tpu/types.tsv, which the launching scripts read as well. A name is gcloud's
+(v5litepod-16, v5p-8), or with the generation that people say (v5e-16); JAX's own
+(v5e:4x4) is found too.
+"""
+
+import importlib.util
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sparsetx import fields, files
+from sparsetx.errors import Refusal
+
+TABLE = Path(__file__).resolve().parents[2] / "tpu" / "types.tsv"
+GIB = 2**30
+
+# What the table does not have: sequencers of the vector unit. Each has 8 x 128 lanes of
+# four units, at the clock that the matrix units' figure implies.
+_VECTOR_CORES = {"v4": 2, "v5e": 1, "v5p": 2, "v6e": 1}
+_MATRIX_UNITS = {"v4": 8 * 128**2, "v5e": 4 * 128**2, "v5p": 8 * 128**2}
+_MATRIX_UNITS |= {"v6e": 4 * 256**2}
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A row of the table."""
+
+    name: str
+    generation: str
+    sizes: tuple[int, ...]
+    chips: int
+    hosts: int
+    hbm: float  # bytes of a chip
+    products: float  # a second, of a chip, in bfloat16
+    hbm_rate: float  # bytes a second
+    wires: float  # bytes a second that a chip can send over all its links
+    jax: str
+    price: float  # USD of a chip for an hour
+    priced: str  # where, and when
+
+    @property
+    def vector(self) -> float:
+        """Operations on float32 a second, of a chip (an estimate)."""
+        clock = self.products / (2 * _MATRIX_UNITS[self.generation])
+        return clock * 4 * 8 * 128 * _VECTOR_CORES[self.generation]
+
+    @property
+    def cores(self) -> str:
+        """Two cores of a chip work as one device, or there is but one."""
+        return "megacore" if _VECTOR_CORES[self.generation] == 2 else "default"
+
+    @property
+    def bounds(self) -> tuple[int, int, int]:
+        """Chips of a host."""
+        x, y, z = (*self.sizes, 1, 1, 1)[:3]
+        return min(x, 2), min(y, 2), 1 if self.chips > 1 else z
+
+
+def table(path: Path = TABLE) -> list[Slice]:
+    """All slices that are known."""
+    if not path.exists():
+        raise Refusal(
+            f"wanted the table of TPU slices at {path}: it is not there. It comes with "
+            "the repository, not with the package: run this in a clone"
+        )
+    head, *lines = [line.split("\t") for line in files.read_lines(path)]
+    return [_row(dict(zip(head, line, strict=True))) for line in lines if len(line) > 1]
+
+
+def _row(cells: dict[str, str]) -> Slice:
+    giga = {key: float(cells[key]) * 1e9 for key in ("hbm_gbps", "ici_gbps")}
+    return Slice(
+        cells["type"],
+        cells["generation"],
+        tuple(int(n) for n in cells["topology"].split("x")),
+        int(cells["chips"]),
+        int(cells["hosts"]),
+        float(cells["hbm_gb"]) * GIB,
+        float(cells["bf16_tflops"]) * 1e12,
+        giga["hbm_gbps"],
+        giga["ici_gbps"],
+        cells["jax"],
+        float(cells["usd_per_chip_hour"]),
+        f"{cells['price_region']}, {cells['price_date']}",
+    )
+
+
+def find(name: str, path: Path = TABLE) -> Slice:
+    """The slice of a name."""
+    known = table(path)
+    wanted = name.replace("v5e-", "v5litepod-")
+    for one in known:
+        if wanted == one.name or name == one.jax:
+            return one
+    names = [one.name.replace("v5litepod-", "v5e-") for one in known]
+    raise Refusal(f"no TPU slice {name!r}: {fields.near(name, names)}")
+
+
+def host_of(one: Slice) -> Slice:
+    """A slice that is one host of this one."""
+    chips = one.chips // one.hosts
+    return next(
+        row
+        for row in table()
+        if (row.generation, row.chips, row.hosts) == (one.generation, chips, 1)
+    )
+
+
+def short(one: Slice) -> str:
+    return one.name.replace("v5litepod-", "v5e-")
+
+
+def devices(one: Slice) -> Sequence[Any]:
+    """The slice's devices, which can be compiled for, though they are nowhere near."""
+    if importlib.util.find_spec("libtpu") is None:
+        raise Refusal(
+            "the TPU's compiler is not installed here: make aot-check brings it in an "
+            "environment of its own (.venv-aot), or: pip install 'jax[tpu]'"
+        )
+    quietly()
+    from jax.experimental import topologies
+
+    found: Any = topologies.get_topology_desc(
+        platform="tpu",
+        topology_name=one.jax,
+        chip_config_name=one.cores,
+        chips_per_host_bounds=one.bounds,
+        num_slices=1,
+    )
+    assert len(found.devices) == math.prod(one.sizes), found.devices
+    return list(found.devices)
+
+
+def quietly() -> None:
+    """Ask no metadata server which TPU this is: it is none. JAX itself stays on the
+    CPU. Must come before the compiler is loaded."""
+    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
+    os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
+    os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5litepod-1")
+    os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
+    os.environ.setdefault("TPU_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -1,0 +1,195 @@
+"""Ask the TPU's own compiler what an experiment needs, without a TPU: `sparsetx aot
+experiments/X.py --topology v5e-16`. Memory, products, exchanges, the least time of a
+step, hours and cost. Exit code 1 if it does not fit or is not as it should be.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from sparsetx.cli.experiment import EXPERIMENT_HELP
+
+if TYPE_CHECKING:
+    from sparsetx.aot.program import Compiled
+    from sparsetx.aot.report import Found
+    from sparsetx.aot.topology import Slice
+    from sparsetx.config import RunConfig
+
+PROGRAMS = ("train", "eval", "prune", "project")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("experiments", nargs="+", metavar="EXPERIMENT", help=EXPERIMENT_HELP)
+    add(
+        "--topology", default="v5e-16", metavar="A,B",
+        help="slices of TPUs, as gcloud names them (default: v5e-16)",
+    )  # fmt: skip
+    add(
+        "--programs", default=",".join(PROGRAMS), metavar="A,B",
+        help=f"which programs (default: {','.join(PROGRAMS)})",
+    )  # fmt: skip
+    add("--remat", choices=["on", "off"], help="instead of the experiment's own")
+    add(
+        "--accumulate",
+        type=int,
+        metavar="N",
+        help="parts of a batch (default: its own)",
+    )
+    add(
+        "--mesh",
+        metavar="data=N,fsdp=N",
+        help="how chips are arranged (default: its own)",
+    )
+    add(
+        "--set", action="append", default=[], metavar="key.sub=value",
+        help="other changes to the configuration, e.g. train.batch=1024",
+    )  # fmt: skip
+    add(
+        "--price", type=float, metavar="USD",
+        help="of a chip for an hour (default: the list price in tpu/types.tsv)",
+    )  # fmt: skip
+    add(
+        "--length",
+        type=int,
+        metavar="N",
+        help="tokens of prune's prompts (default: 64)",
+    )
+    add("--search", action="store_true", help="find the setting with the shortest step")
+    add("--table", action="store_true", help="print a table only, a line a program")
+
+
+def main(args: argparse.Namespace) -> int:
+    # The compiler is libtpu; JAX itself must not look for a TPU.
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    from sparsetx.aot import report, topology
+    from sparsetx.errors import refuse_all
+
+    programs = args.programs.split(",")
+    unknown = [f"{p}: wanted some of {', '.join(PROGRAMS)}" for p in programs]
+    refuse_all(
+        "no such program",
+        [text for p, text in zip(programs, unknown, strict=True) if p not in PROGRAMS],
+    )
+    slices = [topology.find(name) for name in args.topology.split(",")]
+    every: list[Found] = []
+    fits = True
+    for path in args.experiments:
+        for here in slices:
+            fits &= _one(args, path, here, programs, every)
+    if args.table:
+        print("\n".join(report.table(every)))
+    bad = list(report.offences(every))
+    for line in bad:
+        print(f"NOT AS IT SHOULD BE: {line}")
+    return 0 if fits and not bad else 1
+
+
+def _one(
+    args: argparse.Namespace,
+    path: str,
+    here: "Slice",
+    programs: Sequence[str],
+    every: list["Found"],
+) -> bool:
+    """An experiment on a slice; whether its programs fit."""
+    from sparsetx.aot import report, settings, topology
+    from sparsetx.aot.memory import TooLarge
+
+    config = configured(args, path)
+    name = os.path.basename(path).removesuffix(".py")
+    say = _say if args.table else print
+    say(f"{name} on {topology.short(here)}: {describe(config, here)}")
+    if args.search:
+        setting = settings.best(config, here, lambda text: say(f"  tried {text}"))
+        say(f"  best of these: {setting.words}")
+        config = setting.applied(config)
+    price = args.price if args.price is not None else here.price
+    priced = "--price" if args.price is not None else here.priced
+    try:
+        for made in _compiled(args, config, here, programs):
+            one = report.Found(name, config, here, made, price, priced)
+            every.append(one)
+            _details(one, say)
+    except TooLarge as large:
+        print(f"DOES NOT FIT: {name}, {large} a chip on {topology.short(here)}")
+        _advise(config, here)
+        return False
+    return True
+
+
+def _details(one: "Found", say: Callable[[str], None]) -> None:
+    from sparsetx.aot import report
+
+    for line in report.details(one):
+        say(line)
+    if one.bill is not None:
+        for line in report.costs(one):
+            say(line)
+
+
+def _say(text: str) -> None:
+    """What is not the table goes where progress goes."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _compiled(
+    args: argparse.Namespace, config: "RunConfig", here: "Slice", names: Sequence[str]
+) -> Iterator["Compiled"]:
+    from sparsetx.aot import program
+
+    on = program.target(config, here)
+    for name in names:
+        _say(f"compiling {name}")
+        if name == "prune":
+            yield program.pruning(config, here, args.length)
+        elif name == "train":
+            yield program.training(on)
+        elif name == "eval":
+            yield program.evaluation(on)
+        else:
+            yield program.projecting(on)
+
+
+def _advise(config: "RunConfig", here: "Slice") -> None:
+    from sparsetx.aot import settings
+
+    setting = settings.fitting(config, here, lambda text: _say(f"  tried {text}"))
+    if setting is None:
+        print("no remat, accumulation or fsdp makes it fit: take a larger slice")
+    else:
+        print(f"the nearest setting that fits: {setting.words}")
+
+
+def configured(args: argparse.Namespace, path: str) -> "RunConfig":
+    """The experiment with what the options change."""
+    from sparsetx.cli import experiment
+    from sparsetx.errors import Refusal
+
+    changes = list(args.set)
+    if args.remat:
+        changes.append(f"model.remat={'true' if args.remat == 'on' else 'false'}")
+    if args.accumulate is not None:
+        changes.append(f"train.accumulate={args.accumulate}")
+    for part in (args.mesh or "").split(",") if args.mesh else ():
+        axis, _, size = part.partition("=")
+        if axis not in ("data", "fsdp") or not size.isdecimal():
+            raise Refusal(f"--mesh: wanted data=N,fsdp=N, got {args.mesh!r}")
+        changes.append(f"mesh.{axis}={size}")
+    return experiment.load(path, changes)
+
+
+def describe(config: "RunConfig", here: "Slice") -> str:
+    """The setting in a line."""
+    run, sizes = config.train, config.mesh
+    data = sizes.data or here.chips // sizes.fsdp
+    chips = here.chips
+    return (
+        f"{chips} chips on {here.hosts} hosts, data {data} x fsdp {sizes.fsdp}; "
+        f"{run.batch} x {config.model.context} tokens a step in {run.accumulate} "
+        f"part{'s' if run.accumulate > 1 else ''}, "
+        f"{run.batch * config.model.context // chips:,} a chip; remat "
+        f"{'on' if config.model.remat else 'off'}, {config.model.compute}"
+    )

@@ -1,0 +1,194 @@
+"""The programs of a run, built as for a pod, compiled for eight devices of a CPU."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import pytest
+
+from sparsetx.aot import cache, memory, program, report, settings, topology
+from sparsetx.aot.memory import TooLarge
+from sparsetx.aot.report import Found
+from sparsetx.aot.settings import Setting
+from sparsetx.cli import main
+from sparsetx.config import (
+    MeshConfig,
+    ModelConfig,
+    RunConfig,
+    SparsityConfig,
+    TrainConfig,
+)
+from sparsetx.errors import Refusal
+
+HERE = dataclasses.replace(topology.find("v5e-8"), hbm=1e9)
+SHAPE = ModelConfig(
+    vocab_size=64, context=32, n_layer=2, d_model=32, n_head=4, d_head=8, d_mlp=64
+)
+RUN = RunConfig(
+    model=SHAPE,
+    sparsity=SparsityConfig(block=1 / 4, embed=1 / 2),
+    train=TrainConfig(steps=100, batch=16),
+)
+FILE = """
+from sparsetx.config import *
+def config():
+    return RunConfig(
+        model=ModelConfig(vocab_size=64, context=32, n_layer=2, d_model=32, n_head=4,
+                          d_head=8, d_mlp=64),
+        sparsity=SparsityConfig(block=1 / 4, embed=1 / 2),
+        train=TrainConfig(steps=100, batch=16),
+    )
+"""
+
+
+@pytest.fixture(autouse=True)
+def a_pod_of_cpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """And a cache of its own."""
+    monkeypatch.setattr(topology, "devices", lambda one: jax.devices()[: one.chips])
+    monkeypatch.setattr(cache, "FOLDER", tmp_path / "cache")
+
+
+def found(run: RunConfig, made: program.Compiled) -> Found:
+    return Found("small", run, HERE, made, 1.0, "here")
+
+
+@pytest.mark.parametrize(
+    ("remat", "parts", "fsdp"), [(False, 1, 1), (True, 1, 4), (False, 2, 2)]
+)
+def test_the_step_does_what_the_configuration_says(
+    remat: bool, parts: int, fsdp: int
+) -> None:
+    """All of it: matrices, attention, what remat repeats, parts of a batch in a loop;
+    and it takes over the state that it is given, wherever that lies."""
+    run = Setting(remat, parts, fsdp).applied(RUN)
+    one = found(run, program.training(program.target(run, HERE)))
+    assert one.agreement is not None
+    assert abs(one.agreement - 1) < 0.1
+    assert list(report.offences([one])) == []
+    sums = one.program.tally.by_kind
+    assert sum(size for size, _ in sums.values()) > 0
+
+
+def test_a_batch_of_the_evaluation() -> None:
+    one = found(RUN, program.evaluation(program.target(RUN, HERE)))
+    assert one.agreement is not None
+    assert abs(one.agreement - 1) < 0.1
+
+
+def test_the_projection_over_either_axis() -> None:
+    """As in training, counts only; across neurons, each neuron's."""
+    run = dataclasses.replace(RUN, mesh=MeshConfig(fsdp=8))
+    on = program.target(run, HERE)
+    own = program.projecting(on)
+    assert 0 < own.tally.largest <= report.LARGEST
+    assert own.memory.reused >= 0.95 * own.given
+    across = [program.projecting(on, axis).tally.largest for axis in (0, 1)]
+    assert min(across) > own.tally.largest
+    assert max(across) <= report.LARGEST
+
+
+def test_the_search_of_one_host_exchanges_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = program.pruning(RUN, HERE, length=8)
+    assert made.tally.exchanges == []
+    assert (made.tally.unknown, made.devices) == ([], 8)
+    assert "1 lanes a chip of a host of 8" in made.note
+    rows = made.tokens // 8
+    forwards = 2 * 12 * 32**2 * SHAPE.n_layer  # at least: the mask's gradient is more
+    assert made.tally.products > rows * forwards
+
+
+def test_one_that_fits_is_looked_for_from_the_nearest_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A compiler that only takes more than one part of a batch."""
+    asked: list[Setting] = []
+
+    def training(on: program.Target) -> Any:
+        asked.append(Setting.of(on.config))
+        if on.config.train.accumulate == 1:
+            raise TooLarge("train", 2e9, 1e9)
+        return made
+
+    told: list[str] = []
+    made = program.training(program.target(RUN, HERE))
+    monkeypatch.setattr(program, "training", training)
+    monkeypatch.setattr(program, "target", _target)
+    assert settings.fitting(RUN, HERE, told.append) == Setting(False, 2, 1)
+    assert asked[0] == Setting(True, 1, 1)
+    assert "model.remat=true" in told[0]
+    assert "more than there is" in told[0]
+    best = settings.best(RUN, HERE, told.append)
+    assert best.accumulate == 2
+    monkeypatch.setattr(settings, "compiled", lambda *args: None)
+    assert settings.fitting(RUN, HERE, told.append) is None
+    with pytest.raises(Refusal, match="wanted a larger slice, or a smaller model"):
+        settings.best(RUN, HERE, told.append)
+
+
+def _target(config: RunConfig, here: topology.Slice) -> Any:
+    devices = jax.sharding.Mesh(jax.devices(), ("x",))
+    return program.Target(here, config, devices)
+
+
+def test_settings_that_cannot_be_are_not_tried() -> None:
+    every = list(settings.possible(RUN, HERE))
+    assert {s.fsdp for s in every} == {1, 2, 4, 8}
+    assert {s.accumulate for s in every} == {1, 2}  # 16 sequences, 8 chips
+    tight = dataclasses.replace(HERE, hbm=settings.least(RUN, HERE, 2) * 1.01)
+    assert {s.fsdp for s in settings.possible(RUN, tight)} == {2, 4, 8}
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> str:
+    (tmp_path / "small.py").write_text(FILE)
+    return str(tmp_path / "small.py")
+
+
+def test_the_command(experiment: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--topology", "v5e-8", "--programs", "train,project"]
+    changes = ["--remat", "on", "--accumulate", "2", "--mesh", "fsdp=2"]
+    assert main.main(["aot", experiment, *words, *changes]) == 0
+    out, err = capsys.readouterr()
+    assert "data 4 x fsdp 2; 16 x 32 tokens a step in 2 parts, 64 a chip" in out
+    assert "remat on, float32" in out
+    assert "1.20 USD a chip and hour" in out
+    assert "compiling project" in err
+    words[-1] = "train"
+    assert main.main(["aot", experiment, *words, *changes, "--price", "9"]) == 0
+    assert "9.00 USD a chip and hour (--price)" in capsys.readouterr().out
+
+
+def test_the_command_where_nothing_fits(
+    experiment: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def too_large(on: Any) -> Any:
+        raise memory.TooLarge("train", 2e9, 1e9)
+
+    monkeypatch.setattr(program, "training", too_large)
+    assert main.main(["aot", experiment, "--topology", "v5e-8", "--table"]) == 1
+    out = capsys.readouterr().out
+    assert "DOES NOT FIT: small, train: 1.86 GiB of 0.93 GiB a chip on v5e-8" in out
+    assert "take a larger slice" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--mesh", "tensor=2"], "--mesh: wanted data=N,fsdp=N"),
+        (["--programs", "train,bridge"], "bridge: wanted some of train"),
+        (["--mesh", "data=3"], "does not fit 8 devices"),
+    ],
+)
+def test_bad_words(
+    experiment: str,
+    words: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main.main(["aot", experiment, "--topology", "v5e-8", *words]) == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,123 @@
+"""Times and costs from figures that are known, and what is expected of a model."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sparsetx import model
+from sparsetx.aot import count, roofline, topology
+from sparsetx.aot.count import Exchange, Tally, Work
+from sparsetx.config import ModelConfig, RunConfig, TrainConfig
+from tests.house import ROOT
+
+POD = dataclasses.replace(
+    topology.find("v5e-16"), products=1e12, hbm_rate=1e9, wires=1e9, price=2.0
+)
+
+
+def work(
+    passes: float = 0, hbm: float = 0, vector: float = 0, waits: bool = True
+) -> Work:
+    return Work("w", 2.0, passes, passes, vector, hbm, waits)
+
+
+def test_each_instruction_takes_as_long_as_its_slowest_part() -> None:
+    """Two that lean on different units do not run beside each other."""
+    tally = Tally([work(passes=1e12), work(hbm=3e9)])
+    line = roofline.of(tally, POD)
+    assert (line.matrix, line.hbm, line.step) == (2.0, 6.0, 8.0)
+    assert line.bound_by == "HBM"
+    together = roofline.of(Tally([Work("w", 2.0, 1e12, 1e12, 0, 3e9)]), POD)
+    assert together.step == 6.0
+
+
+def test_what_is_fetched_beside_the_rest_only_bounds_it() -> None:
+    tally = Tally([work(passes=1e12), work(hbm=0.5e9, waits=False)])
+    assert roofline.of(tally, POD).step == 2.0
+    tally = Tally([work(passes=1e12), work(hbm=3e9, waits=False)])
+    assert roofline.of(tally, POD).step == 6.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent"),
+    [
+        ("all-reduce", 2 * 1600 * 15 / 16),
+        ("all-gather", 1600 * 15 / 16),
+        ("reduce-scatter", 1600 * 15),
+        ("all-to-all", 1600 * 15 / 16),
+        ("collective-permute", 1600),
+    ],
+)
+def test_what_a_chip_sends(kind: str, sent: float) -> None:
+    """And a microsecond for each hop: half way around both rings of 4 x 4 chips, twice
+    where a sum goes out again."""
+    one = Exchange(kind, 1.0, 1600, 16, True, "e")
+    hops = 8 if kind == "all-reduce" else 4
+    found = roofline.exchange(one, POD)
+    assert math.isclose(found, sent / POD.wires + hops * roofline.HOP)
+    assert roofline.exchange(dataclasses.replace(one, devices=1), POD) == 0.0
+
+
+def test_exchanges_that_are_waited_for_are_added() -> None:
+    waited = Exchange("all-gather", 3.0, 16e9, 16, True, "e")
+    beside = dataclasses.replace(waited, waits=False)
+    alone = 3 * roofline.exchange(waited, POD)
+    some = [work(passes=1e12)]
+    assert roofline.of(Tally(some, [waited]), POD).step == 2.0 + alone
+    assert roofline.of(Tally(some, [beside]), POD).step == max(2.0, alone)
+    assert roofline.of(Tally(some, [beside]), POD).wires == alone
+
+
+def test_the_bill() -> None:
+    config = RunConfig(train=TrainConfig(steps=3600, batch=16))
+    bill = roofline.bill(config, 2.0, POD, 2.0)
+    assert (bill.hours, bill.usd) == (2.0, 2.0 * 16 * 2.0)
+    assert bill.tokens == 3600 * 16 * 256
+    assert math.isclose(bill.usd_per_billion, 64 / bill.tokens * 1e9)
+
+
+@pytest.mark.parametrize("remat", [False, True])
+def test_what_is_expected_is_what_a_program_computes(remat: bool) -> None:
+    """Of a model without zeros to exploit: matrices, attention, and remat's repeats,
+    compiled for a CPU, which removes no product. The last product of a rematerialised
+    block is not needed again: its result is thrown away."""
+    shape = ModelConfig(
+        vocab_size=64, context=32, n_layer=3, d_model=32, n_head=4, d_head=8,
+        d_mlp=64, remat=remat, afrac=None,
+    )  # fmt: skip
+    config = RunConfig(model=shape)
+    params = jax.eval_shape(lambda: model.init(shape, jax.random.key(0)))
+    tokens = jax.ShapeDtypeStruct((4, 32), jnp.int32)
+
+    def loss(params: dict[str, object], tokens: jax.Array) -> jax.Array:
+        return jnp.sum(jnp.square(model.apply(shape, params, tokens)))
+
+    want = roofline.expected(config)
+    for f, each in ((loss, want.forwards), (jax.grad(loss), want.training)):
+        text = jax.jit(f).lower(params, tokens).compile().as_text()
+        found = count.tally(text).products
+        np.testing.assert_allclose(found, each * 4 * 32, rtol=0.08)
+
+
+def test_the_count_of_matrices_is_the_table_s() -> None:
+    from sparsetx.cli import experiment
+
+    config = experiment.load(str(ROOT / "experiments" / "paper_4x.py"))
+    want = roofline.expected(config)
+    assert want.matrices == 8 * 12 * 1024**2 + 1024 * 2048
+    assert want.attention == 4 * 256 * 1024 * 8
+    assert want.again == 2 * 8 * 12 * 1024**2 + want.attention
+    plain = dataclasses.replace(config.model, remat=False)
+    assert roofline.expected(dataclasses.replace(config, model=plain)).again == 0
+
+
+def test_utilisation_is_of_useful_work() -> None:
+    config = RunConfig(train=TrainConfig(batch=16))
+    step = 3.0
+    share = roofline.utilisation(config, step, POD)
+    useful = roofline.expected(config).useful * 16 * 256
+    assert math.isclose(share, useful / (step * 16 * 1e12))
