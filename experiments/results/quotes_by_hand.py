@@ -7,7 +7,7 @@ WORDS and ANY hold what a token says by its embedding alone: ANY is for all toke
 the vocabulary that are not listed.
 
 It gives the circuit's calibrated answers on all 32 pairs of the test pool, within 1e-05
-(of the larger of 1 and the logit). The model was runs/none, step 0.
+(of the larger of 1 and the logit).
 """
 
 import math
@@ -88,12 +88,8 @@ def answer_logits(tokens):
         rms(told("others")[-1] + quote_detector_write[-1]**2 + quote_type_write[-1]**2
         + quote_type_at_the_end_write**2)
     )
-    logits['")\n'] = (
-        2.88258943 * (4.0 * quote_type_at_the_end_write / rms_final_0) + 1.49481521e-05
-    )
-    logits["')\n"] = (
-        2.88258943 * (-4.0 * quote_type_at_the_end_write / rms_final_0) - 1.49481521e-05
-    )
+    logits['")\n'] = 4.0 * quote_type_at_the_end_write / rms_final_0
+    logits["')\n"] = -4.0 * quote_type_at_the_end_write / rms_final_0
     return logits
 
 

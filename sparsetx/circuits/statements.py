@@ -356,17 +356,14 @@ class Body:
             if direct:
                 parts.append((1.0, direct))
             value = prose.total(parts)
-            value = (
-                f"({value}) / {rms}"
-                if " + " in value or " - " in value
-                else (f"{value} / {rms}")
-            )
+            several = " + " in value or " - " in value
+            value = f"({value}) / {rms}" if several else f"{value} / {rms}"
             skip = {w: self._skips(w, token) for w in self.words(True)}
             beside = self.column(f"bigram {text}", skip, True)
             more = float((shift or {}).get(token, 0.0))
-            value = (
-                f"{prose.number(scale)} * ({value}{f' + {beside}' if beside else ''})"
-            )
+            value = f"{value} + {beside}" if beside else value
+            if scale != 1:
+                value = f"{prose.number(scale)} * ({value})"
             if more:
                 value += f" {'-' if more < 0 else '+'} {prose.number(abs(more))}"
             self.lines += prose.statement(f"logits[{prose.quoted(text)}]", value)
