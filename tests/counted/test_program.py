@@ -53,9 +53,7 @@ def found(run: RunConfig, made: program.Compiled) -> Found:
     return Found("small", run, HERE, made, 1.0, "here")
 
 
-@pytest.mark.parametrize(
-    ("remat", "parts", "fsdp"), [(False, 1, 1), (True, 1, 4), (False, 2, 2)]
-)
+@pytest.mark.parametrize(("remat", "parts", "fsdp"), [(True, 1, 4), (False, 2, 2)])
 def test_the_step_does_what_the_configuration_says(
     remat: bool, parts: int, fsdp: int
 ) -> None:
@@ -88,16 +86,19 @@ def test_the_projection_over_either_axis() -> None:
     assert max(across) <= report.LARGEST
 
 
-def test_the_search_of_one_host_exchanges_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    made = program.pruning(RUN, HERE, length=8)
+def test_the_search_of_one_host_exchanges_nothing() -> None:
+    """A lane for each of its devices. Without AbsTopK, which is most of what would be
+    compiled."""
+    run = dataclasses.replace(RUN, model=dataclasses.replace(SHAPE, afrac=None))
+    made = program.pruning(run, HERE, length=8)
     assert made.tally.exchanges == []
-    assert (made.tally.unknown, made.devices) == ([], 8)
-    assert "1 lanes a chip of a host of 8" in made.note
-    rows = made.tokens // 8
-    forwards = 2 * 12 * 32**2 * SHAPE.n_layer  # at least: the mask's gradient is more
-    assert made.tally.products > rows * forwards
+    assert made.tally.unknown == []
+    assert made.note.startswith("1 lanes a chip of a host of 8, 25 steps of 64 x 8")
+    assert made.tokens == 8 * 25 * 64 * 8
+    matrices = 12 * 32**2 * SHAPE.n_layer
+    # 2 forwards and 2 back to the mask in the first layer; of the second, keys and
+    # values: elsewhere it is only computed where the answer is read.
+    assert 2 < made.tally.products * 8 / (made.tokens * matrices) < 2.4
 
 
 def test_one_that_fits_is_looked_for_from_the_nearest_on(
@@ -148,15 +149,14 @@ def experiment(tmp_path: Path) -> str:
 
 
 def test_the_command(experiment: str, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--topology", "v5e-8", "--programs", "train,project"]
+    words = ["--topology", "v5e-8", "--programs", "train"]
     changes = ["--remat", "on", "--accumulate", "2", "--mesh", "fsdp=2"]
     assert main.main(["aot", experiment, *words, *changes]) == 0
     out, err = capsys.readouterr()
     assert "data 4 x fsdp 2; 16 x 32 tokens a step in 2 parts, 64 a chip" in out
     assert "remat on, float32" in out
     assert "1.20 USD a chip and hour" in out
-    assert "compiling project" in err
-    words[-1] = "train"
+    assert "compiling train" in err
     assert main.main(["aot", experiment, *words, *changes, "--price", "9"]) == 0
     assert "9.00 USD a chip and hour (--price)" in capsys.readouterr().out
 
@@ -181,7 +181,7 @@ def test_the_command_where_nothing_fits(
     [
         (["--mesh", "tensor=2"], "--mesh: wanted data=N,fsdp=N"),
         (["--programs", "train,bridge"], "bridge: wanted some of train"),
-        (["--mesh", "data=3"], "does not fit 8 devices"),
+        (["--mesh", "data=4"], "does not fit 8 devices"),
     ],
 )
 def test_bad_words(
