@@ -17,6 +17,7 @@ BAD_CALLS: dict[str, tuple[list[str], str]] = {
     "aot": (["nowhere.py", "--topology", "v5e-17"], "no TPU slice 'v5e-17'"),
     "bench": (["topkk"], "topkk: did you mean topk?"),
     "config": (["nowhere.py"], "at nowhere.py: no such file"),
+    "decompile": (["/nowhere/at/all"], "wanted a circuit at /nowhere/at/all"),
     "controls": (["/nowhere/at/all"], "wanted a circuit at /nowhere/at/all"),
     "data": (["prepare", "tinypython", "--vocab", "7"], "7"),
     "doctor": (["--folder", "/nowhere/at/all"], "name a folder that exists"),

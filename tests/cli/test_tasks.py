@@ -37,7 +37,8 @@ def test_without_a_name_all_are_listed(capsys) -> None:
 def test_a_name_shows_pairs_and_marks_what_decides(capsys) -> None:
     assert main(["tasks", "single_double_quote", "--show", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].startswith("excludes any quote seen")
+    assert lines[1] == "Close a string with the kind of quote that opened it."
+    assert lines[2].startswith("excludes any quote seen")
     assert "pair 0, with a distractor, template 0" in lines
     assert "pair 1, plain, template 0" in lines
     marks = [i for i, line in enumerate(lines) if line.endswith("^")]

@@ -58,7 +58,8 @@ function paths(circuit) {
   if (!list.length) return null;
   return [el("h3", {}, "Strongest ways from text to answer"),
     el("p", { class: "note" }, "as strong as the weakest part, ",
-      circuit.known ? "in nats that its removal costs" : "by its weight", "; the colour is the sign of all weights together"),
+      circuit.known ? "in nats that its removal costs" : "by its weight",
+      "; the colour is the sign of all weights together"),
     el("ol", { class: "ways" }, list.map((path) => el("li", {},
       path.nodes.flatMap((i, k) => [k > 0 && el("span", { class: "to" }, "→"),
         nodeLink(circuit, circuit.nodes[i], brief(circuit.nodes[i]))]),
