@@ -28,7 +28,7 @@ SMALL = ModelConfig(
 )
 WRITTEN = (nodes.Q, nodes.K, nodes.V, nodes.ATTN_OUT, nodes.MLP_NEURON, nodes.MLP_OUT)
 VARIANTS = {
-    "plain": dataclasses.replace(SMALL, afrac=None),
+    "plain": dataclasses.replace(SMALL, afrac=None, bigram="random", final_bias=True),
     "sink": dataclasses.replace(SMALL, afrac=None, sink=True, activation="relu"),
     "chosen": dataclasses.replace(SMALL, afrac=0.5, afrac_sites=WRITTEN, sink=True),
     "all": dataclasses.replace(SMALL, afrac=0.5, bigram="random", final_bias=True),
