@@ -22,9 +22,15 @@ import numpy as np
 import optax
 
 from sparsetx import model, nodes, taps
-from sparsetx.circuits import ablate
+from sparsetx.circuits import ablate, calibrate
 from sparsetx.circuits.circuit import name_of
-from sparsetx.circuits.controls.evidence import Array, Evidence, losses_of, stacked
+from sparsetx.circuits.controls.evidence import (
+    Array,
+    Evidence,
+    loss_of,
+    losses_of,
+    stacked,
+)
 from sparsetx.circuits.question import Question
 from sparsetx.config import ModelConfig
 from sparsetx.nodes import Nodes
@@ -52,6 +58,7 @@ class Binarised:
     start: float  # all of them, before the fit
     target: float
     names: tuple[str, ...]  # in that order
+    calibrated: tuple[float, float]  # before and after, each with a scale of its own
 
     @property
     def after(self) -> float:
@@ -65,17 +72,17 @@ class Binarised:
 
 
 def binarise(evidence: Evidence, steps: int = STEPS) -> Binarised:
-    starts = _starts(evidence)
-    values, order = _least_harmful(evidence, starts)
+    seen = dataclasses.replace(evidence, test=evidence.train)
+    values, order = _least_harmful(seen, _starts(seen))
     begun = _curve(evidence, values, order, np.array([len(order)]))
-    fitted = _fitted(evidence, values, order, steps)
+    fitted = _fitted(seen, values, order, steps)
     counts = np.unique(np.linspace(0, len(order), SIZES).round().astype(int))
     losses = _curve(evidence, fitted, order, counts, "binarise, curve")
     config, sites = evidence.config, evidence.sites
     names = tuple(name_of(nodes.node_at(config, int(i), sites)) for i in order)
     return Binarised(
         fitted, order, counts, losses, float(losses[0]), float(begun[0]),
-        evidence.target, names,
+        evidence.target, names, _calibrated(evidence, seen, fitted, order),
     )  # fmt: skip
 
 
@@ -87,6 +94,8 @@ def told(found: Binarised) -> dict[str, Any]:
         "loss before": round(found.before, 6),
         "loss before the fit": round(found.start, 6),
         "loss": round(found.after, 6),
+        "calibrated loss before": round(found.calibrated[0], 6),
+        "calibrated loss": round(found.calibrated[1], 6),
         "curve": {
             "nodes": found.counts.tolist(),
             "loss": np.round(found.losses, 6).tolist(),
@@ -98,8 +107,9 @@ def told(found: Binarised) -> dict[str, Any]:
 def words(told: dict[str, Any]) -> str:
     return (
         f"With two values for each of its {told['nodes']} nodes the loss goes from "
-        f"{told['loss before']:.3f} to {told['loss']:.3f}; {told['at the target']} of "
-        "them can do with two at the target."
+        f"{told['loss before']:.3f} to {told['loss']:.3f} (calibrated: "
+        f"{told['calibrated loss before']:.3f} to {told['calibrated loss']:.3f}); "
+        f"{told['at the target']} of them can do with two at the target."
     )
 
 
@@ -157,24 +167,44 @@ def _alone(evidence: Evidence, values: Nodes, kept: Array) -> Array:
     """[N] loss with only this one of the kept nodes a step."""
     masks = np.zeros((len(kept), len(_flat(evidence, evidence.keep))), np.float32)
     masks[np.arange(len(kept)), kept] = 1
-    return _losses(evidence, values, masks, "binarise, one by one")
+    return losses_of(_margins(evidence, values, masks, "binarise, one by one"))
 
 
 def _curve(
     evidence: Evidence, values: Nodes, order: Array, counts: Array, stage: str = ""
 ) -> Array:
     """[N] losses with the first so many nodes of the order steps."""
+    masks = _first(evidence, order, counts)
+    return losses_of(_margins(evidence, values, masks, stage))
+
+
+def _first(evidence: Evidence, order: Array, counts: Array) -> Array:
     masks = np.zeros((len(counts), len(_flat(evidence, evidence.keep))), np.float32)
     for row, count in zip(masks, counts, strict=True):
         row[order[:count]] = 1
-    return _losses(evidence, values, masks, stage)
+    return masks
 
 
-def _losses(evidence: Evidence, values: Nodes, masks: Array, stage: str) -> Array:
+def _margins(evidence: Evidence, values: Nodes, masks: Array, stage: str = "") -> Array:
     config, sites = evidence.config, evidence.sites
     each = stacked([nodes.unflatten(config, row, sites) for row in masks])
     shared = evidence.keep, evidence.means, values
-    return losses_of(evidence.margins(_hard, shared, each, stage))
+    return evidence.margins(_hard, shared, each, stage)
+
+
+def _calibrated(
+    evidence: Evidence, seen: Evidence, values: Nodes, order: Array
+) -> tuple[float, float]:
+    """Losses with no node a step and with all: a fit also makes a circuit louder, and
+    that is not to be taken for what two values can say."""
+    masks = _first(evidence, order, np.array([0, len(order)]))
+    fit = _margins(seen, values, masks)
+    asked = _margins(evidence, values, masks)
+    before, after = (
+        loss_of(calibrate.fit(seen.few.asked, one).margins(evidence.few.asked, other))
+        for one, other in zip(fit, asked, strict=True)
+    )
+    return before, after
 
 
 def _flat(evidence: Evidence, tree: Nodes) -> Array:
@@ -219,13 +249,12 @@ def _step(site: str, x: jax.Array, here: Any) -> tuple[jax.Array, Any]:
 def _fitted(evidence: Evidence, values: Nodes, order: Array, steps: int) -> Nodes:
     """The values that do best together on training prompts, as steps, of those on the
     way from where they begin: a fit to something smoother may overshoot."""
-    asked = evidence.train.asked
-    seen, every = dataclasses.replace(evidence, test=evidence.train), [len(order)]
+    asked, every = evidence.train.asked, np.array([len(order)])
     start = {site: jnp.asarray(x) for site, x in values.items()}
     scale = {site: _scale(x) for site, x in start.items()}
     moved = jax.tree.map(jnp.zeros_like, start)
     state = optax.adam(LR, eps=EPS).init(moved)
-    best, least = values, _curve(seen, values, order, np.array(every))[0]
+    best, least = values, _curve(evidence, values, order, every)[0]
     for first in range(0, steps, CALL):
         evidence.tell("binarise, fit", first, steps, "steps")
         moved, state = _advance(
@@ -233,7 +262,7 @@ def _fitted(evidence: Evidence, values: Nodes, order: Array, steps: int) -> Node
             start, scale, moved, state, jnp.float32(first), jnp.float32(steps),
         )  # fmt: skip
         now = {s: np.asarray(x + moved[s] * scale[s]) for s, x in start.items()}
-        loss = _curve(seen, now, order, np.array(every))[0]
+        loss = _curve(evidence, now, order, every)[0]
         if loss < least:
             best, least = now, loss
     evidence.tell("binarise, fit", steps, steps, "steps")
