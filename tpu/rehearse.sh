@@ -114,8 +114,8 @@ row "1 and $NPROC processes differ by at most" "$code" \
   "${apart% *} after one step (1e-6 may be), ${apart#* } nats in $STEPS (1e-3)"
 [ "$code" = 0 ] || fail "they do not train the same run"
 
-hosts "$NPROC" start prune "$run" --tasks single_double_quote,if_equals \
-  --target 0.68 --rounds 2x20 --finalists 1 --pairs 8 --pools 32,16,32 --length 32 \
+hosts "$NPROC" start prune "$run" --tasks single_double_quote,for_while \
+  --target 0.68 --rounds 2x20 --finalists 1 --pairs 8 --pools 32,16,32 \
   --honest 0 --no-effective >/dev/null
 found=$(codes "$NPROC")
 wanted "$(seq "$NPROC" | awk '{ printf "%s0", sep; sep = " " }')" "$found"

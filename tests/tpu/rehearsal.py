@@ -4,6 +4,7 @@ python -m tests.tpu.rehearsal compare ONE TWO STEP
 python -m tests.tpu.rehearsal analyst RUN
 """
 
+import logging
 import sys
 
 import jax
@@ -56,6 +57,7 @@ def analyst(path: str) -> str:
 
 
 def main(words: list[str]) -> int:
+    logging.getLogger("absl").setLevel(logging.ERROR)
     if words[0] == "analyst":
         print(analyst(words[1]))
         return 0
