@@ -88,11 +88,13 @@ class Cloud:
         return {k: v for k, v in (plain() | SETTINGS | ours | more).items() if v}
 
     def start(self, words: Sequence[str], **more: str) -> "subprocess.Popen[str]":
-        """In a group of its own, so that Ctrl-C can be sent to all of it."""
+        """In a group of its own, so that Ctrl-C can be sent to all of it; also where
+        the tests themselves were started in the background, deaf to it."""
         return subprocess.Popen(
             words, cwd=self.code, env=self.environment(**more), text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
 
     def run(self, script: str, *words: str, **more: str) -> Ended:
