@@ -46,7 +46,8 @@ def ablation_kinds(evidence: Evidence) -> Entry:
         table.LOSS.verdict(moved / evidence.target),
         table.AT_ZERO.verdict(right["zero"]),
     )
-    figures = {f"loss, {kind}": x for kind, x in losses.items()}
+    figures = {"loss, the worse of two resampled": moved}
+    figures |= {f"loss, {kind}": x for kind, x in losses.items()}
     figures |= {f"accuracy, {kind}": x for kind, x in right.items()}
     return Entry(
         table.ABLATION_KINDS,
