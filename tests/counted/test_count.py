@@ -187,7 +187,7 @@ ENTRY %main (a: f32[4]) -> f32[4] {{
 
 
 def test_pieces_of_one_exchange_between_products_are_one() -> None:
-    """Begun in one fusion, going on beside the products of another, ended in a third."""
+    """Begun in one fusion, it goes on beside the products of another."""
     text = """HloModule m
 
 %start (p: f32[4]) -> (f32[4], f32[16]) {

@@ -86,7 +86,7 @@ def test_a_projection_that_takes_too_much_of_a_step() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "Ran out of memory in memory space hbm. Used 20.50G of 15.75G hbm. Exceeded hbm",
+        "Ran out of memory in memory space hbm. Used 20.50G of 15.75G hbm. Exceeded",
         "the total memory required for HLO temporaries (20.50G) exceeds available HBM "
         "(15.75G).",
     ],
