@@ -40,6 +40,6 @@ def config() -> RunConfig:
         sparsity=SparsityConfig(block=1 / 1024, embed=1 / 192),
         optim=OptimConfig(lr=0.0037),
         data=DataConfig(name="files"),
-        train=TrainConfig(steps=95_000, batch=1536),
+        train=TrainConfig(steps=95_000, batch=1536, accumulate=3),
         mesh=MeshConfig(fsdp=64),
     )

@@ -5,9 +5,11 @@ from HBM, and every exchange between devices. Arrays that the compiler keeps in 
 own memory cost no HBM; of an array that is only sliced, the slice counts.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sparsetx.aot import flops, trips
 from sparsetx.aot.hlo import Computation, Instruction, Module, Shape, parse
@@ -30,6 +32,7 @@ _FREE = frozenset(
         "iota",
     ]
 )
+_CHAIN = re.compile(r'chain_id="?([^",}]+)')
 _SLICES = ("dynamic-slice", "slice", "gather")
 
 
@@ -108,6 +111,7 @@ class _Counter:
     module: Module
     devices: int
     found: Tally = field(default_factory=Tally)
+    begun: set[tuple[str, str]] = field(default_factory=set)
 
     def walk(self, inside: Computation, times: float, waits: bool) -> None:
         for one in inside.instructions:
@@ -159,11 +163,15 @@ class _Counter:
     ) -> None:
         beside = one.opcode.endswith("-start")
         exchanged = list(_exchanges(self.module, one))
-        for kind, size, groups in exchanged:
+        for own in exchanged:
+            if own.chain and (inside.name, own.chain) in self.begun:
+                continue  # goes on beside the products of this fusion
+            self.begun.add((inside.name, own.chain))
+            alone = waits and not beside and not own.chain
             self.found.exchanges.append(
                 Exchange(
-                    kind, times, size, groups or self.devices,
-                    waits and not beside, one.name,
+                    own.kind, times, own.size, own.groups or self.devices, alone,
+                    one.name,
                 )
             )  # fmt: skip
         if exchanged and one.opcode != "fusion":
@@ -181,23 +189,33 @@ class _Counter:
         )
 
 
-def _exchanges(
-    module: Module, one: Instruction
-) -> Iterator[tuple[str, float, int | None]]:
-    """(kind, bytes, devices) of an instruction, which may be a fusion of one."""
+class _Asked(NamedTuple):
+    """A collective as it is written; pieces of one that goes on through several fusions
+    have the name of their chain."""
+
+    kind: str
+    size: float
+    groups: int | None
+    chain: str
+
+
+def _exchanges(module: Module, one: Instruction) -> Iterator[_Asked]:
+    """The collectives of an instruction, which may be a fusion of some."""
     kind = one.opcode.removesuffix("-start")
     if kind in COLLECTIVES:
-        yield kind, _result(one, kind), groups(one)
+        chain = _CHAIN.search(one.rest)
+        name = f"{chain[1]}, {one.attribute('channel_id')}" if chain else ""
+        yield _Asked(kind, _result(one, kind), groups(one), name)
     elif one.opcode == "fusion":
         for name in one.called("calls"):
             inner = module.computations[name]
             for each in inner.instructions:
-                for kind, size, together in _exchanges(module, each):
-                    if kind == "all-reduce" and "scatter" in inner.name:
+                for own in _exchanges(module, each):
+                    if own.kind == "all-reduce" and "scatter" in inner.name:
                         # Every device keeps its part of the sum: written as a fusion.
-                        yield "reduce-scatter", one.bytes, together
+                        yield own._replace(kind="reduce-scatter", size=one.bytes)
                     else:
-                        yield kind, size, together
+                        yield own
 
 
 def _result(one: Instruction, kind: str) -> float:
@@ -274,6 +292,8 @@ def _read(inner: Computation, source: Instruction) -> float:
             total += user.stored
         elif user.opcode == "dynamic-update-slice" and first:
             total += 0.0  # the rest of the buffer stays where it is
+        elif user.opcode in (*COLLECTIVES, "tuple"):
+            total += 0.0  # sent, which has a time of its own; or handed on as it is
         else:
             return float("inf")
     return total
@@ -283,6 +303,8 @@ def _written(inner: Computation, result: Instruction) -> float:
     """Bytes of a result that are new."""
     if result.opcode in ("bitcast", "reshape") and inner.operands(result):
         return _written(inner, inner.operands(result)[0])
+    if result.opcode in (*COLLECTIVES, "parameter"):
+        return 0.0
     if result.opcode == "dynamic-update-slice":
         return inner.operands(result)[1].stored
     return float("inf")

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-_USED = re.compile(r"Used ([\d.]+)([KMGT]?) of ([\d.]+)([KMGT]?) hbm", re.IGNORECASE)
+_SIZE = r"([\d.]+)([KMGT]?)"
+_USED = re.compile(
+    rf"Used {_SIZE} of {_SIZE} hbm|\({_SIZE}\) exceeds available HBM \({_SIZE}\)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -21,10 +25,7 @@ class Memory:
     reused: float
     temporary: float
     code: float
-
-    @property
-    def peak(self) -> float:
-        return self.arguments + self.results - self.reused + self.temporary + self.code
+    peak: float  # the compiler's own figure of all that is held at once
 
 
 class TooLarge(Exception):
@@ -43,6 +44,7 @@ def of(compiled: Any) -> Memory:
         found.alias_size_in_bytes,
         found.temp_size_in_bytes,
         found.generated_code_size_in_bytes,
+        found.peak_memory_in_bytes,
     )
 
 
@@ -55,5 +57,6 @@ def explained(name: str) -> Iterator[None]:
         used = _USED.search(str(error))
         if used is None:
             raise
-        sizes = [float(used[i]) * UNITS[used[i + 1].upper()] for i in (1, 3)]
+        words = [word for word in used.groups() if word is not None]
+        sizes = [float(words[i]) * UNITS[words[i + 1].upper()] for i in (0, 2)]
         raise TooLarge(name, *sizes) from error

@@ -63,6 +63,9 @@ class Target:
             return cache.Made(found.as_text(), memory.of(found), spent)
 
         made = cache.made(cache.key(lowered, self.here.jax), make)
+        # The compiler looks at what is temporary, not at what is there besides.
+        if made.memory.peak > self.here.available:
+            raise memory.TooLarge(name, made.memory.peak, self.here.available)
         count_of = self.devices.size
         own = on_a_device(given)
         tally = count.tally(made.text, count_of)
@@ -135,7 +138,7 @@ def pruning(config: RunConfig, pod: Slice, length: int | None = None) -> Compile
     run, effort = config.model, prune.Effort()
     length = min(length or PROMPT, run.context)
     plan = search.Plan(run, effort.pairs, prune.CALL)
-    room = here.hbm / 2 * len(devices)
+    room = here.available / 2 * len(devices)
     deck = lanes.deck(plan, length, room, effort.settings, devices)
     on = Target(here, config, mesh.make(MeshConfig(), len(devices), devices))
     params = launch.state_shapes(config, on.devices).params

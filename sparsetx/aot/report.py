@@ -110,7 +110,7 @@ def cells(one: Found) -> tuple[str, ...]:
         f"{data} x {sizes.fsdp}" if program.name != "prune" else "host",
         program.name,
         f"{program.memory.peak / GIB:.2f}",
-        f"{one.here.hbm / GIB:.0f}",
+        f"{one.here.available / GIB:.2f}",
         f"{flop:,.4g}" if flop else "-",
         _or_dash(one.agreement, "{:.3f}"),
         exchanged(program),
@@ -156,8 +156,8 @@ def details(one: Found) -> Iterator[str]:
         + (f"; {program.note}" if program.note else "")
     )
     yield (
-        f"  memory     {memory.peak / GIB:.2f} of {one.here.hbm / GIB:.0f} GiB a chip: "
-        f"arguments {memory.arguments / GIB:.2f}, temporary "
+        f"  memory     {memory.peak / GIB:.2f} of {one.here.available / GIB:.2f} GiB "
+        f"a chip: arguments {memory.arguments / GIB:.2f}, temporary "
         f"{memory.temporary / GIB:.2f}, code {memory.code / GIB:.2f}, results "
         f"{memory.results / GIB:.2f} of which {memory.reused / GIB:.2f} in arguments' "
         "place"

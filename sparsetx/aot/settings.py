@@ -17,7 +17,7 @@ from sparsetx.errors import Refusal
 
 TRIES = 6  # programs that are compiled to find a setting that fits
 WIDEST = 64  # fsdp: beyond, weights are gathered by sums of whole arrays
-PARTS = (1, 2, 4, 8, 16)
+MOST_PARTS = 16  # of a batch
 
 Tell = Callable[[str], None]
 
@@ -63,13 +63,13 @@ def possible(config: RunConfig, here: Slice) -> Iterator[Setting]:
     """Settings that the batch, the widths and the slice allow, and whose state alone
     leaves room."""
     for fsdp in (2**n for n in range(WIDEST.bit_length())):
-        if here.chips % fsdp or least(config, here, fsdp) >= here.hbm:
+        if here.chips % fsdp or least(config, here, fsdp) >= here.available:
             continue
-        for parts, remat in itertools.product(PARTS, (False, True)):
+        batch, whole = config.train.batch, range(1, MOST_PARTS + 1)
+        counts = [n for n in whole if batch % (n * here.chips) == 0]
+        for parts, remat in itertools.product(counts, (False, True)):
             setting = Setting(remat, parts, fsdp)
-            divides = config.train.batch % (parts * here.chips) == 0
-            wrong = list(configuration.offences(setting.applied(config)))
-            if divides and not wrong:
+            if not list(configuration.offences(setting.applied(config))):
                 yield setting
 
 

@@ -22,6 +22,8 @@ GIB = 2**30
 # What the table does not have: sequencers of the vector unit. Each has 8 x 128 lanes of
 # four units, at the clock that the matrix units' figure implies.
 _VECTOR_CORES = {"v4": 2, "v5e": 1, "v5p": 2, "v6e": 1}
+# What the runtime leaves of a chip's HBM, in GiB, as the compiler says when it refuses.
+_AVAILABLE = {"v4": 30.75, "v5e": 15.75, "v5p": 95.74, "v6e": 31.25}
 _MATRIX_UNITS = {"v4": 8 * 128**2, "v5e": 4 * 128**2, "v5p": 8 * 128**2}
 _MATRIX_UNITS |= {"v6e": 4 * 256**2}
 
@@ -48,6 +50,11 @@ class Slice:
         """Operations on float32 a second, of a chip (an estimate)."""
         clock = self.products / (2 * _MATRIX_UNITS[self.generation])
         return clock * 4 * 8 * 128 * _VECTOR_CORES[self.generation]
+
+    @property
+    def available(self) -> float:
+        """Bytes of a chip that a program may use."""
+        return _AVAILABLE[self.generation] * GIB
 
     @property
     def cores(self) -> str:

@@ -21,7 +21,7 @@ from sparsetx.config import (
 )
 from sparsetx.errors import Refusal
 
-HERE = dataclasses.replace(topology.find("v5e-8"), hbm=1e9)
+HERE = topology.find("v5e-8")
 SHAPE = ModelConfig(
     vocab_size=64, context=32, n_layer=2, d_model=32, n_head=4, d_head=8, d_mlp=64
 )
@@ -66,6 +66,15 @@ def test_the_step_does_what_the_configuration_says(
     assert list(report.offences([one])) == []
     sums = one.program.tally.by_kind
     assert sum(size for size, _ in sums.values()) > 0
+
+
+def test_what_the_compiler_lets_pass_is_held_against_the_memory_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(topology._AVAILABLE, "v5e", 1e-6)
+    run = dataclasses.replace(RUN, model=dataclasses.replace(SHAPE, afrac=None))
+    with pytest.raises(TooLarge, match=r"eval: 0\.00 GiB of 0\.00 GiB"):
+        program.evaluation(program.target(run, HERE))
 
 
 def test_a_batch_of_the_evaluation() -> None:
@@ -134,12 +143,15 @@ def _target(config: RunConfig, here: topology.Slice) -> Any:
     return program.Target(here, config, devices)
 
 
-def test_settings_that_cannot_be_are_not_tried() -> None:
+def test_settings_that_cannot_be_are_not_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     every = list(settings.possible(RUN, HERE))
     assert {s.fsdp for s in every} == {1, 2, 4, 8}
     assert {s.accumulate for s in every} == {1, 2}  # 16 sequences, 8 chips
-    tight = dataclasses.replace(HERE, hbm=settings.least(RUN, HERE, 2) * 1.01)
-    assert {s.fsdp for s in settings.possible(RUN, tight)} == {2, 4, 8}
+    least = settings.least(RUN, HERE, 2) / topology.GIB * 1.01
+    monkeypatch.setitem(topology._AVAILABLE, "v5e", least)
+    assert {s.fsdp for s in settings.possible(RUN, HERE)} == {2, 4, 8}
 
 
 @pytest.fixture

@@ -186,6 +186,45 @@ ENTRY %main (a: f32[4]) -> f32[4] {{
     assert (one.kind, one.bytes, one.waits) == wanted
 
 
+def test_pieces_of_one_exchange_between_products_are_one() -> None:
+    """Begun in one fusion, it goes on beside the products of another."""
+    text = """HloModule m
+
+%start (p: f32[4]) -> (f32[4], f32[16]) {
+  %p = f32[4]{0} parameter(0)
+  %g.1 = f32[16]{0} all-gather(%p), channel_id=7, frontend_attributes={chain_id="5"}
+  ROOT %c = (f32[4]{0}, f32[16]{0}) custom-call(%g.1), custom_call_target="Begin"
+}
+
+%on (q: f32[4], w: f32[8,8]) -> (f32[4], f32[8,8]) {
+  %q = f32[4]{0} parameter(0)
+  %w = f32[8,8]{1,0} parameter(1)
+  %g.2 = f32[16]{0} all-gather(%q), channel_id=7, frontend_attributes={chain_id="5"}
+  %d = f32[8,8]{1,0} dot(%w, %w), lhs_contracting_dims={1}, rhs_contracting_dims={0}
+  ROOT %t = (f32[4]{0}, f32[8,8]{1,0}) tuple(%q, %d)
+}
+
+ENTRY %main (a: f32[4], m: f32[8,8]) -> f32[8,8] {
+  %a = f32[4]{0} parameter(0)
+  %m = f32[8,8]{1,0} parameter(1)
+  %f.1 = (f32[4]{0}, f32[16]{0}) fusion(%a), kind=kCustom, calls=%start
+  %f.2 = (f32[4]{0}, f32[8,8]{1,0}) fusion(%a, %m), kind=kOutput, calls=%on
+  ROOT %r = f32[8,8]{1,0} get-tuple-element(%f.2), index=1
+}
+"""
+    found = count.tally(text, 4)
+    (one,) = found.exchanges
+    assert (one.kind, one.bytes, one.waits, one.name) == (
+        "all-gather",
+        64,
+        False,
+        "f.1",
+    )
+    assert found.products == 2 * 8**3
+    fused = next(w for w in found.work if w.name == "f.2")
+    assert fused.hbm == 2 * 8 * 8 * 4  # what is sent has a time of its own
+
+
 HBM = [
     ("f32[8,128]{1,0} add(%big, %big)", 3 * 4096),
     ("f32[8,128]{1,0:S(1)} add(%big, %near)", 4096),
