@@ -89,7 +89,8 @@ def _written(picture: Picture, circuits: Sequence[Drawn], folder: Path) -> list[
 
 
 def _sizes(axes: Any, one: Drawn, colour: str) -> list[Row]:
-    """Loss along the ranking, and the circuit that was cut down from it."""
+    """The search's own loss along the ranking (an honest search looks at worse than mean
+    ablation), and the circuit that was cut down from it, under mean ablation."""
     curve, size = one.facts.curve, one.facts.size
     order = np.argsort(curve.edges_plus, kind="stable")
     rows = [
@@ -107,7 +108,7 @@ def _dress_sizes(axes: Any, shown: Sequence[Drawn]) -> None:
     axes.set(xlabel="edges and constants", ylabel="task loss, nats")
     for target in sorted({one.facts.search.target for one in shown}):
         axes.axhline(target, color="#888888", linewidth=0.8, linestyle="--")
-    axes.set_title("loss against size (star: the circuit, cut down)", loc="left")
+    axes.set_title("loss searched by; star: the circuit, mean ablation", loc="left")
 
 
 def _necessity(axes: Any, one: Drawn, colour: str) -> list[Row]:
