@@ -90,11 +90,12 @@ class Cloud:
     def start(self, words: Sequence[str], **more: str) -> "subprocess.Popen[str]":
         """In a group of its own, so that Ctrl-C can be sent to all of it; also where
         the tests themselves were started in the background, deaf to it."""
+        # Not by preexec_fn: JAX warns of the fork that it takes.
+        heard = [str(shutil.which("env")), "--default-signal=INT", *words]
         return subprocess.Popen(
-            words, cwd=self.code, env=self.environment(**more), text=True,
+            heard, cwd=self.code, env=self.environment(**more), text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
 
     def run(self, script: str, *words: str, **more: str) -> Ended:
