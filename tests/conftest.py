@@ -24,6 +24,7 @@ os.environ["XLA_FLAGS"] = " ".join(
 # must not pass because of yesterday.
 os.environ.setdefault("SPARSETX_TESTS", tempfile.mkdtemp(prefix="sparsetx-tests-"))
 
+import coverage
 from hypothesis import settings
 
 # Shared machines stall now and then: no deadlines. Same examples in every run, so that
@@ -34,3 +35,12 @@ settings.load_profile("house")
 # Tracing makes millions of small objects that live on: looking through them for cycles
 # took a tenth of the time.
 gc.set_threshold(50_000, 10, 10)
+
+
+def pytest_sessionfinish() -> None:
+    """Keep what was covered before the process ends: a worker that takes long to let go
+    of its programs is killed, and its data with it."""
+    measured = coverage.Coverage.current()
+    if measured is not None:
+        measured.stop()
+        measured.save()
