@@ -89,8 +89,8 @@ def _written(picture: Picture, circuits: Sequence[Drawn], folder: Path) -> list[
 
 
 def _sizes(axes: Any, one: Drawn, colour: str) -> list[Row]:
-    """The search's own loss along the ranking (an honest search looks at worse than mean
-    ablation), and the circuit that was cut down from it, under mean ablation."""
+    """The search's own loss along the ranking (an honest one looks at worse than mean
+    ablation); and the circuit cut down from it, under mean ablation."""
     curve, size = one.facts.curve, one.facts.size
     order = np.argsort(curve.edges_plus, kind="stable")
     rows = [
