@@ -85,10 +85,10 @@ test-aot: .venv-aot/installed ## compile for TPUs (installs their compiler, in a
 	@JAX_PLATFORMS=cpu .venv-aot/bin/python -m pytest -n 0 tests/aot
 
 aot-check: .venv-aot/installed ## all programs for POD=v5e-16,… of EXP=…: memory, exchanges, time
-	@$(AOT) $(EXP) --topology $(POD) --table $(ARGS)
+	@$(AOT) $(EXP) --topology $(POD) --mesh auto --table $(ARGS)
 
 cost: .venv-aot/installed ## hours and money of EXP=experiments/X.py on POD=v5e-16,v6e-32
-	@$(AOT) $(EXP) --topology $(POD) --programs train --table $(ARGS)
+	@$(AOT) $(EXP) --topology $(POD) --mesh auto --programs train --table $(ARGS)
 
 lint: install ## check style, types and the shape of the house
 	@$(BIN)/ruff check .
