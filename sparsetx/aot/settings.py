@@ -75,7 +75,7 @@ def possible(config: RunConfig, here: Slice) -> Iterator[Setting]:
 
 def widest(config: RunConfig, here: Slice) -> int:
     """The largest fsdp that is good: powers of two up to WIDEST that divide."""
-    cuts = (2**n for n in range(WIDEST.bit_length()))
+    cuts = (1 << n for n in range(WIDEST.bit_length()))
     return max(n for n in cuts if not (here.chips % n or config.model.d_model % n))
 
 
