@@ -86,16 +86,17 @@ test-browser: install ## drive the report page in Chromium (Debian: apt-get inst
 # Which experiments, on which slices; more arguments in ARGS.
 PAPER := $(foreach size,4x 8x 16x,experiments/paper_$(size).py)
 PODS := v5e-16,v5e-256,v5p-8,v6e-32
+ASKED = $(or $(EXP),$(PAPER)) --topology $(or $(POD),$(PODS)) --mesh auto
 AOT := JAX_PLATFORMS=cpu .venv-aot/bin/sparsetx aot
 
 test-aot: .venv-aot/installed ## compile for TPUs (installs their compiler, in a venv)
 	@JAX_PLATFORMS=cpu .venv-aot/bin/python -m pytest -n 0 tests/aot
 
 aot-check: .venv-aot/installed ## all programs for POD=v5e-16,… of EXP=…: memory, exchanges, time
-	@$(AOT) $(or $(EXP),$(PAPER)) --topology $(or $(POD),$(PODS)) --table $(ARGS)
+	@$(AOT) $(ASKED) --table $(ARGS)
 
 cost: .venv-aot/installed ## hours and money of EXP=experiments/X.py on POD=v5e-16,v6e-32
-	@$(AOT) $(or $(EXP),$(PAPER)) --topology $(or $(POD),$(PODS)) --programs train --table $(ARGS)
+	@$(AOT) $(ASKED) --programs train --table $(ARGS)
 
 lint: install ## check style, types and the shape of the house
 	@$(BIN)/ruff check .

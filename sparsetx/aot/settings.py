@@ -73,6 +73,12 @@ def possible(config: RunConfig, here: Slice) -> Iterator[Setting]:
                 yield setting
 
 
+def widest(config: RunConfig, here: Slice) -> int:
+    """The largest fsdp that is good: powers of two up to WIDEST that divide."""
+    cuts = (1 << n for n in range(WIDEST.bit_length()))
+    return max(n for n in cuts if not (here.chips % n or config.model.d_model % n))
+
+
 def least(config: RunConfig, here: Slice, fsdp: int) -> float:
     """Bytes of a chip for the state and a gradient, which no setting can do without."""
     sizes = configuration.MeshConfig(None, fsdp)

@@ -41,7 +41,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--mesh",
         metavar="data=N,fsdp=N",
-        help="how chips are arranged (default: its own)",
+        help="how chips are arranged; auto: matrices cut over as many as is good, so "
+        "that none is projected twice (default: its own)",
     )
     add(
         "--set", action="append", default=[], metavar="key.sub=value",
@@ -98,7 +99,7 @@ def _one(
     from sparsetx.aot import report, settings, topology
     from sparsetx.aot.memory import TooLarge
 
-    config = configured(args, path)
+    config = configured(args, path, here)
     name = os.path.basename(path).removesuffix(".py")
     say = _say if args.table else print
     say(f"{name} on {topology.short(here)}: {describe(config, here)}")
@@ -163,8 +164,9 @@ def _advise(config: "RunConfig", here: "Slice") -> None:
         print(f"the nearest setting that fits: {setting.words}")
 
 
-def configured(args: argparse.Namespace, path: str) -> "RunConfig":
+def configured(args: argparse.Namespace, path: str, here: "Slice") -> "RunConfig":
     """The experiment with what the options change."""
+    from sparsetx.aot import settings
     from sparsetx.cli import experiment
     from sparsetx.errors import Refusal
 
@@ -173,10 +175,13 @@ def configured(args: argparse.Namespace, path: str) -> "RunConfig":
         changes.append(f"model.remat={'true' if args.remat == 'on' else 'false'}")
     if args.accumulate is not None:
         changes.append(f"train.accumulate={args.accumulate}")
-    for part in (args.mesh or "").split(",") if args.mesh else ():
+    mesh = args.mesh
+    if mesh == "auto":
+        mesh = f"fsdp={settings.widest(experiment.load(path, changes), here)}"
+    for part in mesh.split(",") if mesh else ():
         axis, _, size = part.partition("=")
         if axis not in ("data", "fsdp") or not size.isdecimal():
-            raise Refusal(f"--mesh: wanted data=N,fsdp=N, got {args.mesh!r}")
+            raise Refusal(f"--mesh: wanted data=N,fsdp=N or auto, got {args.mesh!r}")
         changes.append(f"mesh.{axis}={size}")
     return experiment.load(path, changes)
 

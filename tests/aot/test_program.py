@@ -159,6 +159,14 @@ def test_settings_that_cannot_be_are_not_tried(
     assert {s.fsdp for s in settings.possible(RUN, HERE)} == {2, 4, 8}
 
 
+def test_the_widest_cut_that_is_good() -> None:
+    assert settings.widest(RUN, HERE) == 8
+    pod = topology.find("v5e-256")
+    assert settings.widest(RUN, pod) == 32  # channels
+    wide = dataclasses.replace(RUN, model=ModelConfig())
+    assert settings.widest(wide, pod) == settings.WIDEST
+
+
 @pytest.fixture
 def experiment(tmp_path: Path) -> str:
     (tmp_path / "small.py").write_text(FILE)
