@@ -156,7 +156,7 @@ def test_a_peer_that_dies(
     which = "the first of two hosts" if dies == 0 else "the second of two hosts"
     with case(f"kill -9 {which}") as row:
         processes = hosts.pair(hosts.train(experiment, run, "train.steps=1000000"))
-        until(lambda: len(metrics.read(run / "metrics.jsonl")) > 2)
+        until(lambda: len(checkpoint.steps(run)) > 1)
         processes[dies].kill()
         began = time.monotonic()
         ends = hosts.ended(*processes)
