@@ -98,12 +98,11 @@ def test_a_deck_fits_its_memory(memory: float, most: int, per_device: int) -> No
 
 def test_what_a_lane_holds_is_not_guessed_too_low() -> None:
     """Against what the compiler says that a step of one lane needs."""
-    plan = Plan(CONFIG, 8, 1)
-    which = lanes.stacked([(0, 0, HONEST)])
-    own = jax.tree.map(jnp.asarray, which)
-    step = functools.partial(search.advance, plan)
-    mask = search.begin(plan, own)
-    times = jnp.int32(0), jnp.float32(10)
-    lowered = jax.jit(step).lower(PARAMS, MEANS, TASKS, own, mask, *times)
+    alone = deck(1, 1)
+    own = jax.tree.map(jnp.asarray, lanes.stacked([(0, 0, HONEST)]))
+    mask = search.begin(alone.plan, own)
+    times = jnp.zeros(1, jnp.int32), jnp.full(1, 10.0)
+    program = lanes.program(alone)
+    lowered = program.lower(PARAMS, MEANS, TASKS, own, mask, *times)
     used = lowered.compile().memory_analysis().temp_size_in_bytes
-    assert used < 2 * lanes.lane_bytes(plan, compiled.LENGTH)
+    assert used < 2 * lanes.lane_bytes(alone.plan, compiled.LENGTH)
