@@ -68,9 +68,9 @@ demo-steps:
 endif
 
 test: install ## run the tests that need neither torch nor a browser
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -m "not slow"
 
-coverage: install ## the same tests, and which lines they reach: a fifth slower
+coverage: install ## the same and some slow ones, and which lines they reach
 	@rm -f .coverage .coverage.*
 	@$(BIN)/coverage run -m pytest
 	@$(BIN)/coverage combine --quiet

@@ -7,6 +7,7 @@ from sparsetx.bench import pruning, training
 from tests.bench import test_training
 
 
+@pytest.mark.slow
 def test_each_way_has_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "base", lambda: test_training.SMALL)
     small = {"LANES": 2, "STEPS": 1, "PAIRS": 1, "LENGTH": 8, "POOL": 2, "TASKS": 2}

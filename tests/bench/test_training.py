@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import pytest
+
 from sparsetx.bench import training
 from sparsetx.config import ModelConfig, SparsityConfig, TrainConfig
 
@@ -15,6 +17,7 @@ SMALL = dataclasses.replace(
 )
 
 
+@pytest.mark.slow
 def test_each_part_of_the_cost_has_its_row() -> None:
     rows = training.run(SMALL, rounds=1)
     assert [row.name for row in rows] == [

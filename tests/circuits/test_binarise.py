@@ -26,6 +26,7 @@ def test_a_step_turns_from_the_identity() -> None:
     assert half[0] > -1
 
 
+@pytest.mark.slow
 def test_the_known_circuit_is_binary() -> None:
     own = trials.made(trials.KNOWN)
     found = binarise.binarise(own, steps=50)

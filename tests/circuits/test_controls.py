@@ -16,6 +16,8 @@ from sparsetx.errors import Refusal
 from sparsetx.metrics import Progress
 from tests.circuits import compiled, trials
 
+pytestmark = pytest.mark.slow
+
 # What rejects each at the least, and why it must.
 BY = {
     "norm crutch": {

@@ -21,6 +21,7 @@ def known() -> Evidence:
     return dataclasses.replace(trials.made(trials.KNOWN), search=QUICK)
 
 
+@pytest.mark.slow
 def test_random_weights_have_no_circuit(known: Evidence, tmp_path: Path) -> None:
     path = tmp_path / "searches.json"
     own = again.random_weights(known, Searches(path, "abc"), 1)

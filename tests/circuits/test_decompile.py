@@ -160,6 +160,7 @@ def cut_at_random(name: str, seed: int, share: float) -> Circuit:
     return drawn(config, params, kept, means)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_the_replay_is_the_model(name: str) -> None:
     own = cut_at_random(name, 0, 0.5)

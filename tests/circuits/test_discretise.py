@@ -62,6 +62,7 @@ def test_an_honest_judge_is_at_least_as_strict() -> None:
     assert (cutter(honest=True).judge(masks) >= PLAIN.judge(masks) - 1e-4).all()
 
 
+@pytest.mark.slow
 def test_figures_are_those_of_the_definition() -> None:
     found = PLAIN.judge.figures(compiled.mask(), draws=12)
     keys = jax.random.split(jax.random.key(0), 16)[:12]

@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from sparsetx import nodes
 from sparsetx.circuits import ablate, prune, search
@@ -35,6 +36,7 @@ def run(aim: Aim, cases: list[Case], report: object = None) -> list[prune.Found]
     return prune.prune(CONFIG, PARAMS, MEANS, cases, aim, MEMORY, reports.append)
 
 
+@pytest.mark.slow
 def test_two_cases_at_once_are_the_known_circuit() -> None:
     seen: list[Progress] = []
     cases = [case("one", 1), case("two", 2)]

@@ -57,6 +57,7 @@ def test_scores_stay_between_minus_one_and_one() -> None:
         assert x.min() < 0  # what is not needed went
 
 
+@pytest.mark.slow
 def test_the_same_lane_alone_among_others_and_on_eight_devices() -> None:
     """Bit for bit, at equal lanes per device."""
     asked = [(i % 2, i, HONEST) for i in range(5)]
@@ -69,6 +70,7 @@ def test_the_same_lane_alone_among_others_and_on_eight_devices() -> None:
         assert not np.array_equal(x[0], x[2])  # other seeds, other masks
 
 
+@pytest.mark.slow
 def test_tied_keys_and_the_final_read() -> None:
     tau = found(deck(1, 2, final=True, tied=True), [(0, 0, HONEST)])
     assert set(tau) == set(SITES)

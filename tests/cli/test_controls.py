@@ -49,6 +49,7 @@ def told(folder: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_some_controls_then_others_then_pictures(
     done: Path, own: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -125,6 +125,7 @@ def test_a_run_without_a_checkpoint_and_a_folder_that_is_none(
     assert "cannot be written" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_weights_that_say_nothing_are_cut_all_the_same(
     done: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
