@@ -50,13 +50,15 @@ class Chosen:
 
 @dataclass(frozen=True, eq=False)
 class Cutter:
-    """A judge, what counting takes, and who hears how far it is."""
+    """A judge, what counting takes, who hears how far it is, and another judge on
+    prompts by which nothing was cut down: the result suits the first one's."""
 
     judge: Judge
     pattern: edges.Patterns
     answers: Sequence[int]
     name: str = ""
     report: Reporter = metrics.silent
+    second: Judge | None = None
 
     def tell(self, done: int, total: int, mask: Mask) -> None:
         size = int(self.sizes(mask[None]).edges_plus[0])

@@ -153,17 +153,23 @@ def cutters(
     aim: Aim,
     report: Reporter,
 ) -> list[Cutter]:
-    """What judges the masks of each case."""
+    """What judges the masks of each case: *val*, and in the end as much of *train*."""
     pattern = {k: np.asarray(x) for k, x in edges.patterns(config, params).items()}
     judge = functools.partial(
         Judge, config, params, means, honest=aim.honest > 0, seed=aim.seed
     )
     return [
         Cutter(
-            judge(task=case.val), pattern, case.answers, _title(case.name, aim), report
+            judge(task=case.val), pattern, case.answers, _title(case.name, aim), report,
+            judge(task=case.train.rows(np.arange(_rows(case)))),
         )
         for case in cases
-    ]
+    ]  # fmt: skip
+
+
+def _rows(case: Case) -> int:
+    """As many prompts of both pools: one program judges either."""
+    return min(len(task.asked.position_B) for task in (case.train, case.val))
 
 
 def _title(name: str, aim: Aim) -> str:
@@ -239,12 +245,18 @@ def _verified(cutter: Cutter, tau: Nodes, aim: Aim) -> Chosen:
 def _smallest_honest(
     cutter: Cutter, way: Sequence[discretise.Mask], target: float
 ) -> tuple[discretise.Mask, float] | None:
-    """Of masks that grow smaller, the last with an H at the target, and its H."""
-    for mask in reversed(way):
-        honesty = _honesty(cutter, mask)
+    """Of masks that grow smaller, the last with an H at the target, and its H: the last
+    of all, or one found by halving, as if H rose along the way."""
+    found, low, high = None, 0, len(way)
+    middle = len(way) - 1
+    while low < high:
+        honesty = _honesty(cutter, way[middle], target)
         if honesty <= target:
-            return mask, honesty
-    return None
+            found, low = (way[middle], honesty), middle + 1
+        else:
+            high = middle
+        middle = (low + high) // 2
+    return found
 
 
 def _further(
@@ -255,7 +267,7 @@ def _further(
     passing.sort(key=lambda point: point.edges_plus)
     for point in passing[1 : 1 + FURTHER]:
         start = ranking.first(point.nodes)
-        honesty = _honesty(cutter, start)
+        honesty = _honesty(cutter, start, target)
         if honesty <= target:
             return _held(cutter, start, point.loss, target) or (start, honesty)
     return None
@@ -279,10 +291,16 @@ def _held(
     return best
 
 
-def _honesty(cutter: Cutter, mask: discretise.Mask) -> float:
-    """H, with a standard error more: it should hold on prompts not seen here."""
-    figures = cutter.judge.figures(cutter.judge.tree_of(mask), DRAWS, upper=True)
-    return figures["H"]
+def _honesty(cutter: Cutter, mask: discretise.Mask, enough: float = np.inf) -> float:
+    """H, with a standard error more, of the pool where it is worse: it should hold on
+    prompts not seen here. Once one pool says that it is above `enough`, the other is
+    not asked."""
+    keep = cutter.judge.tree_of(mask)
+    worst = -np.inf
+    for judge in (cutter.judge, cutter.second):
+        if judge and worst <= enough:
+            worst = max(worst, judge.figures(keep, DRAWS, upper=True)["H"])
+    return worst
 
 
 class _Progress:
