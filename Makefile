@@ -39,7 +39,7 @@ $(VENV)/installed: setup.cfg constraints.txt pyproject.toml
 # trained for half as long wants a longer search.
 QUOTES := single_double_quote
 TASKS := $(QUOTES),for_while,if_ternary,indent_for,lambda_func,if_equals
-SEARCH := --finalists 1 --pools 256,32,64 --length 48 --no-effective \
+SEARCH := --finalists 1 --pools 256,64,128 --length 48 --no-effective \
   $(if $(FAST),--rounds 2x200 --pairs 16,--rounds 2x100 --pairs 8)
 # Many programs that run for seconds: compile them less hard, and keep them all.
 CACHED := JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.cache/xla \

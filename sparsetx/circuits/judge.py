@@ -68,17 +68,17 @@ class Judge:
         return nodes.unflatten(self.config, mask.astype(np.float32), self.sites)
 
     def figures(
-        self, keep: Nodes, draws: int = DRAWS, upper: bool = False
+        self, keep: Nodes, draws: int = DRAWS, errors: float = 0.0
     ) -> dict[str, float]:
-        """The figures behind H, and H, by the definition; or, `upper`, of losses with
-        one standard error more, as circuits are chosen."""
+        """The figures behind H, and H, by the definition; or of losses with so many
+        standard errors more, as circuits are chosen."""
         devices = tuple(jax.local_devices())
         wide = -(-draws // len(devices)) * len(devices)
         keys = jax.random.split(jax.random.key(self.seed), wide)
         given = (self.params, self.means, self.task, keep)
-        mean, frozen = _calm(self.config, upper, *given)
+        mean, frozen = _calm(self.config, errors, *given)
         smooth = np.arange(wide) % 2 == 0
-        drawn = _storm(self.config, upper, devices)(*given, keys, smooth)[:draws]
+        drawn = _storm(self.config, errors, devices)(*given, keys, smooth)[:draws]
         found = {
             "mean": float(mean),
             "frozen": float(frozen),
@@ -166,7 +166,7 @@ def _slopes(
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _calm(
     config: ModelConfig,
-    upper: bool,
+    errors: float,
     params: Any,
     means: Nodes,
     task: Task,
@@ -174,12 +174,12 @@ def _calm(
 ) -> tuple[jax.Array, jax.Array]:
     """Losses under mean ablation, and under it with frozen norms."""
     ask = functools.partial(ablate.margins, config, params, task.asked)
-    tap, loss_of = ablate.mean(keep, means), _loss_of(upper)
+    tap, loss_of = ablate.mean(keep, means), _loss_of(errors)
     return loss_of(ask(tap)), loss_of(ask(tap, task.scales))
 
 
 @functools.cache
-def _storm(config: ModelConfig, upper: bool, devices: tuple[jax.Device, ...]) -> Any:
+def _storm(config: ModelConfig, errors: float, devices: tuple[jax.Device, ...]) -> Any:
     """Losses of many draws of stochastic ablation, with frozen norms."""
 
     def losses(
@@ -188,12 +188,14 @@ def _storm(config: ModelConfig, upper: bool, devices: tuple[jax.Device, ...]) ->
         def one(which: tuple[jax.Array, jax.Array]) -> jax.Array:
             tap = ablate.stochastic(keep, means, ablate.drawn_amounts(keep, *which))
             ask = ablate.margins(config, params, task.asked, tap, task.scales)
-            return _loss_of(upper)(ask)
+            return _loss_of(errors)(ask)
 
         return jnp.asarray(jax.lax.map(one, (keys, smooth)))
 
     return mesh.OverLanes(losses, devices, whole=4)
 
 
-def _loss_of(upper: bool) -> Callable[[jax.Array], jax.Array]:
-    return question.upper_loss_of if upper else question.loss_of
+def _loss_of(errors: float) -> Callable[[jax.Array], jax.Array]:
+    if not errors:
+        return question.loss_of
+    return functools.partial(question.upper_loss_of, errors=errors)

@@ -37,6 +37,7 @@ SPREAD = {
     "weight_decay": 0.5,
 }
 FURTHER, TRIES, TIGHTER = 8, 3, 0.97  # where H, by its definition, is above the target
+ERRORS = 2.0  # standard errors by which H stays below the target
 DRAWS = 40  # of the stochastic ablation in that H; a report takes more
 
 
@@ -292,14 +293,14 @@ def _held(
 
 
 def _honesty(cutter: Cutter, mask: discretise.Mask, enough: float = np.inf) -> float:
-    """H, with a standard error more, of the pool where it is worse: it should hold on
-    prompts not seen here. Once one pool says that it is above `enough`, the other is
+    """H, with standard errors to spare, of the pool where it is worse: it should hold
+    on prompts not seen here. Once one pool says that it is above `enough`, the other is
     not asked."""
     keep = cutter.judge.tree_of(mask)
     worst = -np.inf
     for judge in (cutter.judge, cutter.second):
         if judge and worst <= enough:
-            worst = max(worst, judge.figures(keep, DRAWS, upper=True)["H"])
+            worst = max(worst, judge.figures(keep, DRAWS, ERRORS)["H"])
     return worst
 
 

@@ -74,7 +74,7 @@ def test_figures_are_those_of_the_definition() -> None:
         assert found[name] == pytest.approx(float(value), rel=1e-4, abs=1e-6)
     assert found["H"] == max(found["mean"], found["frozen"], found["stochastic"])
     assert judge.DRAWS >= 100
-    upper = PLAIN.judge.figures(compiled.mask(), draws=12, upper=True)
+    upper = PLAIN.judge.figures(compiled.mask(), draws=12, errors=2.0)
     assert all(upper[name] > found[name] for name in upper)
 
 
