@@ -39,8 +39,9 @@ $(VENV)/installed: setup.cfg constraints.txt pyproject.toml
 # trained for half as long wants a longer search.
 QUOTES := single_double_quote
 TASKS := $(QUOTES),for_while,if_ternary,indent_for,lambda_func,if_equals
-SEARCH := --finalists 1 --pools 256,64,128 --length 48 --no-effective \
-  $(if $(FAST),--rounds 2x200 --pairs 16,--rounds 2x100 --pairs 8)
+ROUNDS := --rounds 2x100 --pairs 8 --pools 256,64,128
+FAST_ROUNDS := --rounds 2x200 --pairs 16 --pools 256,32,64
+SEARCH := --finalists 1 --length 48 --no-effective $(if $(FAST),$(FAST_ROUNDS),$(ROUNDS))
 # Many programs that run for seconds: compile them less hard, and keep them all.
 CACHED := JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.cache/xla \
   JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \

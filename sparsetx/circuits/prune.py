@@ -37,7 +37,7 @@ SPREAD = {
     "weight_decay": 0.5,
 }
 FURTHER, TRIES, TIGHTER = 8, 3, 0.97  # where H, by its definition, is above the target
-ERRORS = 2.0  # standard errors by which H stays below the target
+ERRORS = 2.0, 1.0  # standard errors by which H stays below the target; or else
 DRAWS = 40  # of the stochastic ablation in that H; a report takes more
 
 
@@ -236,22 +236,23 @@ def _verified(cutter: Cutter, tau: Nodes, aim: Aim) -> Chosen:
     chosen = discretise.choose(cutter, ranking, aim.target)
     if not cutter.judge.honest or not chosen.reached:
         return chosen
-    found = _smallest_honest(cutter, [*chosen.larger, chosen.mask], aim.target)
-    if found is None:
-        found = _further(cutter, ranking, aim.target)
+    way, found = [*chosen.larger, chosen.mask], None
+    for errors in ERRORS:
+        found = found or _smallest_honest(cutter, way, aim.target, errors)
+        found = found or _further(cutter, ranking, aim.target, errors)
     mask, loss = found or (np.zeros_like(chosen.mask), chosen.loss)
     return Chosen(mask, loss, ranking.curve)
 
 
 def _smallest_honest(
-    cutter: Cutter, way: Sequence[discretise.Mask], target: float
+    cutter: Cutter, way: Sequence[discretise.Mask], target: float, errors: float
 ) -> tuple[discretise.Mask, float] | None:
     """Of masks that grow smaller, the last with an H at the target, and its H: the last
     of all, or one found by halving, as if H rose along the way."""
     found, low, high = None, 0, len(way)
     middle = len(way) - 1
     while low < high:
-        honesty = _honesty(cutter, way[middle], target)
+        honesty = _honesty(cutter, way[middle], errors, target)
         if honesty <= target:
             found, low = (way[middle], honesty), middle + 1
         else:
@@ -261,46 +262,49 @@ def _smallest_honest(
 
 
 def _further(
-    cutter: Cutter, ranking: Ranking, target: float
+    cutter: Cutter, ranking: Ranking, target: float, errors: float
 ) -> tuple[discretise.Mask, float] | None:
     """From the first of the larger circuits of the curve that is honest enough."""
     passing = [point for point in ranking.curve if point.loss <= target]
     passing.sort(key=lambda point: point.edges_plus)
     for point in passing[1 : 1 + FURTHER]:
         start = ranking.first(point.nodes)
-        honesty = _honesty(cutter, start, target)
+        honesty = _honesty(cutter, start, errors, target)
         if honesty <= target:
-            return _held(cutter, start, point.loss, target) or (start, honesty)
+            held = _held(cutter, start, point.loss, target, errors)
+            return held or (start, honesty)
     return None
 
 
 def _held(
-    cutter: Cutter, start: discretise.Mask, least: float, target: float
+    cutter: Cutter, start: discretise.Mask, least: float, target: float, errors: float
 ) -> tuple[discretise.Mask, float] | None:
     """Cut down while the judge's figure stays below one that H follows: it is lowered
     by as much as H came out too high, and all begun again."""
     held, best = target, None
     for _ in range(TRIES):
         way = [mask for mask, _ in discretise.clean(cutter, start, held)]
-        found = _smallest_honest(cutter, way, target)
+        found = _smallest_honest(cutter, way, target, errors)
         if found and (best is None or found[0].sum() < best[0].sum()):
             best = found
-        last = _honesty(cutter, way[-1])
+        last = _honesty(cutter, way[-1], errors)
         held *= TIGHTER * target / last
         if last <= target or held <= least:
             break
     return best
 
 
-def _honesty(cutter: Cutter, mask: discretise.Mask, enough: float = np.inf) -> float:
-    """H, with standard errors to spare, of the pool where it is worse: it should hold
-    on prompts not seen here. Once one pool says that it is above `enough`, the other is
-    not asked."""
+def _honesty(
+    cutter: Cutter, mask: discretise.Mask, errors: float, enough: float = np.inf
+) -> float:
+    """H, with so many standard errors more, of the pool where it is worse: it should
+    hold on prompts not seen here. Once one pool says that it is above `enough`, the
+    other is not asked."""
     keep = cutter.judge.tree_of(mask)
     worst = -np.inf
     for judge in (cutter.judge, cutter.second):
         if judge and worst <= enough:
-            worst = max(worst, judge.figures(keep, DRAWS, ERRORS)["H"])
+            worst = max(worst, judge.figures(keep, DRAWS, errors)["H"])
     return worst
 
 
