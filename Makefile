@@ -40,7 +40,7 @@ $(VENV)/installed: setup.cfg constraints.txt pyproject.toml
 QUOTES := single_double_quote
 TASKS := $(QUOTES),for_while,if_ternary,indent_for,lambda_func,if_equals
 ROUNDS := --rounds 2x100 --pairs 8 --pools 256,64,128
-FAST_ROUNDS := --rounds 2x200 --pairs 16 --pools 256,32,64
+FAST_ROUNDS := --rounds 2x150 --pairs 16 --pools 256,32,64
 SEARCH := --finalists 1 --length 48 --no-effective $(if $(FAST),$(FAST_ROUNDS),$(ROUNDS))
 # Many programs that run for seconds: compile them less hard, and keep them all.
 CACHED := JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.cache/xla \
@@ -54,7 +54,7 @@ demo: install ## train, prune, compare, and write a page (FAST=1: one model, one
 .PHONY: demo-steps
 ifdef FAST
 demo-steps:
-	$(BIN)/sparsetx train experiments/demo.py --run runs/demo train.steps=1500
+	$(BIN)/sparsetx train experiments/demo.py --run runs/demo train.steps=1400
 	$(CACHED) $(BIN)/sparsetx prune runs/demo --tasks $(QUOTES) $(SEARCH)
 	$(CACHED) $(BIN)/sparsetx report runs/demo -o runs/demo/report.html
 else
