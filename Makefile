@@ -6,8 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 
-.PHONY: help install demo test coverage test-torch test-faults test-browser test-aot lint bench \
-  clean rehearse aot-check cost
+.PHONY: help install demo test coverage test-torch test-faults test-browser test-aot \
+  lint bench clean rehearse aot-check cost
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

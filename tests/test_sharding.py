@@ -1,5 +1,6 @@
 """Selection on sharded arrays: the same bits, and nothing but counts is exchanged."""
 
+import itertools
 from typing import Any
 
 import jax
@@ -30,13 +31,15 @@ def compile_and_run(f: Any, *args: Any) -> tuple[Any, jax.Array]:
 
 
 # Palettes of values: 2 is mostly zeros, 8 has ties, 9 has none.
-@pytest.mark.parametrize(
-    ("devices", "axis", "palette"),
-    [
-        *[(devices, axis, 8) for devices in (2, 8) for axis in (0, 1)],
-        *[(1, 0, 8), (4, 0, 2), (4, 1, 9), (8, 0, 9), (8, 1, 2)],
-    ],
-)
+QUICK = [*itertools.product((2, 8), (0, 1), [8]), (1, 0, 8), (4, 0, 2), (4, 1, 9),
+         (8, 0, 9), (8, 1, 2)]  # fmt: skip
+GRID = [
+    pytest.param(*one, marks=[] if one in QUICK else pytest.mark.slow)
+    for one in itertools.product((1, 2, 4, 8), (0, 1), (2, 8, 9))
+]
+
+
+@pytest.mark.parametrize(("devices", "axis", "palette"), GRID)
 def test_projection(devices: int, axis: int, palette: int) -> None:
     """Bit-equal on any number of devices, over either axis; counts, never entries."""
     w = values(0, palette, SHAPE, "float32")

@@ -39,10 +39,6 @@ def test_stopped_in_the_middle_they_go_on(
         assert verdicts["seeds"] == "not run"
         assert len(json.loads(kept.read_text())["found"]) == 1
 
-        row.told = f"exit {code}; one seed is kept"
-        if number == signal.SIGINT:
-            return  # from here on it is the same
-
         again = hosts.ended(hosts.started(command, hosts.environment(2)))[0]
         assert again.code == 0, again.err
         assert "necessity       pass         Without" not in again.out
