@@ -1,6 +1,8 @@
 """The whole search finds the circuit that is known, and says how it went."""
 
 import dataclasses
+import types
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -85,3 +87,52 @@ def test_settings_are_drawn_around_the_best() -> None:
     assert {seed for seed, _ in second[2:]}.isdisjoint(seed for seed, _ in first)
     for (_, near), (_, best) in zip(second[2:], second[:2], strict=True):
         assert 0.2 < near.k_coef / best.k_coef < 5
+
+
+@pytest.mark.parametrize("holds", range(9))
+def test_halving_finds_what_one_by_one_would(
+    holds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where H rises along the way: the last of eight masks at the target, or none."""
+    way = [np.arange(8) >= n for n in range(8)]
+    asked: list[int] = []
+
+    def honesty(
+        cutter: object, mask: np.ndarray, errors: float, enough: float
+    ) -> float:
+        asked.append(8 - int(mask.sum()))
+        return 0.1 if asked[-1] < holds else 0.2
+
+    monkeypatch.setattr(prune, "_honesty", honesty)
+    cutter: Any = None
+    found = prune._smallest_honest(cutter, way, 0.15, 2.0)
+    if holds == 0:
+        assert found is None
+    else:
+        assert found is not None
+        np.testing.assert_array_equal(found[0], way[holds - 1])
+    assert len(asked) <= 1 + 3  # the last, then halves of seven
+    assert len(set(asked)) == len(asked)
+
+
+def test_h_is_that_of_the_worse_pool() -> None:
+    """The second pool is asked unless the first said that it is too much already."""
+
+    class Judge:
+        def __init__(self, level: float) -> None:
+            self.level, self.asked = level, 0
+
+        def tree_of(self, mask: np.ndarray) -> np.ndarray:
+            return mask
+
+        def figures(self, keep: object, draws: int, errors: float) -> dict[str, float]:
+            self.asked += 1
+            return {"H": self.level + errors}
+
+    first, second = Judge(0.1), Judge(0.3)
+    cutter: Any = types.SimpleNamespace(judge=first, second=second)
+    mask = np.ones(3, bool)
+    assert prune._honesty(cutter, mask, 0.0) == 0.3
+    assert prune._honesty(cutter, mask, 1.0) == 1.3
+    assert prune._honesty(cutter, mask, 1.0, enough=0.5) == 1.1
+    assert (first.asked, second.asked) == (3, 2)
