@@ -41,7 +41,6 @@ class Chosen:
     mask: Mask
     loss: float  # the judge's
     curve: list[Point] = field(default_factory=list)
-    larger: list[Mask] = field(default_factory=list)  # that it was cut down from
 
     @property
     def reached(self) -> bool:
@@ -138,21 +137,27 @@ def choose(
     cutter: Cutter, ranking: Ranking, target: float, passes: int = PASSES
 ) -> Chosen:
     """The smallest circuit found along the ranking, cleaned up."""
+    best = start(cutter, ranking, target)
+    if best is None:
+        least = min(point.loss for point in ranking.curve)
+        return Chosen(np.zeros(len(ranking.order), bool), least, ranking.curve)
+    mask, loss = clean(cutter, ranking.first(best.nodes), target, passes)[-1]
+    return Chosen(mask, loss, ranking.curve)
+
+
+def start(cutter: Cutter, ranking: Ranking, target: float) -> Point | None:
+    """The smallest point of the curve that reaches the target, looked at closely."""
     most = len(ranking.order)
     ranking.scan(cutter, spaced(most, ranking.kept, SCAN))
     if smallest(ranking.curve, target) is None:
         ranking.scan(cutter, spaced(most, most, REFINE))
     best = smallest(ranking.curve, target)
     if best is None:
-        least = min(point.loss for point in ranking.curve)
-        return Chosen(np.zeros(most, bool), least, ranking.curve)
+        return None
     below = max([p.nodes for p in ranking.curve if p.nodes < best.nodes], default=1)
     between = np.linspace(below, best.nodes, REFINE + 2).astype(int)[1:-1]
     ranking.scan(cutter, between)
-    best = smallest(ranking.curve, target)
-    assert best is not None
-    *larger, (mask, loss) = clean(cutter, ranking.first(best.nodes), target, passes)
-    return Chosen(mask, loss, ranking.curve, [each for each, _ in larger])
+    return smallest(ranking.curve, target)
 
 
 def clean(

@@ -36,7 +36,7 @@ SPREAD = {
     "temperature": 0.3,
     "weight_decay": 0.5,
 }
-FURTHER, TRIES, TIGHTER = 8, 3, 0.97  # where H, by its definition, is above the target
+TRIES, TIGHTER = 6, 0.97  # where H, by its definition, is above the target
 ERRORS = 2.0, 1.0  # standard errors by which H stays below the target; or else
 DRAWS = 40  # of the stochastic ablation in that H; a report takes more
 
@@ -228,20 +228,37 @@ def _finish(cutter: Cutter, scored: Sequence[_Scored], aim: Aim) -> Found:
 
 
 def _verified(cutter: Cutter, tau: Nodes, aim: Aim) -> Chosen:
-    """A circuit whose H reaches the target by its definition, where H is asked for. The
-    judge's quick figure may be too kind: then the smallest that will do of the larger
-    ones that it was cut down from; or of those further along the ranking, cut down in
-    their turn by no more than their H allows."""
+    """A circuit whose H reaches the target by its definition, where H is asked for."""
     ranking = Ranking.of(cutter, tau)
-    chosen = discretise.choose(cutter, ranking, aim.target)
-    if not cutter.judge.honest or not chosen.reached:
-        return chosen
-    way, found = [*chosen.larger, chosen.mask], None
+    if not cutter.judge.honest:
+        return discretise.choose(cutter, ranking, aim.target)
     for errors in ERRORS:
-        found = found or _smallest_honest(cutter, way, aim.target, errors)
-        found = found or _further(cutter, ranking, aim.target, errors)
-    mask, loss = found or (np.zeros_like(chosen.mask), chosen.loss)
-    return Chosen(mask, loss, ranking.curve)
+        found = _honest(cutter, ranking, aim.target, errors)
+        if found:
+            return Chosen(*found, ranking.curve)
+    none = np.zeros(len(ranking.order), bool)
+    return Chosen(none, min(p.loss for p in ranking.curve), ranking.curve)
+
+
+def _honest(
+    cutter: Cutter, ranking: Ranking, target: float, errors: float
+) -> tuple[discretise.Mask, float] | None:
+    """A mask with an H at the target, and its H. The judge's quick figure may be too
+    kind: where the circuit that it begins from is not honest, it is held to less, by
+    as much as H came out too high. From one that is, nodes go; of what they leave, the
+    smallest that still is honest."""
+    held = target
+    for _ in range(TRIES):
+        point = discretise.start(cutter, ranking, held)
+        if point is None:
+            return None
+        mask = ranking.first(point.nodes)
+        honesty = _honesty(cutter, mask, errors, target)
+        if honesty <= target:
+            way = [each for each, _ in discretise.clean(cutter, mask, held)]
+            return _smallest_honest(cutter, way, target, errors) or (mask, honesty)
+        held = TIGHTER * min(point.loss, held * target / honesty)
+    return None
 
 
 def _smallest_honest(
@@ -261,39 +278,6 @@ def _smallest_honest(
     return found
 
 
-def _further(
-    cutter: Cutter, ranking: Ranking, target: float, errors: float
-) -> tuple[discretise.Mask, float] | None:
-    """From the first of the larger circuits of the curve that is honest enough."""
-    passing = [point for point in ranking.curve if point.loss <= target]
-    passing.sort(key=lambda point: point.edges_plus)
-    for point in passing[1 : 1 + FURTHER]:
-        start = ranking.first(point.nodes)
-        honesty = _honesty(cutter, start, errors, target)
-        if honesty <= target:
-            held = _held(cutter, start, point.loss, target, errors)
-            return held or (start, honesty)
-    return None
-
-
-def _held(
-    cutter: Cutter, start: discretise.Mask, least: float, target: float, errors: float
-) -> tuple[discretise.Mask, float] | None:
-    """Cut down while the judge's figure stays below one that H follows: it is lowered
-    by as much as H came out too high, and all begun again."""
-    held, best = target, None
-    for _ in range(TRIES):
-        way = [mask for mask, _ in discretise.clean(cutter, start, held)]
-        found = _smallest_honest(cutter, way, target, errors)
-        if found and (best is None or found[0].sum() < best[0].sum()):
-            best = found
-        last = _honesty(cutter, way[-1], errors)
-        held *= TIGHTER * target / last
-        if last <= target or held <= least:
-            break
-    return best
-
-
 def _honesty(
     cutter: Cutter, mask: discretise.Mask, errors: float, enough: float = np.inf
 ) -> float:
@@ -304,7 +288,7 @@ def _honesty(
     worst = -np.inf
     for judge in (cutter.judge, cutter.second):
         if judge and worst <= enough:
-            worst = max(worst, judge.figures(keep, DRAWS, errors)["H"])
+            worst = max(worst, judge.figures(keep, DRAWS, errors, enough)["H"])
     return worst
 
 

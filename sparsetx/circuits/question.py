@@ -86,7 +86,7 @@ def loss_of(margin_B: jax.Array) -> jax.Array:
     return jnp.mean(jax.nn.softplus(-margin_B))
 
 
-def upper_loss_of(margin_B: jax.Array, errors: float = 1.0) -> jax.Array:
+def upper_loss_of(margin_B: jax.Array, errors: Any = 1.0) -> jax.Array:
     """The mean over pairs and so many standard errors: what a pool of other pairs may
     well show. Choosing the smallest of many circuits by the mean of a few pairs would
     choose those that are lucky on them."""
@@ -94,4 +94,5 @@ def upper_loss_of(margin_B: jax.Array, errors: float = 1.0) -> jax.Array:
     mean = jnp.mean(loss_P)
     # Not jnp.std: where all pairs are equal its slope is not a number.
     variance = jnp.sum(jnp.square(loss_P - mean)) / max(len(loss_P) - 1, 1)
-    return mean + errors * jnp.sqrt((variance + 1e-12) / len(loss_P))
+    upper: jax.Array = mean + errors * jnp.sqrt((variance + 1e-12) / len(loss_P))
+    return upper

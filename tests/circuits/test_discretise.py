@@ -65,7 +65,7 @@ def test_an_honest_judge_is_at_least_as_strict() -> None:
 @pytest.mark.slow
 def test_figures_are_those_of_the_definition() -> None:
     found = PLAIN.judge.figures(compiled.mask(), draws=12)
-    keys = jax.random.split(jax.random.key(0), 16)[:12]
+    keys = jnp.stack([jax.random.fold_in(jax.random.key(0), n) for n in range(12)])
     task = PLAIN.judge.task
     wanted = ablate.honest_losses(
         CONFIG, PARAMS, task.asked, compiled.mask(), MEANS, task.scales, keys
@@ -76,6 +76,21 @@ def test_figures_are_those_of_the_definition() -> None:
     assert judge.DRAWS >= 100
     upper = PLAIN.judge.figures(compiled.mask(), draws=12, errors=2.0)
     assert all(upper[name] > found[name] for name in upper)
+
+
+def test_no_more_is_drawn_than_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = np.arange(100) / 100
+
+    def storm(own: judge.Judge, keep: object, first: int, errors: float) -> np.ndarray:
+        seen.append(first)
+        return losses[first : first + judge.STORM]
+
+    monkeypatch.setattr(judge.Judge, "_storm", storm)
+    for enough, groups in ((0.985, 13), (0.5, 8), (0.0, 1), (-1.0, 1)):
+        seen: list[int] = []
+        found = PLAIN.judge.figures(compiled.mask(), enough=enough)
+        assert len(seen) == groups
+        assert (found["stochastic"] <= enough) == (enough > 0.95)
 
 
 def test_the_first_nodes_of_a_true_ranking_are_the_circuit() -> None:

@@ -125,7 +125,9 @@ def test_h_is_that_of_the_worse_pool() -> None:
         def tree_of(self, mask: np.ndarray) -> np.ndarray:
             return mask
 
-        def figures(self, keep: object, draws: int, errors: float) -> dict[str, float]:
+        def figures(
+            self, keep: object, draws: int, errors: float, enough: float
+        ) -> dict[str, float]:
             self.asked += 1
             return {"H": self.level + errors}
 
