@@ -1,6 +1,7 @@
 # `make` alone lists the targets. Everything is installed into .venv by `make install`.
 .DEFAULT_GOAL := help
 SHELL := bash
+.SHELLFLAGS := -o pipefail -c
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -42,31 +43,46 @@ TASKS := $(QUOTES),for_while,if_ternary,indent_for,lambda_func,if_equals
 ROUNDS := --rounds 2x100 --pairs 8 --pools 256,64,128
 FAST_ROUNDS := --rounds 2x150 --pairs 16 --pools 256,32,64
 SEARCH := --finalists 1 --length 48 --no-effective $(if $(FAST),$(FAST_ROUNDS),$(ROUNDS))
-# Many programs that run for seconds: compile them less hard, and keep them all.
+# Many programs that run for seconds: keep them all.
 CACHED := JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.cache/xla \
-  JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
-  XLA_FLAGS=--xla_backend_optimization_level=1
+  JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
+# Two commands side by side, each on half of the cores, get half as much again done as
+# one after the other on all of them. Their lines say whose they are.
+HALF := NPROC=$$(( ($$(getconf _NPROCESSORS_ONLN) + 1) / 2 )) JAX_NUM_CPU_DEVICES=1
+define stage
+@$(if $(FAST),,$(HALF)) $(CACHED) $(BIN)/sparsetx $(2) $(if $(FAST),,2>&1 | sed -u 's/^/[$(1)] /')
+@echo "[$(1)] $(firstword $(2)): $$(( $$(date +%s) - $$(cat runs/.began) )) s since the start"
+endef
 
 demo: install ## train, prune, compare, and write a page (FAST=1: one model, one task)
-	@bash -c 'time $(MAKE) --no-print-directory demo-steps'
+	@mkdir -p runs && date +%s > runs/.began
+	@$(MAKE) --no-print-directory -j$(if $(FAST),1,2) demo-$(if $(FAST),fast,page)
 	@echo "open runs/demo/report.html in a browser"
 
-.PHONY: demo-steps
-ifdef FAST
-demo-steps:
-	$(BIN)/sparsetx train experiments/demo.py --run runs/demo train.steps=1400
-	$(CACHED) $(BIN)/sparsetx prune runs/demo --tasks $(QUOTES) $(SEARCH)
-	$(CACHED) $(BIN)/sparsetx report runs/demo -o runs/demo/report.html
-else
-demo-steps:
-	$(BIN)/sparsetx train experiments/demo.py --run runs/demo
-	$(BIN)/sparsetx train experiments/demo_dense.py --run runs/demo_dense
-	$(CACHED) $(BIN)/sparsetx prune runs/demo --tasks $(TASKS) $(SEARCH)
-	$(CACHED) $(BIN)/sparsetx prune runs/demo_dense --tasks $(TASKS) $(SEARCH)
-	$(CACHED) $(BIN)/sparsetx prune runs/demo --shuffle 0 --tasks $(TASKS) $(SEARCH)
-	$(CACHED) $(BIN)/sparsetx controls runs/demo/circuits/$(QUOTES) --quick
-	$(CACHED) $(BIN)/sparsetx report runs/demo runs/demo_dense -o runs/demo/report.html
-endif
+.PHONY: demo-fast demo-page demo-sparse demo-dense demo-circuits demo-dense-circuits \
+  demo-random-circuits demo-other-circuits demo-controls
+demo-fast:
+	$(call stage,sparse,train experiments/demo.py --run runs/demo train.steps=1400)
+	$(call stage,sparse,prune runs/demo --tasks $(QUOTES) $(SEARCH))
+	$(call stage,page,report runs/demo -o runs/demo/report.html)
+
+demo-sparse:
+	$(call stage,sparse,train experiments/demo.py --run runs/demo)
+demo-dense:
+	$(call stage,dense,train experiments/demo_dense.py --run runs/demo_dense)
+demo-circuits: demo-sparse
+	$(call stage,sparse,prune runs/demo --tasks $(TASKS) $(SEARCH))
+demo-dense-circuits: demo-dense
+	$(call stage,dense,prune runs/demo_dense --tasks $(TASKS) $(SEARCH))
+demo-random-circuits: demo-sparse demo-dense-circuits
+	$(call stage,random,prune runs/demo --shuffle 0 --tasks $(TASKS) $(SEARCH))
+demo-other-circuits: demo-random-circuits # those that demo-circuits has not come to
+	$(call stage,others,prune runs/demo --tasks $(TASKS) $(SEARCH))
+demo-controls: demo-circuits
+	$(call stage,controls,controls runs/demo/circuits/$(QUOTES) --quick)
+demo-page: demo-controls demo-other-circuits
+	@$(CACHED) $(BIN)/sparsetx report runs/demo runs/demo_dense -o runs/demo/report.html
+	@echo "[page] report: $$(( $$(date +%s) - $$(cat runs/.began) )) s since the start"
 
 test: install ## run the tests that need neither torch nor a browser
 	@$(BIN)/python -m pytest -m "not slow"
