@@ -59,16 +59,18 @@ demo: install ## train, prune, compare, and write a page (FAST=1: one model, one
 	@$(MAKE) --no-print-directory -j$(if $(FAST),1,2) demo-$(if $(FAST),fast,page)
 	@echo "open runs/demo/report.html in a browser"
 
-.PHONY: demo-fast demo-page demo-sparse demo-dense demo-circuits demo-dense-circuits \
+.PHONY: demo-fast demo-page demo-data demo-sparse demo-dense demo-circuits demo-dense-circuits \
   demo-random-circuits demo-other-circuits demo-controls
 demo-fast:
 	$(call stage,sparse,train experiments/demo.py --run runs/demo train.steps=1400)
 	$(call stage,sparse,prune runs/demo --tasks $(QUOTES) $(SEARCH))
 	$(call stage,page,report runs/demo -o runs/demo/report.html)
 
-demo-sparse:
+demo-data: # once, for both
+	$(call stage,data,data prepare tinypython --tokens 3000000 --vocab 1024)
+demo-sparse: demo-data
 	$(call stage,sparse,train experiments/demo.py --run runs/demo)
-demo-dense:
+demo-dense: demo-data
 	$(call stage,dense,train experiments/demo_dense.py --run runs/demo_dense)
 demo-circuits: demo-sparse
 	$(call stage,sparse,prune runs/demo --tasks $(TASKS) $(SEARCH))

@@ -5,7 +5,6 @@ A pod's hosts run the same program; before they start they compare what must be 
 that dies takes the others with it: they cannot go on without its part of the arrays.
 """
 
-import ctypes
 import hashlib
 import json
 import os
@@ -22,7 +21,6 @@ from sparsetx.signals import Stop
 
 HEARTBEAT = 60  # seconds without a sign of life after which a host counts as dead
 PATIENCE = 300  # seconds to wait for all hosts to start
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # as glibc's malloc.h numbers them
 # JAX ends a process whose peers are gone by abort().
 LOST = """
 sparsetx: another host of this run died, or did not start in time, so this one ends too.
@@ -67,16 +65,6 @@ def _room_for_collectives() -> None:
     """
     os.environ.setdefault("NPROC", "64")
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-
-
-def keep_memory() -> None:
-    """On a CPU, have what is freed kept for the next step. A step allocates the same
-    large arrays as the one before; given back and asked for again, they cost a third of
-    its time in page faults. Needs glibc; without it nothing is changed."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None and jax.default_backend() == "cpu":
-        mallopt(M_MMAP_MAX, 0)
-        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def device_per_core() -> None:

@@ -15,8 +15,8 @@ PACKAGE = ROOT / "sparsetx"
 # A room imports only from rooms above it, never sideways or down. A folder is one room
 # whose files may import each other, unless they are listed on their own.
 ROOMS = [
-    "errors", "fields", "config", "signals", "bucket", "files", "lock", "schedules",
-    "tokenizer", "metrics", "nodes", "parameters", "kernels", "topk", "mesh", "runtime",
+    "errors", "fields", "config", "signals", "heap", "bucket", "files", "lock",
+    "schedules", "tokenizer", "metrics", "nodes", "parameters", "kernels", "topk", "mesh", "runtime",
     "taps", "block", "model", "projection", "density", "optim", "data", "tasks",
     "checkpoint", "openai_config", "openai_format", "train", "fit", "run", "provenance",
     "launch", "evaluate", "importing", "circuits", "circuits.question",

@@ -99,24 +99,3 @@ def test_a_heartbeat_that_is_no_number_is_refused(
     monkeypatch.setenv("SPARSETX_HEARTBEAT", "soon")
     with pytest.raises(Refusal, match="SPARSETX_HEARTBEAT: wanted whole seconds, got"):
         runtime.start(Stop())
-
-
-def test_freed_memory_is_kept_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[int, int]] = []
-
-    class Glibc:
-        def mallopt(self, what: int, value: int) -> int:
-            asked.append((what, value))
-            return 1
-
-    monkeypatch.setattr(runtime.ctypes, "CDLL", lambda name: Glibc())
-    runtime.keep_memory()
-    assert asked == [(runtime.M_MMAP_MAX, 0), (runtime.M_TRIM_THRESHOLD, 2**31 - 1)]
-    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
-    runtime.keep_memory()
-    assert len(asked) == 2
-
-
-def test_another_libc_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime.ctypes, "CDLL", lambda name: object())
-    runtime.keep_memory()

@@ -45,7 +45,6 @@ def main(args: argparse.Namespace) -> int:
     from sparsetx import runtime
 
     runtime.device_per_core()
-    runtime.keep_memory()
     from sparsetx.circuits.controls import gather
     from sparsetx.cli.progress import ProgressLine
 

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 import sparsetx
-from sparsetx import signals
+from sparsetx import heap, signals
 from sparsetx.errors import Refusal
 
 COMMANDS = {
@@ -125,4 +125,5 @@ def _parsed(parser: argparse.ArgumentParser, rest: list[str]) -> argparse.Namesp
 def run() -> None:
     """The console script."""
     sys.unraisablehook = _unraisable
+    heap.keep()
     sys.exit(main())

@@ -97,7 +97,6 @@ def main(args: argparse.Namespace) -> int:
     from sparsetx import files, runtime
 
     runtime.device_per_core()
-    runtime.keep_memory()
     from sparsetx.circuits import job
     from sparsetx.cli.progress import ProgressLine
     from sparsetx.errors import Refusal

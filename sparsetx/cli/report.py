@@ -33,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    from sparsetx import files, runtime
+    from sparsetx import files
     from sparsetx.circuits.report import gather
     from sparsetx.circuits.report.page import page
     from sparsetx.circuits.report.payload import Wishes, payload
@@ -43,7 +43,6 @@ def main(args: argparse.Namespace) -> int:
     found = gather.subjects(args.paths)
     files.check_writable(out.parent)
     line = ProgressLine()
-    runtime.keep_memory()
     wishes = Wishes(args.task_file, measured=args.effects)
     text = page(payload(found, wishes, line))
     line.close()

@@ -48,7 +48,6 @@ def main(args: argparse.Namespace) -> int:
     name = place.parent.name if place.name == "config.json" else place.stem
     path = files.place(args.run) if args.run else Path("runs") / name
     line = ProgressLine()
-    runtime.keep_memory()
 
     def notice(text: str) -> None:
         line.close()
