@@ -12,8 +12,8 @@ import sys, resource
 from sparsetx import heap
 if sys.argv[1] == "kept":
     assert heap.keep()
-for _ in range(50):
-    b"x" * 32_000_000
+for _ in range(10):
+    b"x" * 64_000_000
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 """
 
