@@ -170,7 +170,7 @@ def clean(
     for exact in (False, True):
         for number in range(passes):
             cutter.tell(number + exact * passes, 2 * passes, way[-1][0])
-            fewer = _fewer(cutter, *way[-1], target, exact)
+            fewer = _fewer(cutter, way[-1][0], target, exact)
             if fewer is None:
                 break
             way.append(fewer)
@@ -196,7 +196,7 @@ def _joined(
 
 
 def _fewer(
-    cutter: Cutter, mask: Mask, loss: float, target: float, exact: bool
+    cutter: Cutter, mask: Mask, target: float, exact: bool
 ) -> tuple[Mask, float] | None:
     """As many nodes fewer as the target allows; None if it allows none.
 
@@ -210,19 +210,34 @@ def _fewer(
     saved = (
         int(cutter.sizes(mask[None]).edges_plus[0]) - cutter.sizes(without).edges_plus
     )
-    slope, _ = judge.slopes(mask)
-    cost = -slope[kept]
-    order = _cheapest(cost, saved)
+    kind = judge.worst(mask)
+    slope, here = judge.slopes(mask, kind)
+    order = _cheapest(-slope[kept], saved)
     if exact:
         order = order[:SINGLES]
-        order = order[_cheapest(judge(without[order]) - loss, saved[order])]
+        cost = judge.under(kind, without[order]) - here
+        order = order[_cheapest(cost, saved[order])]
     counts = [n for n in _prefixes(len(order)) if n < len(kept)]
     tried = np.repeat(mask[None], len(counts), 0)
     for row, n in enumerate(counts):
         tried[row, kept[order[:n]]] = False
-    losses = judge(tried)
-    fine = np.flatnonzero(losses <= target)
-    return (tried[fine[-1]], float(losses[fine[-1]])) if len(fine) else None
+    return _furthest(judge, tried, target)
+
+
+def _furthest(
+    judge: Judge, masks: npt.NDArray[np.bool_], target: float
+) -> tuple[Mask, float] | None:
+    """The last of masks that grow smaller which reaches the target, and its loss, found
+    by halving, as if the loss rose along them; None if not even the first one does."""
+    found, low, high = None, 0, len(masks)
+    while low < high:
+        middle = (low + high) // 2
+        loss = float(judge(masks[middle][None])[0])
+        if loss <= target:
+            found, low = (masks[middle], loss), middle + 1
+        else:
+            high = middle
+    return found
 
 
 def _cheapest(

@@ -24,7 +24,6 @@ from sparsetx.circuits.search import Task
 from sparsetx.config import ModelConfig
 from sparsetx.nodes import Nodes
 
-AT_A_TIME = 2  # masks a device judges in one call: a fixed shape, whatever their number
 DRAWS = 100  # of the stochastic ablation behind a verdict
 STORM = 8  # of them at a time
 Masks = npt.NDArray[np.bool_]  # [N, node], flat in the order of nodes.flatten
@@ -45,19 +44,33 @@ class Judge:
             site for site in (*nodes.NODE_SITES, nodes.FINAL) if site in self.means
         )
 
+    @property
+    def kinds(self) -> tuple[float, ...]:
+        """The ablations whose worst is the loss: 0 is mean ablation, 1 a stochastic."""
+        return (0.0, 1.0) if self.honest else (0.0,)
+
     def __call__(self, masks: Masks) -> npt.NDArray[np.float32]:
         """[N] losses of [N, node] masks."""
+        each = np.stack([self.under(kind, masks) for kind in self.kinds])
+        worst: npt.NDArray[np.float32] = each.max(0)
+        return worst
+
+    def under(self, kind: float, masks: Masks) -> npt.NDArray[np.float32]:
+        """[N] losses under one of the ablations."""
         devices = tuple(jax.local_devices())
-        many = AT_A_TIME * len(devices)
         program = _program(self.config, self.honest, devices)
-        key = jax.random.key(self.seed)
+        given = kind, self.params, self.means, self.task, jax.random.key(self.seed)
         found = []
-        for first in range(0, len(masks), many):
-            place = np.minimum(np.arange(first, first + many), len(masks) - 1)
-            tree = self.tree(masks[place])
-            losses = program(self.params, self.means, self.task, key, tree)
-            found.append(np.asarray(losses))
+        for first in range(0, len(masks), len(devices)):
+            place = np.minimum(np.arange(first, first + len(devices)), len(masks) - 1)
+            found.append(np.asarray(program(*given, self.tree(masks[place]))))
         return np.concatenate(found)[: len(masks)]
+
+    def worst(self, mask: npt.NDArray[np.bool_]) -> float:
+        """The ablation under which the loss of a mask is largest."""
+        if len(self.kinds) == 1:
+            return self.kinds[0]
+        return max(self.kinds, key=lambda kind: self.under(kind, mask[None])[0])
 
     def tree(self, masks: Masks) -> Nodes:
         """{site: [N, layer, width]} of zeros and ones."""
@@ -103,13 +116,14 @@ class Judge:
         return np.asarray(program(*given, keys, number % 2 == 0))[:STORM]
 
     def slopes(
-        self, mask: npt.NDArray[np.bool_]
+        self, mask: npt.NDArray[np.bool_], kind: float | None = None
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """[node] d loss / d mask, with the mask as it is, and the loss."""
-        key = jax.random.key(self.seed)
+        """[node] d loss / d mask, with the mask as it is, and the loss: under one of
+        the ablations, or the worst."""
+        kind = self.worst(mask) if kind is None else kind
         loss, tree = _slopes(
-            self.config, self.honest, self.params, self.means, self.task,
-            key, self.tree_of(mask),
+            self.config, self.honest, kind, self.params, self.means, self.task,
+            jax.random.key(self.seed), self.tree_of(mask),
         )  # fmt: skip
         numbers = {site: np.asarray(x) for site, x in tree.items()}
         return nodes.flatten(self.config, numbers, self.sites), np.asarray(loss)
@@ -118,23 +132,19 @@ class Judge:
 def loss(
     config: ModelConfig,
     honest: bool,
+    kind: Any,
     params: Any,
     means: Nodes,
     task: Task,
     key: jax.Array,
     keep: Nodes,
 ) -> jax.Array:
-    """Of one mask."""
+    """Of one mask under one of the ablations."""
     ask = functools.partial(ablate.margins, config, params, task.asked)
     if not honest:
         return question.upper_loss_of(ask(ablate.mean(keep, means)))
-
-    def frozen(drawn: jax.Array) -> jax.Array:
-        tap = taps.mix(_drawn(task, keep, key, drawn), means)
-        return question.upper_loss_of(ask(tap, task.scales))
-
-    worst: jax.Array = jnp.max(jax.lax.map(frozen, jnp.array([0.0, 1.0])))
-    return worst
+    tap = taps.mix(_drawn(task, keep, key, kind), means)
+    return question.upper_loss_of(ask(tap, task.scales))
 
 
 def _drawn(task: Task, keep: Nodes, key: jax.Array, drawn: jax.Array) -> Nodes:
@@ -156,24 +166,28 @@ def _drawn(task: Task, keep: Nodes, key: jax.Array, drawn: jax.Array) -> Nodes:
 
 @functools.cache
 def _program(config: ModelConfig, honest: bool, devices: tuple[jax.Device, ...]) -> Any:
-    def all_of(params: Any, means: Nodes, task: Task, key: Any, masks: Nodes) -> Any:
-        one = functools.partial(loss, config, honest, params, means, task, key)
-        return jax.lax.map(one, masks)
+    """Losses of masks, one on each device."""
 
-    return mesh.OverLanes(all_of, devices, whole=4)
+    def all_of(*given: Any) -> jax.Array:
+        *whole, masks = given
+        one = functools.partial(loss, config, honest, *whole)
+        return jnp.asarray(jax.lax.map(one, masks))
+
+    return mesh.OverLanes(all_of, devices, whole=5)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _slopes(
     config: ModelConfig,
     honest: bool,
+    kind: Any,
     params: Any,
     means: Nodes,
     task: Task,
     key: jax.Array,
     keep: Nodes,
 ) -> tuple[jax.Array, Nodes]:
-    one = functools.partial(loss, config, honest, params, means, task, key)
+    one = functools.partial(loss, config, honest, kind, params, means, task, key)
     found: tuple[jax.Array, Nodes] = jax.value_and_grad(one)(keep)
     return found
 

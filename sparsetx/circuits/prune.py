@@ -38,7 +38,7 @@ SPREAD = {
 }
 TRIES, TIGHTER = 6, 0.97  # where H, by its definition, is above the target
 ERRORS = 2.0, 1.0  # standard errors by which H stays below the target; or else
-DRAWS = 40  # of the stochastic ablation in that H; a report takes more
+DRAWS = 32  # of the stochastic ablation in that H; a report takes more
 
 
 @dataclass(frozen=True)
