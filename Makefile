@@ -59,8 +59,8 @@ demo: install ## train, prune, compare, and write a page (FAST=1: one model, one
 	@$(MAKE) --no-print-directory -j$(if $(FAST),1,2) demo-$(if $(FAST),fast,page)
 	@echo "open runs/demo/report.html in a browser"
 
-.PHONY: demo-fast demo-page demo-data demo-sparse demo-dense demo-circuits demo-dense-circuits \
-  demo-random-circuits demo-other-circuits demo-controls
+.PHONY: demo-fast demo-data demo-sparse demo-dense demo-quotes demo-circuits \
+  demo-dense-circuits demo-random-circuits demo-controls demo-other-circuits demo-page
 demo-fast:
 	$(call stage,sparse,train experiments/demo.py --run runs/demo train.steps=1400)
 	$(call stage,sparse,prune runs/demo --tasks $(QUOTES) $(SEARCH))
@@ -72,17 +72,19 @@ demo-sparse: demo-data
 	$(call stage,sparse,train experiments/demo.py --run runs/demo)
 demo-dense: demo-data
 	$(call stage,dense,train experiments/demo_dense.py --run runs/demo_dense)
-demo-circuits: demo-sparse
+demo-quotes: demo-sparse
+	$(call stage,sparse,prune runs/demo --tasks $(QUOTES) $(SEARCH))
+demo-circuits: demo-quotes
 	$(call stage,sparse,prune runs/demo --tasks $(TASKS) $(SEARCH))
 demo-dense-circuits: demo-dense
 	$(call stage,dense,prune runs/demo_dense --tasks $(TASKS) $(SEARCH))
 demo-random-circuits: demo-sparse demo-dense-circuits
 	$(call stage,random,prune runs/demo --shuffle 0 --tasks $(TASKS) $(SEARCH))
-demo-other-circuits: demo-random-circuits # those that demo-circuits has not come to
-	$(call stage,others,prune runs/demo --tasks $(TASKS) $(SEARCH))
-demo-controls: demo-circuits
+demo-controls: demo-quotes demo-random-circuits
 	$(call stage,controls,controls runs/demo/circuits/$(QUOTES) --quick)
-demo-page: demo-controls demo-other-circuits
+demo-other-circuits: demo-controls # those that demo-circuits has not come to
+	$(call stage,others,prune runs/demo --tasks $(TASKS) $(SEARCH))
+demo-page: demo-circuits demo-other-circuits
 	@$(CACHED) $(BIN)/sparsetx report runs/demo runs/demo_dense -o runs/demo/report.html
 	@echo "[page] report: $$(( $$(date +%s) - $$(cat runs/.began) )) s since the start"
 
