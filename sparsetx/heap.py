@@ -4,6 +4,8 @@ A step allocates the same large arrays as the one before. glibc gives such array
 to the system when they are freed, and asks for them again: on a CPU, that costs a third
 of a training step in page faults. So: no mapping of its own for a large array, no
 trimming, and one heap for all threads, since no other keeps what is large.
+
+Not for what compiles many programs: the compiler's threads wait for each other there.
 """
 
 import ctypes

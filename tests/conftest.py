@@ -27,10 +27,6 @@ os.environ.setdefault("SPARSETX_TESTS", tempfile.mkdtemp(prefix="sparsetx-tests-
 import coverage
 from hypothesis import settings
 
-from sparsetx import heap
-
-heap.keep()  # as the commands do
-
 # Shared machines stall now and then: no deadlines. Same examples in every run, so that
 # a failure in CI is a failure here.
 settings.register_profile("house", deadline=None, derandomize=True, database=None)

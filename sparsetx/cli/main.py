@@ -125,5 +125,6 @@ def _parsed(parser: argparse.ArgumentParser, rest: list[str]) -> argparse.Namesp
 def run() -> None:
     """The console script."""
     sys.unraisablehook = _unraisable
-    heap.keep()
+    if sys.argv[1:2] == ["train"]:  # one program for long; others compile many
+        heap.keep()
     sys.exit(main())
