@@ -1,4 +1,4 @@
-"""Memory that is freed is kept.
+"""What malloc is told where a model trains: to keep what a step frees.
 
 A step allocates the same large arrays as the one before. glibc gives such arrays back
 to the system when they are freed, and asks for them again: on a CPU, that costs a third
