@@ -7,7 +7,7 @@ target holds: first those that no path joins to an answer, then those that cost 
 for each edge that they save.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -165,7 +165,7 @@ def clean(
 ) -> list[tuple[Mask, float]]:
     """Remove nodes while the target holds, the cheapest per edge saved first. All masks
     on the way, with their losses, the smallest last."""
-    way = [(mask, float(cutter.judge(mask[None])[0]))]
+    way = [(mask, cutter.judge.one(mask))]
     way.append(_joined(cutter, *way[-1], target))
     for exact in (False, True):
         for number in range(passes):
@@ -191,7 +191,7 @@ def _joined(
     fewer = nodes.flatten(judge.config, joined, judge.sites) > 0
     if not fewer.any() or fewer.sum() == mask.sum():
         return mask, loss
-    without = float(judge(fewer[None])[0])
+    without = judge.one(fewer)
     return (fewer, without) if without <= target else (mask, loss)
 
 
@@ -221,20 +221,21 @@ def _fewer(
     tried = np.repeat(mask[None], len(counts), 0)
     for row, n in enumerate(counts):
         tried[row, kept[order[:n]]] = False
-    return _furthest(judge, tried, target)
+    return furthest(list(tried), target, judge.one)
 
 
-def _furthest(
-    judge: Judge, masks: npt.NDArray[np.bool_], target: float
+def furthest(
+    masks: Sequence[Mask], target: float, figure: Callable[[Mask], float]
 ) -> tuple[Mask, float] | None:
-    """The last of masks that grow smaller which reaches the target, and its loss, found
-    by halving, as if the loss rose along them; None if not even the first one does."""
+    """The last of masks that grow smaller whose figure reaches the target, and the
+    figure, found by halving, as if it rose along them; None if not even the first's
+    does."""
     found, low, high = None, 0, len(masks)
     while low < high:
         middle = (low + high) // 2
-        loss = float(judge(masks[middle][None])[0])
-        if loss <= target:
-            found, low = (masks[middle], loss), middle + 1
+        here = figure(masks[middle])
+        if here <= target:
+            found, low = (masks[middle], here), middle + 1
         else:
             high = middle
     return found

@@ -55,6 +55,10 @@ class Judge:
         worst: npt.NDArray[np.float32] = each.max(0)
         return worst
 
+    def one(self, mask: npt.NDArray[np.bool_]) -> float:
+        """The loss of one mask."""
+        return float(self(mask[None])[0])
+
     def under(self, kind: float, masks: Masks) -> npt.NDArray[np.float32]:
         """[N] losses under one of the ablations."""
         devices = tuple(jax.local_devices())

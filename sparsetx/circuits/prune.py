@@ -264,18 +264,15 @@ def _honest(
 def _smallest_honest(
     cutter: Cutter, way: Sequence[discretise.Mask], target: float, errors: float
 ) -> tuple[discretise.Mask, float] | None:
-    """Of masks that grow smaller, the last with an H at the target, and its H: the last
-    of all, or one found by halving, as if H rose along the way."""
-    found, low, high = None, 0, len(way)
-    middle = len(way) - 1
-    while low < high:
-        honesty = _honesty(cutter, way[middle], errors, target)
-        if honesty <= target:
-            found, low = (way[middle], honesty), middle + 1
-        else:
-            high = middle
-        middle = (low + high) // 2
-    return found
+    """Of masks that grow smaller, the last with an H at the target, and its H: as a
+    rule that is the last of all, so that one is asked first."""
+    def honesty(mask: discretise.Mask) -> float:
+        return _honesty(cutter, mask, errors, target)
+
+    last = honesty(way[-1])
+    if last <= target:
+        return way[-1], last
+    return discretise.furthest(way[:-1], target, honesty)
 
 
 def _honesty(
