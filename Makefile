@@ -1,7 +1,6 @@
 # `make` alone lists the targets. Everything is installed into .venv by `make install`.
 .DEFAULT_GOAL := help
 SHELL := bash
-.SHELLFLAGS := -o pipefail -c
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -46,17 +45,24 @@ SEARCH := --finalists 1 --length 48 --no-effective $(if $(FAST),$(FAST_ROUNDS),$
 # Many programs that run for seconds: keep them all.
 CACHED := JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.cache/xla \
   JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
-# Two commands side by side, each on half of the cores, get half as much again done as
-# one after the other on all of them. Their lines say whose they are.
-HALF := NPROC=$$(( ($$(getconf _NPROCESSORS_ONLN) + 1) / 2 )) JAX_NUM_CPU_DEVICES=1
+# A stage of the demo: whose it is, and a command of sparsetx. It says when it is done.
+BEGAN := $(shell date +%s)
+SINCE = $$(( $$(date +%s) - $(BEGAN) )) s since the start
 define stage
-@$(if $(FAST),,$(HALF)) $(CACHED) $(BIN)/sparsetx $(2) $(if $(FAST),,2>&1 | sed -u 's/^/[$(1)] /')
-@echo "[$(1)] $(firstword $(2)): $$(( $$(date +%s) - $$(cat runs/.began) )) s since the start"
+@$(CACHED) $(BIN)/sparsetx $(2)
+@echo "[$(1)] $(firstword $(2)): $(SINCE)"
+endef
+# Two of them side by side, each on half of the cores, get half as much again done as one
+# after the other on all. Every line says whose it is, the last ones after Ctrl-C too.
+HALF := NPROC=$$(( ($$(getconf _NPROCESSORS_ONLN) + 1) / 2 )) JAX_NUM_CPU_DEVICES=1
+define half
+@set -o pipefail; $(HALF) $(CACHED) $(BIN)/sparsetx $(2) 2>&1 | \
+  (trap '' INT TERM; exec sed -u 's/^/[$(1)] /')
+@echo "[$(1)] $(firstword $(2)): $(SINCE)"
 endef
 
 demo: install ## train, prune, compare, and write a page (FAST=1: one model, one task)
-	@mkdir -p runs && date +%s > runs/.began
-	@$(MAKE) --no-print-directory -j$(if $(FAST),1,2) demo-$(if $(FAST),fast,page)
+	@$(MAKE) --no-print-directory -j2 BEGAN=$$(date +%s) demo-$(if $(FAST),fast,page)
 	@echo "open runs/demo/report.html in a browser"
 
 .PHONY: demo-fast demo-data demo-sparse demo-dense demo-quotes demo-circuits \
@@ -69,24 +75,23 @@ demo-fast:
 demo-data: # once, for both
 	$(call stage,data,data prepare tinypython --tokens 3000000 --vocab 1024)
 demo-sparse: demo-data
-	$(call stage,sparse,train experiments/demo.py --run runs/demo)
+	$(call half,sparse,train experiments/demo.py --run runs/demo)
 demo-dense: demo-data
-	$(call stage,dense,train experiments/demo_dense.py --run runs/demo_dense)
+	$(call half,dense,train experiments/demo_dense.py --run runs/demo_dense)
 demo-quotes: demo-sparse
-	$(call stage,sparse,prune runs/demo --tasks $(QUOTES) $(SEARCH))
+	$(call half,sparse,prune runs/demo --tasks $(QUOTES) $(SEARCH))
 demo-circuits: demo-quotes
-	$(call stage,sparse,prune runs/demo --tasks $(TASKS) $(SEARCH))
+	$(call half,sparse,prune runs/demo --tasks $(TASKS) $(SEARCH))
 demo-dense-circuits: demo-dense
-	$(call stage,dense,prune runs/demo_dense --tasks $(TASKS) $(SEARCH))
+	$(call half,dense,prune runs/demo_dense --tasks $(TASKS) $(SEARCH))
 demo-random-circuits: demo-sparse demo-dense-circuits
-	$(call stage,random,prune runs/demo --shuffle 0 --tasks $(TASKS) $(SEARCH))
+	$(call half,random,prune runs/demo --shuffle 0 --tasks $(TASKS) $(SEARCH))
 demo-controls: demo-quotes demo-random-circuits
-	$(call stage,controls,controls runs/demo/circuits/$(QUOTES) --quick)
+	$(call half,controls,controls runs/demo/circuits/$(QUOTES) --quick)
 demo-other-circuits: demo-controls # those that demo-circuits has not come to
-	$(call stage,others,prune runs/demo --tasks $(TASKS) $(SEARCH))
+	$(call half,others,prune runs/demo --tasks $(TASKS) $(SEARCH))
 demo-page: demo-circuits demo-other-circuits
-	@$(CACHED) $(BIN)/sparsetx report runs/demo runs/demo_dense -o runs/demo/report.html
-	@echo "[page] report: $$(( $$(date +%s) - $$(cat runs/.began) )) s since the start"
+	$(call stage,page,report runs/demo runs/demo_dense -o runs/demo/report.html)
 
 test: install ## run the tests that need neither torch nor a browser
 	@$(BIN)/python -m pytest -m "not slow"
