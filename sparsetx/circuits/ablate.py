@@ -131,9 +131,42 @@ def by_row(keep: Nodes, amount: Nodes, drawn_B: jax.Array) -> Nodes:
     return found
 
 
+def by_kind(
+    keep: Nodes,
+    means: Nodes,
+    scales: Scales,
+    amount: Nodes,
+    frozen_B: jax.Array,
+    drawn_B: jax.Array,
+) -> Tap:
+    """Mean ablation, on some rows with frozen norms, on some of those stochastic: one
+    program for all three."""
+    mixed = taps.mix(by_row(keep, amount, drawn_B), means)
+    return taps.compose(mixed, frozen_where(frozen_B, scales))
+
+
 def frozen(scales: Scales) -> Tap:
     """Every norm as in the whole model."""
     return taps.substitute(scales)
+
+
+def frozen_where(frozen_B: jax.Array, scales: Scales) -> Tap:
+    """Norms as in the whole model on some rows, their own on the others."""
+    along, ends = {}, {}
+    for site, x in scales.items():
+        if site in nodes.END_SITES:
+            ends[site] = frozen_B, x
+        else:
+            along[site] = jnp.broadcast_to(frozen_B, (x.shape[0], len(frozen_B))), x
+    return Tap(_choose_scale, along, ends)
+
+
+def _choose_scale(site: str, x: jax.Array, here: Any) -> tuple[jax.Array, Any]:
+    if site not in here:
+        return x, None
+    frozen_B, value = here[site]
+    frozen_B11 = frozen_B[:, None, None]
+    return frozen_B11 * value + (1 - frozen_B11) * x, None
 
 
 def loss(

@@ -10,22 +10,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from sparsetx import nodes
-from sparsetx.circuits import ablate, calibrate, edges, effective, facts
-from sparsetx.circuits.ablate import Scales
+from sparsetx import nodes, taps
+from sparsetx.circuits import ablate, calibrate, edges, effective, facts, question
 from sparsetx.circuits.calibrate import Calibration
 from sparsetx.circuits.judge import Judge
 from sparsetx.circuits.pools import Drawn
-from sparsetx.circuits.question import Question
 from sparsetx.circuits.search import Task
 from sparsetx.config import ModelConfig
 from sparsetx.nodes import Node, Nodes
-from sparsetx.taps import IDENTITY, Tap
-
-ROWS = 128  # prompts at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,18 +33,18 @@ class Subject:
     means: Nodes
     keep: Nodes
 
-    def margins(
-        self, task: Task, tap: Tap | None = None, frozen: bool = False
-    ) -> npt.NDArray[Any]:
-        """[B], a few prompts at a time; under mean ablation unless told."""
-        tap = tap or ablate.mean(self.keep, self.means)
-        count, found = len(task.asked), []
-        for first in range(0, count, ROWS):
-            part = task.rows(np.minimum(np.arange(first, first + ROWS), count - 1))
-            scales = part.scales if frozen else None
-            margin_B = _margins(self.config, self.params, part.asked, tap, scales)
-            found.append(np.asarray(margin_B))
-        return np.concatenate(found)[:count]
+    @property
+    def whole(self) -> "Subject":
+        """The unpruned model."""
+        everything = {site: np.ones_like(x) for site, x in self.keep.items()}
+        return dataclasses.replace(self, keep=everything)
+
+    def margins(self, task: Task, frozen: bool = False) -> npt.NDArray[Any]:
+        """[B], under mean ablation, a few prompts at a time."""
+        given = self.config, float(frozen), self.params, self.keep, self.means
+        count = len(task.asked)
+        parts = [_margins(*given, task.rows(rows)) for rows in question.parts(count)]
+        return np.concatenate([np.asarray(part) for part in parts])[:count]
 
 
 def losses(
@@ -81,7 +77,7 @@ def losses(
 
 def whole(subject: Subject, task: Task) -> facts.Losses:
     """What the unpruned model does."""
-    margin_B = subject.margins(task, IDENTITY)
+    margin_B = subject.whole.margins(task)
     return facts.Losses(
         whole_loss=_softplus(margin_B), whole_accuracy=float((margin_B > 0).mean())
     )
@@ -141,9 +137,12 @@ def fitted(subject: Subject, task: Task) -> Calibration:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _margins(
-    config: ModelConfig, params: Any, asked: Question, tap: Tap, scales: Scales | None
+    config: ModelConfig, frozen: Any, params: Any, keep: Nodes, means: Nodes, task: Task
 ) -> jax.Array:
-    return ablate.margins(config, params, asked, tap, scales)
+    frozen_B = jnp.full(len(task.asked), frozen)
+    norms = ablate.frozen_where(frozen_B, task.scales)
+    tap = taps.compose(ablate.mean(keep, means), norms)
+    return ablate.margins(config, params, task.asked, tap)
 
 
 def _softplus(margin_B: npt.NDArray[Any]) -> float:

@@ -19,7 +19,9 @@ from sparsetx.circuits.judge import Judge
 from sparsetx.metrics import Progress, Reporter
 from sparsetx.nodes import Nodes
 
-SCAN, REFINE = 40, 8  # numbers of nodes tried
+# Numbers of nodes tried: at a glance, of which every third of the next; below the best
+# of these; beyond what a search kept, and between the best and the one below.
+GLANCE, SCAN, REFINE = 14, 40, 8
 PASSES = 6  # rounds of removals by slope, and as many by what nodes really cost
 SINGLES = 16  # nodes left out one by one, to see what each really costs
 Mask = npt.NDArray[np.bool_]  # [node]
@@ -145,15 +147,24 @@ def choose(
     return Chosen(mask, loss, ranking.curve)
 
 
+def glance(cutter: Cutter, ranking: Ranking, target: float) -> Point | None:
+    """The smallest point of a coarse curve that reaches the target."""
+    ranking.scan(cutter, spaced(len(ranking.order), ranking.kept, GLANCE))
+    return smallest(ranking.curve, target)
+
+
 def start(cutter: Cutter, ranking: Ranking, target: float) -> Point | None:
     """The smallest point of the curve that reaches the target, looked at closely."""
     most = len(ranking.order)
-    ranking.scan(cutter, spaced(most, ranking.kept, SCAN))
-    if smallest(ranking.curve, target) is None:
+    best = glance(cutter, ranking, target)
+    if best is None:
         ranking.scan(cutter, spaced(most, most, REFINE))
-    best = smallest(ranking.curve, target)
+        best = smallest(ranking.curve, target)
     if best is None:
         return None
+    finer = spaced(most, ranking.kept, SCAN)
+    ranking.scan(cutter, finer[finer < best.nodes])
+    best = smallest(ranking.curve, target) or best
     below = max([p.nodes for p in ranking.curve if p.nodes < best.nodes], default=1)
     between = np.linspace(below, best.nodes, REFINE + 2).astype(int)[1:-1]
     ranking.scan(cutter, between)

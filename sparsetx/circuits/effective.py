@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from sparsetx import parameters
+from sparsetx import mesh, parameters
 from sparsetx.circuits import ablate, edges
 from sparsetx.circuits.ablate import Scales
 from sparsetx.circuits.edges import Edge
@@ -35,8 +35,8 @@ WAY = (1.0, 0.75, 0.5, 0.25)  # parts of the edges at which slopes are taken
 TRIED = 24  # numbers of edges tried at once
 SINGLES = 64  # edges left out one by one, those with the least slope
 ROUNDS = 40
-CHUNK = 8  # evaluated by one program, whatever their number
-SMALLEST = 64  # programs are compiled for 64, 128, 256, … edges
+CHUNK = 8  # evaluated by a device at a time, whatever their number
+SMALLEST = 1024  # programs are compiled for 1024, 2048, 4096, … edges
 Alive = npt.NDArray[np.bool_]
 
 
@@ -104,10 +104,13 @@ class Bench:
 
     def losses(self, alive: Alive) -> npt.NDArray[np.float32]:
         """[N] losses with these edges, [N, edge], left alive."""
-        wide = np.zeros((-(-len(alive) // CHUNK) * CHUNK, len(self.where.row_E)))
+        devices = tuple(jax.local_devices())
+        program, many = _losses(self.config, devices), CHUNK * len(devices)
+        rows = -(-len(alive) // many) * many
+        wide = np.zeros((rows, len(self.where.row_E)), np.float32)
         wide[: len(alive), : alive.shape[1]] = alive
-        parts = jnp.asarray(wide, jnp.float32).reshape(-1, CHUNK, wide.shape[1])
-        found = [np.asarray(_losses(self.config, self._rest, part)) for part in parts]
+        parts = wide.reshape(-1, many, wide.shape[1])
+        found = [np.asarray(program(self._rest, part)) for part in parts]
         return np.concatenate(found)[: len(alive)]
 
     def slopes(self, alive: Alive) -> npt.NDArray[np.float32]:
@@ -197,12 +200,13 @@ def _loss(config: ModelConfig, rest: tuple[Any, ...], alive_E: jax.Array) -> jax
     return ablate.loss(config, fewer, asked, ablate.mean(keep, means), scales)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _losses(
-    config: ModelConfig, rest: tuple[Any, ...], alive_NE: jax.Array
-) -> jax.Array:
-    found: jax.Array = jax.lax.map(functools.partial(_loss, config, rest), alive_NE)
-    return found
+@functools.cache
+def _losses(config: ModelConfig, devices: tuple[jax.Device, ...]) -> Any:
+    def all_of(rest: tuple[Any, ...], alive_NE: jax.Array) -> jax.Array:
+        found: jax.Array = jax.lax.map(functools.partial(_loss, config, rest), alive_NE)
+        return found
+
+    return mesh.OverLanes(all_of, devices, whole=1)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -20,14 +20,14 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from sparsetx import model, nodes, parameters, taps
+from sparsetx import mesh, model, nodes, parameters, taps
 from sparsetx.circuits import ablate, edges, effective
 from sparsetx.circuits.question import Question
 from sparsetx.config import ModelConfig
 from sparsetx.nodes import Node, Nodes
 
-AT_ONCE = 4  # masks side by side
-MOST = 2000  # edges that are ablated one by one; of more, those that matter most
+AT_ONCE = 4  # masks side by side on a device
+MOST = 1000  # edges that are ablated one by one; of more, those that matter most
 
 EdgeKey = tuple[Node, Node]
 
@@ -74,33 +74,33 @@ def of(circuit: Any, asked: Question, most: int = MOST) -> Effects:
 
 def _losses(subject: Subject, gone: list[tuple[Node, ...]]) -> npt.NDArray[np.float64]:
     """[N] losses, each without some of the kept nodes."""
+    devices = tuple(jax.local_devices())
+    program, many = _of_masks(subject.config, devices), AT_ONCE * len(devices)
     found = []
-    for first in range(0, len(gone), AT_ONCE):
+    for first in range(0, len(gone), many):
         tree = {
-            site: np.repeat(np.asarray(x, np.float32)[None], AT_ONCE, 0)
+            site: np.repeat(np.asarray(x, np.float32)[None], many, 0)
             for site, x in subject.keep.items()
         }
-        for row, without in enumerate(gone[first : first + AT_ONCE]):
+        for row, without in enumerate(gone[first : first + many]):
             for node in without:
                 place = tree[node.site][row]
                 rows = place if node.site in nodes.END_SITES else place[node.layer]
                 rows[node.index] = 0
-        found.append(
-            _of_masks(
-                subject.config, subject.params, subject.asked, subject.means, tree
-            )
-        )
+        given = subject.params, subject.asked, subject.means
+        found.append(np.asarray(program(*given, tree)))
     if not found:
         return np.zeros(0)
     return np.concatenate(found)[: len(gone)].astype(np.float64)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _of_masks(
-    config: ModelConfig, params: Any, asked: Question, means: Nodes, masks: Nodes
-) -> jax.Array:
-    kind = functools.partial(ablate.mean, means=means)
-    return ablate.losses(config, params, asked, masks, kind, at_once=AT_ONCE)
+@functools.cache
+def _of_masks(config: ModelConfig, devices: tuple[jax.Device, ...]) -> Any:
+    def all_of(params: Any, asked: Question, means: Nodes, masks: Nodes) -> jax.Array:
+        kind = functools.partial(ablate.mean, means=means)
+        return ablate.losses(config, params, asked, masks, kind, at_once=AT_ONCE)
+
+    return mesh.OverLanes(all_of, devices, whole=3)
 
 
 def _of_edges(subject: Subject, loss: float, most: int) -> dict[EdgeKey, float]:
@@ -117,13 +117,11 @@ def _of_edges(subject: Subject, loss: float, most: int) -> dict[EdgeKey, float]:
         slopes = bench.slopes(np.ones(len(found), bool))
         chosen = np.sort(np.argsort(-slopes, kind="stable")[:most])
     out: dict[EdgeKey, float] = {}
-    for first in range(0, len(chosen), effective.CHUNK):
-        part = chosen[first : first + effective.CHUNK]
-        alive = np.ones((len(part), len(found)), bool)
-        alive[np.arange(len(part)), part] = False
-        for i, value in zip(part, bench.losses(alive), strict=True):
-            edge = found[i][2]
-            out[edge.src, edge.dst] = float(value) - loss
+    alive = np.ones((len(chosen), len(found)), bool)
+    alive[np.arange(len(chosen)), chosen] = False
+    for i, value in zip(chosen, bench.losses(alive), strict=True):
+        edge = found[i][2]
+        out[edge.src, edge.dst] = float(value) - loss
     return out
 
 

@@ -5,20 +5,23 @@ norms: mean ablation, and the mean over stochastic ablations in which every pair
 prompts has a draw of its own. H itself wants own norms too, and the 95th percentile of
 a hundred draws: `figures` asks for that, of the few masks that matter.
 
+All of it is one program, of one mask under one kind of ablation.
+
 Departure: it is the mean over pairs and one standard error more, so that the target
 tends to hold on prompts that no search has seen.
 """
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from sparsetx import mesh, nodes, taps
+from sparsetx import mesh, nodes
 from sparsetx.circuits import ablate, question
 from sparsetx.circuits.search import Task
 from sparsetx.config import ModelConfig
@@ -27,6 +30,23 @@ from sparsetx.nodes import Nodes
 DRAWS = 100  # of the stochastic ablation behind a verdict
 STORM = 8  # of them at a time
 Masks = npt.NDArray[np.bool_]  # [N, node], flat in the order of nodes.flatten
+
+
+class Kind(NamedTuple):
+    """Of ablation: 0 or 1 each, as numbers, so that one program serves all."""
+
+    frozen: float  # norms as in the whole model
+    drawn: float  # stochastic
+
+
+MEAN, FROZEN, STOCHASTIC = Kind(0.0, 0.0), Kind(1.0, 0.0), Kind(1.0, 1.0)
+
+
+class Draws(NamedTuple):
+    """A draw of stochastic ablation for every pair of a pool."""
+
+    key_P2: npt.NDArray[np.uint32]
+    smooth_P: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +65,9 @@ class Judge:
         )
 
     @property
-    def kinds(self) -> tuple[float, ...]:
-        """The ablations whose worst is the loss: 0 is mean ablation, 1 a stochastic."""
-        return (0.0, 1.0) if self.honest else (0.0,)
+    def kinds(self) -> tuple[Kind, ...]:
+        """The ablations whose worst is the loss."""
+        return (FROZEN, STOCHASTIC) if self.honest else (MEAN,)
 
     def __call__(self, masks: Masks) -> npt.NDArray[np.float32]:
         """[N] losses of [N, node] masks."""
@@ -59,18 +79,13 @@ class Judge:
         """The loss of one mask."""
         return float(self(mask[None])[0])
 
-    def under(self, kind: float, masks: Masks) -> npt.NDArray[np.float32]:
+    def under(self, kind: Kind, masks: Masks) -> npt.NDArray[np.float32]:
         """[N] losses under one of the ablations."""
-        devices = tuple(jax.local_devices())
-        program = _program(self.config, self.honest, devices)
-        given = kind, self.params, self.means, self.task, jax.random.key(self.seed)
-        found = []
-        for first in range(0, len(masks), len(devices)):
-            place = np.minimum(np.arange(first, first + len(devices)), len(masks) - 1)
-            found.append(np.asarray(program(*given, self.tree(masks[place]))))
-        return np.concatenate(found)[: len(masks)]
+        count = len(masks)
+        draws = [self._apart] * count
+        return self._losses([kind] * count, self.tree(masks), draws)
 
-    def worst(self, mask: npt.NDArray[np.bool_]) -> float:
+    def worst(self, mask: npt.NDArray[np.bool_]) -> Kind:
         """The ablation under which the loss of a mask is largest."""
         if len(self.kinds) == 1:
             return self.kinds[0]
@@ -94,10 +109,10 @@ class Judge:
         """The figures behind H, and H, by the definition; or of losses with so many
         standard errors more, as circuits are chosen. Once it is certain that H is above
         `enough`, no more is drawn: H is then that of the draws so far."""
-        mean, frozen = _calm(
-            self.config, errors, self.params, self.means, self.task, keep
+        calm = self._losses(
+            [MEAN, FROZEN], _repeated(keep, 2), [self._apart] * 2, errors
         )
-        found = {"mean": float(mean), "frozen": float(frozen)}
+        found = {"mean": float(calm[0]), "frozen": float(calm[1])}
         drawn = np.zeros(0)
         while len(drawn) < draws and (not len(drawn) or max(found.values()) <= enough):
             drawn = np.append(drawn, self._storm(keep, len(drawn), errors))[:draws]
@@ -109,25 +124,52 @@ class Judge:
         return found | {"H": float(ablate.honest_loss(found))}
 
     def _storm(self, keep: Nodes, first: int, errors: float) -> Any:
-        """Losses under the next few draws of stochastic ablation: as many whatever the
-        number of devices, so that `figures` stops at the same one."""
+        """Losses under the next few draws of stochastic ablation, each shared by all
+        pairs."""
+        number = first + np.arange(STORM)
+        pairs = len(self._apart.smooth_P)
+        each = [
+            Draws(np.tile(key, (pairs, 1)), np.full(pairs, n % 2 == 0))
+            for key, n in zip(_keys(self.seed, number), number, strict=True)
+        ]
+        return self._losses([STOCHASTIC] * STORM, _repeated(keep, STORM), each, errors)
+
+    @functools.cached_property
+    def _apart(self) -> Draws:
+        """A draw of its own for every pair, the same for all masks."""
+        pair_P = np.arange(len(self.task.asked) // 2)
+        return Draws(_keys(self.seed, pair_P), pair_P % 2 == 0)
+
+    def _losses(
+        self,
+        kinds: Sequence[Kind],
+        keep: Nodes,
+        draws: Sequence[Draws],
+        errors: float = 1.0,
+    ) -> npt.NDArray[np.float32]:
+        """[N] losses, each of a mask {site: [N, …]}, a kind and draws of its own: one
+        on each device at a time."""
         devices = tuple(jax.local_devices())
-        wide = -(-STORM // len(devices)) * len(devices)
-        number = first + np.arange(wide)
-        keys = _keys(jax.random.key(self.seed), number)
-        program = _storm(self.config, devices)
-        given = errors, self.params, self.means, self.task, keep
-        return np.asarray(program(*given, keys, number % 2 == 0))[:STORM]
+        program = _program(self.config, devices)
+        each = jax.tree.map(lambda *x: np.stack(x), *zip(kinds, draws, strict=True))
+        found = []
+        for first in range(0, len(kinds), len(devices)):
+            rows = np.arange(first, first + len(devices))
+            rows = np.minimum(rows, len(kinds) - 1)
+            own = jax.tree.map(lambda x, rows=rows: x[rows], (keep, *each))
+            given = errors, self.params, self.means, self.task
+            found.append(np.asarray(program(*given, *own)))
+        return np.concatenate(found)[: len(kinds)]
 
     def slopes(
-        self, mask: npt.NDArray[np.bool_], kind: float | None = None
+        self, mask: npt.NDArray[np.bool_], kind: Kind | None = None
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """[node] d loss / d mask, with the mask as it is, and the loss: under one of
         the ablations, or the worst."""
         kind = self.worst(mask) if kind is None else kind
         loss, tree = _slopes(
-            self.config, self.honest, kind, self.params, self.means, self.task,
-            jax.random.key(self.seed), self.tree_of(mask),
+            self.config, self.params, self.means, self.task,
+            self.tree_of(mask), kind, self._apart,
         )  # fmt: skip
         numbers = {site: np.asarray(x) for site, x in tree.items()}
         return nodes.flatten(self.config, numbers, self.sites), np.asarray(loss)
@@ -135,100 +177,69 @@ class Judge:
 
 def loss(
     config: ModelConfig,
-    honest: bool,
-    kind: Any,
-    params: Any,
-    means: Nodes,
-    task: Task,
-    key: jax.Array,
-    keep: Nodes,
-) -> jax.Array:
-    """Of one mask under one of the ablations."""
-    ask = functools.partial(ablate.margins, config, params, task.asked)
-    if not honest:
-        return question.upper_loss_of(ask(ablate.mean(keep, means)))
-    tap = taps.mix(_drawn(task, keep, key, kind), means)
-    return question.upper_loss_of(ask(tap, task.scales))
-
-
-def _drawn(task: Task, keep: Nodes, key: jax.Array, drawn: jax.Array) -> Nodes:
-    """Amounts of a stochastic ablation with a draw for every pair, if `drawn` is 1;
-    of mean ablation if it is 0."""
-    rows = task.asked.tokens_BL.shape[0]
-    pair_P = jnp.arange(rows // 2)
-
-    def draw(n: jax.Array) -> Nodes:
-        return ablate.drawn_amounts(keep, jax.random.fold_in(key, n), n % 2 == 0)
-
-    each = jax.vmap(draw)(pair_P)
-    amount = {
-        site: jnp.repeat(jnp.moveaxis(x, 0, -2), 2, -2)[..., None, :]
-        for site, x in each.items()
-    }
-    return ablate.by_row(keep, amount, jnp.full(rows, drawn))
-
-
-@functools.cache
-def _program(config: ModelConfig, honest: bool, devices: tuple[jax.Device, ...]) -> Any:
-    """Losses of masks, one on each device."""
-
-    def all_of(*given: Any) -> jax.Array:
-        *whole, masks = given
-        one = functools.partial(loss, config, honest, *whole)
-        return jnp.asarray(jax.lax.map(one, masks))
-
-    return mesh.OverLanes(all_of, devices, whole=5)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _slopes(
-    config: ModelConfig,
-    honest: bool,
-    kind: Any,
-    params: Any,
-    means: Nodes,
-    task: Task,
-    key: jax.Array,
-    keep: Nodes,
-) -> tuple[jax.Array, Nodes]:
-    one = functools.partial(loss, config, honest, kind, params, means, task, key)
-    found: tuple[jax.Array, Nodes] = jax.value_and_grad(one)(keep)
-    return found
-
-
-@jax.jit
-def _keys(key: jax.Array, number_N: jax.Array) -> jax.Array:
-    return jax.vmap(functools.partial(jax.random.fold_in, key))(number_N)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _calm(
-    config: ModelConfig,
     errors: Any,
     params: Any,
     means: Nodes,
     task: Task,
     keep: Nodes,
-) -> tuple[jax.Array, jax.Array]:
-    """Losses under mean ablation, and under it with frozen norms."""
-    ask = functools.partial(ablate.margins, config, params, task.asked)
-    loss_of = functools.partial(question.upper_loss_of, errors=errors)
-    tap = ablate.mean(keep, means)
-    return loss_of(ask(tap)), loss_of(ask(tap, task.scales))
+    kind: Kind,
+    draws: Draws,
+) -> jax.Array:
+    """Of one mask under one of the ablations."""
+
+    def draw(key: Any, smooth: Any) -> Nodes:
+        return ablate.drawn_amounts(keep, jax.random.wrap_key_data(key), smooth)
+
+    each = jax.vmap(draw)(draws.key_P2, draws.smooth_P)  # [pair, layer, width]
+    amount = {
+        site: jnp.repeat(jnp.moveaxis(x, 0, -2), 2, -2)[..., None, :]
+        for site, x in each.items()
+    }
+    frozen_B, drawn_B = (jnp.full(len(task.asked), x, jnp.float32) for x in kind)
+    tap = ablate.by_kind(keep, means, task.scales, amount, frozen_B, drawn_B)
+    margin_B = ablate.margins(config, params, task.asked, tap)
+    return question.upper_loss_of(margin_B, errors)
 
 
 @functools.cache
-def _storm(config: ModelConfig, devices: tuple[jax.Device, ...]) -> Any:
-    """Losses of draws of stochastic ablation, with frozen norms."""
+def _program(config: ModelConfig, devices: tuple[jax.Device, ...]) -> Any:
+    """Losses of masks, one on each device."""
 
-    def losses(
-        errors: Any, params: Any, means: Nodes, task: Task, keep: Nodes, *draws: Any
+    def all_of(
+        errors: Any, params: Any, means: Nodes, task: Task, *lanes: Any
     ) -> jax.Array:
-        def one(which: tuple[jax.Array, jax.Array]) -> jax.Array:
-            tap = ablate.stochastic(keep, means, ablate.drawn_amounts(keep, *which))
-            margin_B = ablate.margins(config, params, task.asked, tap, task.scales)
-            return question.upper_loss_of(margin_B, errors)
+        def one(own: Any) -> jax.Array:
+            return loss(config, errors, params, means, task, *own)
 
-        return jnp.asarray(jax.lax.map(one, draws))
+        return jnp.asarray(jax.lax.map(one, lanes))
 
-    return mesh.OverLanes(losses, devices, whole=5)
+    return mesh.OverLanes(all_of, devices, whole=4)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _slopes(
+    config: ModelConfig, params: Any, means: Nodes, task: Task, keep: Nodes, *kind: Any
+) -> tuple[jax.Array, Nodes]:
+    def of(keep: Nodes) -> jax.Array:
+        return loss(config, 1.0, params, means, task, keep, *kind)
+
+    found: tuple[jax.Array, Nodes] = jax.value_and_grad(of)(keep)
+    return found
+
+
+def _keys(seed: int, number_N: npt.NDArray[Any]) -> npt.NDArray[np.uint32]:
+    """[N, 2] of a seed, as numbers."""
+    return np.asarray(_folded(jax.random.key(seed), number_N))
+
+
+@jax.jit
+def _folded(key: jax.Array, number_N: jax.Array) -> jax.Array:
+    each = jax.vmap(functools.partial(jax.random.fold_in, key))(number_N)
+    return jax.random.key_data(each)
+
+
+def _repeated(keep: Nodes, count: int) -> Nodes:
+    return {
+        site: np.repeat(np.asarray(x, np.float32)[None], count, 0)
+        for site, x in keep.items()
+    }

@@ -10,10 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
+from sparsetx import nodes
 from sparsetx.circuits import ablate, question
 from sparsetx.circuits.prune import Case
+from sparsetx.circuits.question import Question
 from sparsetx.circuits.search import Task
 from sparsetx.config import ModelConfig
 from sparsetx.tasks import table
@@ -67,8 +70,22 @@ def padded_length(config: ModelConfig, *pools: Pairs) -> int:
 
 def asked(config: ModelConfig, params: Any, pairs: Pairs, length: int) -> Task:
     """A pool as arrays, and the whole model's norms on it."""
-    found = question.of(pairs, length)
-    return Task(found, ablate.norm_scales(config, params, found))
+    return with_norms(config, params, question.of(pairs, length))
+
+
+def with_norms(config: ModelConfig, params: Any, asked: Question) -> Task:
+    """A pool, and the whole model's norms on it."""
+    every_B = np.arange(len(asked))
+    parts = [
+        ablate.norm_scales(config, params, asked.rows(part_B))
+        for part_B in question.parts(len(asked))
+    ]
+    scales = {}
+    for site in parts[0]:
+        axis = 0 if site in nodes.END_SITES else 1
+        whole = np.concatenate([np.asarray(part[site]) for part in parts], axis)
+        scales[site] = jnp.asarray(whole.take(every_B, axis))
+    return Task(asked, scales)
 
 
 def case(

@@ -26,7 +26,6 @@ from sparsetx.config import ModelConfig
 from sparsetx.metrics import Progress, Reporter
 from sparsetx.nodes import Nodes
 
-QUICK_SCAN = 16  # numbers of nodes tried to score a trial
 CALL = 25  # steps between two lines of progress
 # How far settings are drawn around the best: standard deviations of their logarithms.
 SPREAD = {
@@ -98,7 +97,7 @@ class Found:
 @dataclass(frozen=True)
 class _Scored:
     trial: Trial
-    tau: Nodes
+    ranking: Ranking
 
     @property
     def rank(self) -> tuple[float, float]:
@@ -131,9 +130,11 @@ def prune(
         )
         for lane, (i, seed, settings) in enumerate(which):
             own = {site: x[lane] for site, x in tau.items()}
-            size = _quick_size(judged[i], own, aim.target)
+            ranking = Ranking.of(judged[i], own)
+            best = discretise.glance(judged[i], ranking, aim.target)
+            size = None if best is None else best.edges_plus
             trial = Trial(number, steps, seed, settings, float(losses[lane]), size)
-            scored[i].append(_Scored(trial, own))
+            scored[i].append(_Scored(trial, ranking))
             progress.best(scored[i], i)
     return [
         _finish(cutter, own, aim) for cutter, own in zip(judged, scored, strict=True)
@@ -206,19 +207,10 @@ def _near(settings: Settings, rng: np.random.Generator, width: float) -> Setting
     )
 
 
-def _quick_size(cutter: Cutter, tau: Nodes, target: float) -> int | None:
-    """Edges⁺ of the smallest circuit along a coarse curve."""
-    ranking = Ranking.of(cutter, tau)
-    counts = discretise.spaced(len(ranking.order), ranking.kept, QUICK_SCAN)
-    ranking.scan(cutter, counts)
-    best = discretise.smallest(ranking.curve, target)
-    return None if best is None else best.edges_plus
-
-
 def _finish(cutter: Cutter, scored: Sequence[_Scored], aim: Aim) -> Found:
     """Whole curves of the best few; the smallest of their circuits."""
     finalists = sorted(scored, key=lambda s: s.rank)[: aim.effort.finalists]
-    found = [_verified(cutter, s.tau, aim) for s in finalists]
+    found = [_verified(cutter, s.ranking, aim) for s in finalists]
 
     def rank(chosen: Chosen) -> tuple[float, float]:
         size = cutter.sizes(chosen.mask[None]).edges_plus[0]
@@ -227,9 +219,8 @@ def _finish(cutter: Cutter, scored: Sequence[_Scored], aim: Aim) -> Found:
     return Found(min(found, key=rank), [s.trial for s in scored])
 
 
-def _verified(cutter: Cutter, tau: Nodes, aim: Aim) -> Chosen:
+def _verified(cutter: Cutter, ranking: Ranking, aim: Aim) -> Chosen:
     """A circuit whose H reaches the target by its definition, where H is asked for."""
-    ranking = Ranking.of(cutter, tau)
     if not cutter.judge.honest:
         return discretise.choose(cutter, ranking, aim.target)
     for errors in ERRORS:
@@ -266,6 +257,7 @@ def _smallest_honest(
 ) -> tuple[discretise.Mask, float] | None:
     """Of masks that grow smaller, the last with an H at the target, and its H: as a
     rule that is the last of all, so that one is asked first."""
+
     def honesty(mask: discretise.Mask) -> float:
         return _honesty(cutter, mask, errors, target)
 

@@ -21,13 +21,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from sparsetx import nodes, taps
+from sparsetx import nodes
 from sparsetx.circuits import ablate, edges
 from sparsetx.circuits.ablate import Scales
 from sparsetx.circuits.question import Question
 from sparsetx.config import ModelConfig
 from sparsetx.nodes import Nodes
-from sparsetx.taps import Tap
 
 BETA1, EPS, CLIP, WARMUP = 0.9, 1e-8, 1.0, 0.05
 
@@ -245,26 +244,6 @@ def _batch_loss(
     frozen_B = jnp.repeat(u_P < honest * 2 / 3, 2).astype(jnp.float32)
     drawn_B = jnp.repeat(u_P < honest / 3, 2).astype(jnp.float32)
     amount = ablate.drawn_amounts(keep, amounts)
-    mixed = taps.mix(ablate.by_row(keep, amount, drawn_B), means)
-    both = taps.compose(mixed, _frozen_where(frozen_B, own.scales))
-    loss: jax.Array = ablate.loss(plan.config, params, own.asked, both)
+    tap = ablate.by_kind(keep, means, own.scales, amount, frozen_B, drawn_B)
+    loss: jax.Array = ablate.loss(plan.config, params, own.asked, tap)
     return loss
-
-
-def _frozen_where(frozen_B: jax.Array, scales: Scales) -> Tap:
-    """Norm scales of the whole model on some rows, their own on the others."""
-    along, ends = {}, {}
-    for site, x in scales.items():
-        if site in nodes.END_SITES:
-            ends[site] = frozen_B, x
-        else:
-            along[site] = jnp.broadcast_to(frozen_B, (x.shape[0], len(frozen_B))), x
-    return Tap(_choose_scale, along, ends)
-
-
-def _choose_scale(site: str, x: jax.Array, here: Any) -> tuple[jax.Array, Any]:
-    if site not in here:
-        return x, None
-    frozen_B, value = here[site]
-    frozen_B11 = frozen_B[:, None, None]
-    return frozen_B11 * value + (1 - frozen_B11) * x, None

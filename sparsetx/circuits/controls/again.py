@@ -26,7 +26,6 @@ from sparsetx.circuits.controls.evidence import Array, Evidence, loss_of
 from sparsetx.circuits.controls.searches import Result, Searches
 from sparsetx.circuits.search import Task
 from sparsetx.errors import Refusal
-from sparsetx.taps import IDENTITY
 
 REDRAWS, SEEDS = 3, 20
 TRIES = 5  # of a redraw that does the task by itself
@@ -58,15 +57,15 @@ def _redrawn(evidence: Evidence, kept: Searches, number: int, name: str) -> Resu
         seed = number * TRIES + again
         tree = shuffle.shuffled(evidence.config, evidence.params, seed)
         params = jax.tree.map(jnp.asarray, tree)
-        whole = Subject(evidence.config, params, evidence.means, evidence.keep)
-        loss = loss_of(whole.margins(evidence.val, IDENTITY))
+        other = Subject(evidence.config, params, evidence.means, evidence.keep)
+        loss = loss_of(other.whole.margins(evidence.val))
         if loss > evidence.target:
             break
     else:
         return {"reached": False, "skipped": True, "whole loss": loss}
     means = evidence.remeasure(params)
-    other = evidence.on(params, {site: means[site] for site in evidence.sites})
-    found = kept.of(other, evidence.search.seed, f"{evidence.name}, {name}")
+    asked = evidence.on(params, {site: means[site] for site in evidence.sites})
+    found = kept.of(asked, evidence.search.seed, f"{evidence.name}, {name}")
     return found | {"redraw": seed, "whole loss": loss}
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsetx import mesh, metrics, nodes
-from sparsetx.circuits import ablate, edges
+from sparsetx.circuits import ablate, edges, pools
 from sparsetx.circuits.assess import Subject
 from sparsetx.circuits.facts import Search
 from sparsetx.circuits.question import Question
@@ -146,7 +146,7 @@ class Evidence:
         """The same task, asked of another model."""
 
         def again(own: Task) -> Task:
-            return Task(own.asked, ablate.norm_scales(self.config, params, own.asked))
+            return pools.with_norms(self.config, params, own.asked)
 
         return dataclasses.replace(
             self,

@@ -3,13 +3,12 @@
 from sparsetx.circuits.controls import table
 from sparsetx.circuits.controls.entry import Entry
 from sparsetx.circuits.controls.evidence import Evidence, right_of
-from sparsetx.taps import IDENTITY
 
 
 def unseen(evidence: Evidence) -> Entry:
     odd_P, subject = evidence.distractor_P, evidence.subject
     right_P = right_of(subject.margins(evidence.test).reshape(-1, 2))
-    whole_P = right_of(subject.margins(evidence.test, IDENTITY).reshape(-1, 2))
+    whole_P = right_of(subject.whole.margins(evidence.test).reshape(-1, 2))
     judged_P = odd_P if odd_P.any() else ~odd_P
     right, whole = float(right_P[judged_P].mean()), float(whole_P[judged_P].mean())
     plain = float(right_P[~odd_P].mean()) if not odd_P.all() else None
