@@ -38,7 +38,7 @@ $(VENV)/installed: setup.cfg constraints.txt pyproject.toml
 # The demo's searches: the same number of settings for every model. A model that was
 # trained for half as long wants a longer search.
 QUOTES := single_double_quote
-TASKS := $(QUOTES),for_while,if_ternary,bracket_brace,lambda_func,if_equals
+TASKS := $(QUOTES),for_while,if_ternary,fstring_brace,lambda_func,if_equals
 ROUNDS := --rounds 2x100 --pairs 8 --pools 256,48,128
 FAST_ROUNDS := --rounds 2x150 --pairs 16 --pools 256,32,64
 SEARCH := --finalists 1 --length 48 --no-effective $(if $(FAST),$(FAST_ROUNDS),$(ROUNDS))
