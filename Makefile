@@ -62,7 +62,7 @@ define half
 endef
 
 demo: install ## train, prune, compare, and write a page (FAST=1: one model, one task)
-	@$(MAKE) --no-print-directory -j2 BEGAN=$$(date +%s) demo-$(if $(FAST),fast,page)
+	@$(MAKE) --no-print-directory -j2 demo-$(if $(FAST),fast,page)
 	@echo "open runs/demo/report.html in a browser"
 
 .PHONY: demo-fast demo-data demo-sparse demo-dense demo-quotes demo-circuits \

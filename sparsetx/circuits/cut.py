@@ -61,6 +61,12 @@ class Cutting:
         final = (nodes.FINAL,) if self.request.aim.final else ()
         return (*nodes.NODE_SITES, *final)
 
+    @property
+    def empty(self) -> Nodes:
+        """The mask that keeps nothing."""
+        means = self.means.of(self.sites)
+        return {site: np.zeros_like(x) for site, x in means.items()}
+
     def subject(self, keep: Nodes) -> Subject:
         means = self.means.of(self.sites)
         return Subject(self.run.config.model, self.run.params, means, keep)
@@ -111,10 +117,8 @@ def groups(cutting: Cutting, drawn: Mapping[str, Drawn]) -> Iterator[dict[str, D
 
 def _does(cutting: Cutting, case: Case) -> bool:
     """Whether the whole model reaches the target: what it cannot do, no part can."""
-    whole = {
-        site: np.ones_like(x) for site, x in cutting.means.of(cutting.sites).items()
-    }
-    found = assess.whole(cutting.subject(whole), case.val).whole_loss
+    nothing = cutting.subject(cutting.empty)
+    found = assess.whole(nothing, case.val).whole_loss
     return found is not None and found <= cutting.request.aim.target
 
 
@@ -140,12 +144,11 @@ def searched(
 
 
 def _undone(cutting: Cutting, case: Case, own: Drawn, level: float) -> Circuit:
-    keep = {s: np.zeros_like(x) for s, x in cutting.means.of(cutting.sites).items()}
-    subject = cutting.subject(keep)
+    subject = cutting.subject(cutting.empty)
     whole = assess.whole(subject, _task(cutting, own["test"]))
     told = _facts(cutting, case, own, level)
     told = dataclasses.replace(told, status=facts.NOT_DONE, test=whole)
-    return Circuit(told, cutting.run.params, keep, subject.means)
+    return Circuit(told, cutting.run.params, subject.keep, subject.means)
 
 
 def _circuit(

@@ -157,14 +157,14 @@ def start(cutter: Cutter, ranking: Ranking, target: float) -> Point | None:
     """The smallest point of the curve that reaches the target, looked at closely."""
     most = len(ranking.order)
     best = glance(cutter, ranking, target)
+    finer = spaced(most, ranking.kept, SCAN)
     if best is None:
-        ranking.scan(cutter, spaced(most, most, REFINE))
-        best = smallest(ranking.curve, target)
+        ranking.scan(cutter, np.append(finer, spaced(most, most, REFINE)))
+    else:
+        ranking.scan(cutter, finer[finer < best.nodes])
+    best = smallest(ranking.curve, target)
     if best is None:
         return None
-    finer = spaced(most, ranking.kept, SCAN)
-    ranking.scan(cutter, finer[finer < best.nodes])
-    best = smallest(ranking.curve, target) or best
     below = max([p.nodes for p in ranking.curve if p.nodes < best.nodes], default=1)
     between = np.linspace(below, best.nodes, REFINE + 2).astype(int)[1:-1]
     ranking.scan(cutter, between)

@@ -106,11 +106,12 @@ class Bench:
         """[N] losses with these edges, [N, edge], left alive."""
         devices = tuple(jax.local_devices())
         program, many = _losses(self.config, devices), CHUNK * len(devices)
-        rows = -(-len(alive) // many) * many
-        wide = np.zeros((rows, len(self.where.row_E)), np.float32)
-        wide[: len(alive), : alive.shape[1]] = alive
-        parts = wide.reshape(-1, many, wide.shape[1])
-        found = [np.asarray(program(self._rest, part)) for part in parts]
+        found = []
+        for first in range(0, len(alive), many):
+            part = alive[first : first + many]
+            wide = np.zeros((many, len(self.where.row_E)), np.float32)
+            wide[: len(part), : part.shape[1]] = part
+            found.append(np.asarray(program(self._rest, wide)))
         return np.concatenate(found)[: len(alive)]
 
     def slopes(self, alive: Alive) -> npt.NDArray[np.float32]:

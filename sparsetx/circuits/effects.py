@@ -98,7 +98,8 @@ def _losses(subject: Subject, gone: list[tuple[Node, ...]]) -> npt.NDArray[np.fl
 def _of_masks(config: ModelConfig, devices: tuple[jax.Device, ...]) -> Any:
     def all_of(params: Any, asked: Question, means: Nodes, masks: Nodes) -> jax.Array:
         kind = functools.partial(ablate.mean, means=means)
-        return ablate.losses(config, params, asked, masks, kind, at_once=AT_ONCE)
+        wide = 1 if devices[0].platform == "cpu" else AT_ONCE
+        return ablate.losses(config, params, asked, masks, kind, at_once=wide)
 
     return mesh.OverLanes(all_of, devices, whole=3)
 

@@ -5,7 +5,7 @@ norms: mean ablation, and the mean over stochastic ablations in which every pair
 prompts has a draw of its own. H itself wants own norms too, and the 95th percentile of
 a hundred draws: `figures` asks for that, of the few masks that matter.
 
-All of it is one program, of one mask under one kind of ablation.
+All losses come of one program, of one mask under one kind of ablation.
 
 Departure: it is the mean over pairs and one standard error more, so that the target
 tends to hold on prompts that no search has seen.
@@ -218,10 +218,16 @@ def _program(config: ModelConfig, devices: tuple[jax.Device, ...]) -> Any:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _slopes(
-    config: ModelConfig, params: Any, means: Nodes, task: Task, keep: Nodes, *kind: Any
+    config: ModelConfig,
+    params: Any,
+    means: Nodes,
+    task: Task,
+    keep: Nodes,
+    kind: Kind,
+    draws: Draws,
 ) -> tuple[jax.Array, Nodes]:
     def of(keep: Nodes) -> jax.Array:
-        return loss(config, 1.0, params, means, task, keep, *kind)
+        return loss(config, 1.0, params, means, task, keep, kind, draws)
 
     found: tuple[jax.Array, Nodes] = jax.value_and_grad(of)(keep)
     return found

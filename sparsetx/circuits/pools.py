@@ -75,16 +75,17 @@ def asked(config: ModelConfig, params: Any, pairs: Pairs, length: int) -> Task:
 
 def with_norms(config: ModelConfig, params: Any, asked: Question) -> Task:
     """A pool, and the whole model's norms on it."""
-    every_B = np.arange(len(asked))
+    count = len(asked)
     parts = [
         ablate.norm_scales(config, params, asked.rows(part_B))
-        for part_B in question.parts(len(asked))
+        for part_B in question.parts(count)
     ]
     scales = {}
     for site in parts[0]:
         axis = 0 if site in nodes.END_SITES else 1
         whole = np.concatenate([np.asarray(part[site]) for part in parts], axis)
-        scales[site] = jnp.asarray(whole.take(every_B, axis))
+        own = whole[:count] if axis == 0 else whole[:, :count]
+        scales[site] = jnp.asarray(own)
     return Task(asked, scales)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from sparsetx import nodes
 from sparsetx.circuits import ablate, prune, search
+from sparsetx.circuits.discretise import Ranking
 from sparsetx.circuits.prune import Aim, Case, Effort
 from sparsetx.metrics import Progress
 from tests.circuits import compiled
@@ -79,7 +80,8 @@ def test_settings_are_drawn_around_the_best() -> None:
 
     def scored(index: int, size: int | None) -> prune._Scored:
         seed, settings = first[index]
-        return prune._Scored(prune.Trial(0, 9, seed, settings, 0.1, size), {})
+        trial = prune.Trial(0, 9, seed, settings, 0.1, size)
+        return prune._Scored(trial, Ranking(np.arange(3), kept=2))
 
     before = [scored(0, None), scored(1, 70), scored(2, 40), scored(3, 90)]
     second = prune.proposals(aim, 1, 4, before)

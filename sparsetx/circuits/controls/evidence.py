@@ -103,8 +103,8 @@ class Evidence:
     @functools.cached_property
     def whole(self) -> Array:
         """[B] margins of the whole model on the few prompts."""
-        ones = {site: jnp.ones_like(x) for site, x in self.keep.items()}
-        return np.asarray(self.margins(masked, self.means, stacked([ones]), "")[0])
+        everything = stacked([self.subject.whole.keep])
+        return np.asarray(self.margins(masked, self.means, everything, "")[0])
 
     @functools.cached_property
     def cut(self) -> Array:
