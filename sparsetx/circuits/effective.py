@@ -36,7 +36,7 @@ TRIED = 24  # numbers of edges tried at once
 SINGLES = 64  # edges left out one by one, those with the least slope
 ROUNDS = 40
 CHUNK = 8  # evaluated by a device at a time, whatever their number
-SMALLEST = 1024  # programs are compiled for 1024, 2048, 4096, … edges
+SMALLEST = 2048  # programs are compiled for 2048, 4096, 8192, … edges
 Alive = npt.NDArray[np.bool_]
 
 

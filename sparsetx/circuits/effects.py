@@ -27,7 +27,7 @@ from sparsetx.config import ModelConfig
 from sparsetx.nodes import Node, Nodes
 
 AT_ONCE = 4  # masks side by side on a device
-MOST = 1000  # edges that are ablated one by one; of more, those that matter most
+MOST = 2000  # edges that are ablated one by one; of more, those that matter most
 
 EdgeKey = tuple[Node, Node]
 

@@ -1,4 +1,8 @@
-"""What the kept nodes of a circuit do on prompts: the arrays that describe.py reads."""
+"""What the kept nodes of a circuit do on prompts: the arrays that describe.py reads.
+
+One program serves all circuits of a model: it hands out every site, for as many prompts
+at a time as there is room for, the last prompt again where there are none left.
+"""
 
 from typing import Any
 
@@ -10,7 +14,8 @@ from sparsetx.circuits.circuit import Circuit
 from sparsetx.circuits.drive import Sample
 from sparsetx.run import check_ids
 
-ROWS = 64  # prompts at a time
+ROWS = 64  # prompts at a time, fewer where there is no
+ROOM = 2**26  # bytes for the activations of the prompts at hand
 
 
 def of(
@@ -22,17 +27,21 @@ def of(
 ) -> Sample:
     """In the circuit, all other nodes at their means; or, not `pruned`, in the whole
     model."""
-    sites = sorted({node.site for node in circuit.nodes})
+    sites = sorted(circuit.keep)
     look = taps.capture([*sites, nodes.ATTN_PATTERN])
     tap = ablate.mean(circuit.keep, circuit.means) if pruned else taps.IDENTITY
     own_heads = arrays.of(circuit).heads
     values: dict[Any, list[Any]] = {node: [] for node in circuit.nodes}
     attention: dict[Any, list[Any]] = {which: [] for which in own_heads}
-    for first in range(0, len(tokens_BL), ROWS):
-        ids = check_ids(circuit.config, tokens_BL[first : first + ROWS])
-        both = taps.compose(tap, look)
-        _, taken = model.trace(circuit.config, circuit.params, ids, both)
-        found = {site: np.asarray(x) for site, x in taken.items()}
+    count, both = len(tokens_BL), taps.compose(tap, look)
+    ids_BL = check_ids(circuit.config, tokens_BL)
+    wide = 4 * nodes.count(circuit.config) * ids_BL.shape[1]
+    many = max(1, min(ROWS, ROOM // wide))
+    for first in range(0, count, many):
+        rows = np.minimum(np.arange(first, first + many), count - 1)
+        _, taken = model.trace(circuit.config, circuit.params, ids_BL[rows], both)
+        left = min(many, count - first)
+        found = {site: _rows(site, np.asarray(x), left) for site, x in taken.items()}
         for node, parts in values.items():
             ends = node.site in nodes.END_SITES
             x = found[node.site] if ends else found[node.site][node.layer]
@@ -46,3 +55,7 @@ def of(
         {which: np.concatenate(parts) for which, parts in attention.items()},
         pairs,
     )
+
+
+def _rows(site: str, x: np.ndarray, count: int) -> np.ndarray:
+    return x[:count] if site in nodes.END_SITES else x[:, :count]
