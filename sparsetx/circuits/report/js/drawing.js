@@ -42,11 +42,15 @@ function bands(place) {
     const wide = place.columns[last].x - column.x + place.step * 0.84;
     group.prepend(sv("rect", { x: left, y: 8, width: wide, height: place.height - 12,
         rx: 8 }));
-    const told = wide > 96 ? "layer " + column.layer + " " + half(column)
-      : column.layer + " " + half(column);
-    group.append(sv("text", { x: left + wide / 2, y: 25, class: "layer" }, told));
+    group.append(sv("text", { x: left + wide / 2, y: 25, class: "layer" },
+        bandName(column.layer, half(column), wide)));
   });
   return group;
+}
+
+function bandName(layer, part, wide) {
+  const options = [`layer ${layer} ${part}`, `${layer} ${part}`, String(layer)];
+  return options.find((words) => words.length * 6.6 <= wide) || "";
 }
 
 function half(column) {
@@ -118,15 +122,22 @@ function nodeMarks(circuit, place) {
       mark.append(sv("circle", { r: size.toFixed(1) }));
       if (gap >= 11) mark.append(sv("text", { x: size + 3, y: 3, class: "index" },
           String(node.index)));
-      if (gap >= 19 && place.step >= 78 && node.kind) {
-        mark.append(sv("text", { x: 0, y: size + 9, class: "kind" },
-          node.kind.replace(" at the end", " (end)")));
-      }
+      const kind = fitting(node.kind || "", place.step);
+      if (gap >= 26 && kind) mark.append(sv("text", { x: 0, y: size + 9,
+        class: "kind" }, kind));
     }
     return mark;
   });
   group.append(...drawn.nodes);
   return group;
+}
+
+// What a node does, in as few words as columns leave room for.
+function fitting(kind, step) {
+  const most = Math.floor((step - 10) / 4.4);
+  const short = kind.replace(" at the end", "");
+  const options = [kind, short, short.split(" ").pop()];
+  return options.find((words) => words.length <= most) || "";
 }
 
 function spoken(node) {

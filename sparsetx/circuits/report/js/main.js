@@ -1,12 +1,13 @@
 // From the address to the page, and from what the reader does back to both.
 
 const ANY = DATA.circuits.filter((c) => c.graph && c.detail);
+const FIRST = ANY.find((c) => c.controls) || ANY[0] || DATA.circuits[0];
 const VIEWS = [["effect", "cost of removal"], ["a", "activation on A"],
   ["b", "activation on B"], ["diff", "A minus B"]];
 
 function chosenCircuit(id) {
   const fit = DATA.circuits.find((c) => c.id === id && (c.detail || !c.graph));
-  return (fit || ANY[0] || DATA.circuits[0]).id;
+  return (fit || FIRST).id; // the one that was doubted, unless the address says else
 }
 
 function showPickers() {
