@@ -122,7 +122,8 @@ function nodeMarks(circuit, place) {
       mark.append(sv("circle", { r: size.toFixed(1) }));
       if (gap >= 11) mark.append(sv("text", { x: size + 3, y: 3, class: "index" },
           String(node.index)));
-      const kind = fitting(node.kind || "", place.step);
+      const kind = fitting(node.constant ? "constant" : node.kind || "",
+          place.step);
       if (gap >= 26 && kind) mark.append(sv("text", { x: 0, y: size + 9,
         class: "kind" }, kind));
     }

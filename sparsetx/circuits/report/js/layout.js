@@ -93,10 +93,22 @@ function ordered(circuit, columns) {
   }
 }
 
+// The answer of A stands above that of B, as the prompts do.
+function answersInOrder(circuit, columns) {
+  const first = circuit.raw.example && circuit.raw.example.a.answer;
+  for (const column of columns) {
+    if (column.step !== "answer") continue;
+    for (const part of column.groups.flatMap((g) => g.parts)) {
+      part.sort((a, b) => (b.text === first) - (a.text === first));
+    }
+  }
+}
+
 // {columns, place: [{x, y}] by node, boxes of heads, width, height}
 function layout(circuit, wide, high, widest = Infinity) {
   const columns = columnsOf(circuit.nodes);
   ordered(circuit, columns);
+  answersInOrder(circuit, columns);
   const rows = (column) => column.nodes.length + 1.7 * (column.groups.length - 1) +
     column.groups.reduce((s, g) => s + 0.5 * (g.parts.length - 1), 0);
   const tallest = Math.max(1, ...columns.map(rows));

@@ -56,7 +56,7 @@ function found(circuit, hits) {
 function paths(circuit) {
   const list = (circuit.raw.graph.paths || []).slice(0, 5);
   if (!list.length) return null;
-  return [el("h3", {}, "Strongest ways from text to answer"),
+  return [el("h3", {}, "Strongest ways through it"),
     el("p", { class: "note" }, "as strong as the weakest part, ",
       circuit.known ? "in nats that its removal costs" : "by its weight",
       "; the colour is the sign of all weights together"),

@@ -55,9 +55,21 @@ function verdictCard(raw) {
   const H = raw.test.H;
   const short = { honest: "yes", weak: "weakly", "not honest": "no" }[word] || word;
   const more = H === null || H === undefined ? "no circuit was there to doubt"
-    : `H ${number(H)}: the worst loss under harder ablations, in nats; ` +
-      `up to ${DATA.limits.honest} is honest, guessing is 0.693`;
-  return card("is it honest?", short, kind, more);
+    : `H ${number(H)}: its largest loss with all else at the mean, norms frozen, or ` +
+      `mixed at random, in nats; up to ${DATA.limits.honest} is honest, guessing is ` +
+      "0.693";
+  return card("is it honest?", short, kind, more, doubts(raw));
+}
+
+// What the controls came to, in the same breath: honest is not yet above all doubt.
+function doubts(raw) {
+  const named = (verdict) => (raw.controls || [])
+    .filter((c) => c.verdict === verdict).map((c) => c.name.replace(/_/g, " "));
+  const [passed, weak, failed] = ["pass", "weak", "fail"].map(named);
+  if (!passed.length && !weak.length && !failed.length) return "";
+  return `. It passes ${count(passed.length, "control")}` +
+    (weak.length ? `, is weak in ${weak.join(", ")}` : "") +
+    (failed.length ? `, fails ${failed.join(", ")}` : "");
 }
 
 function sizeCard(raw) {
@@ -75,14 +87,20 @@ function sizeCard(raw) {
   const told = [count(raw.size.nodes, "node")];
   if (dense && dense.status === "reached") {
     told.push(`its dense twin needs ${dense.size.edges.toLocaleString("en")} edges, ` +
-      `${number(dense.size.edges / Math.max(1, raw.size.edges), 2)} times as many`);
+      `${times(dense.size.edges, raw.size.edges)} times as many ` +
+      `(${times(dense.size.pairs, raw.size.pairs)} by pairs of nodes)`);
   }
   if (random) {
     const many = random.size.edges.toLocaleString("en");
     told.push(random.status === "reached" ? `with shuffled weights ${many}`
-      : "with shuffled weights none reached the target");
+      : "with shuffled weights none reached the target (that model is right on " +
+        `${share(random.test.whole_accuracy)})`);
   }
   return card("size", count(raw.size.edges, "edge"), "", told.join("; "));
+}
+
+function times(more, fewer) {
+  return number(more / Math.max(1, fewer), 2);
 }
 
 function doesCard(raw) {
