@@ -58,9 +58,12 @@ def of_circuits(paths: "list[Path]", out: str | None) -> int:
     found = []
     for path in paths:
         facts = circuit.load_facts(path)
-        kind = "" if facts.model.shuffled is None else ", random weights"
-        label = f"{files.place(facts.model.run).name}: {facts.task}, "
-        label += f"{facts.search.kind}{kind}"
+        words = [facts.task, facts.search.kind]
+        if facts.search.rank != "learned":
+            words.append(f"by {facts.search.rank}")
+        if facts.model.shuffled is not None:
+            words.append("random weights")
+        label = f"{files.place(facts.model.run).name}: {', '.join(words)}"
         found.append(Drawn(label, facts, store.load(path, facts)[0]))
     for file in circuit_plots.pictures(found, files.place(out or paths[0] / "plots")):
         print(file)
