@@ -9,6 +9,7 @@ A step holds two items: `state`, a tree of nested dicts of arrays, and `facts`, 
 """
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -226,7 +227,20 @@ def _manager(run: files.PathLike, options: ocp.CheckpointManagerOptions) -> Any:
         FACTS: ocp.JsonCheckpointHandler(),
     }
     folder = files.absolute(run) / CHECKPOINTS
-    return ocp.CheckpointManager(folder, options=options, item_handlers=handlers)
+    with _unwarned():
+        return ocp.CheckpointManager(folder, options=options, item_handlers=handlers)
+
+
+@contextlib.contextmanager
+def _unwarned() -> Iterator[None]:
+    """Orbax warns everyone who reads that he reads only."""
+    log = logging.getLogger("absl")
+    before = log.level
+    log.setLevel(max(logging.ERROR, before))
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _reading() -> ocp.CheckpointManagerOptions:

@@ -29,6 +29,12 @@ def test_it_is_the_last_step_and_its_configuration(run) -> None:
     assert sparsetx.load_run(str(runs.trained()), step=8).step == 8
 
 
+def test_nobody_is_warned_for_reading(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("WARNING"):
+        sparsetx.load_run(runs.trained())
+    assert not caplog.records
+
+
 def test_its_arrays_are_the_models(run) -> None:
     config = run.config.model
     logits = run.logits(TOKENS)
