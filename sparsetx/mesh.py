@@ -6,11 +6,12 @@ over which the model scans. There is no tensor axis: AbsTopK spans all heads. Ba
 are split over both axes. Only this file names mesh axes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import numpy as np
+import numpy.typing as npt
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from sparsetx import parameters
@@ -114,6 +115,13 @@ def each_by_itself(f: Callable[[Any], Any], tree: Any) -> Any:
     split = PartitionSpec((DATA, FSDP))
     alone = jax.shard_map(f, in_specs=(split,), out_specs=split, check_vma=False)
     return alone(tree)
+
+
+def portions(count: int, many: int) -> Iterator[npt.NDArray[np.integer]]:
+    """Which of `count` lanes, or rows, a program takes at a time: as many every time,
+    the last again where there are none left, so that one program serves any count."""
+    for first in range(0, count, many):
+        yield np.minimum(np.arange(first, first + many), count - 1)
 
 
 class OverLanes:

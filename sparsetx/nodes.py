@@ -173,6 +173,14 @@ def flat_index(
     )
 
 
+def repeated(tree: Nodes, count: int) -> dict[str, np.ndarray]:
+    """{site: [count, …]}: so many copies, on a new first axis."""
+    return {
+        site: np.repeat(np.asarray(x, np.float32)[None], count, 0)
+        for site, x in tree.items()
+    }
+
+
 def flatten(
     model: ModelConfig, tree: Nodes, sites: Sequence[str] = NODE_SITES
 ) -> np.ndarray:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from sparsetx import nodes, taps
+from sparsetx import mesh, nodes, taps
 from sparsetx.circuits import ablate, calibrate, edges, effective, facts, question
 from sparsetx.circuits.calibrate import Calibration
 from sparsetx.circuits.judge import Judge
@@ -43,8 +43,11 @@ class Subject:
         """[B], under mean ablation, a few prompts at a time."""
         given = self.config, float(frozen), self.params, self.keep, self.means
         count = len(task.asked)
-        parts = [_margins(*given, task.rows(rows)) for rows in question.parts(count)]
-        return np.concatenate([np.asarray(part) for part in parts])[:count]
+        found = [
+            np.asarray(_margins(*given, task.rows(part_B)))
+            for part_B in mesh.portions(count, question.ROWS)
+        ]
+        return np.concatenate(found)[:count]
 
 
 def losses(

@@ -107,10 +107,9 @@ class Bench:
         devices = tuple(jax.local_devices())
         program, many = _losses(self.config, devices), CHUNK * len(devices)
         found = []
-        for first in range(0, len(alive), many):
-            part = alive[first : first + many]
+        for rows in mesh.portions(len(alive), many):
             wide = np.zeros((many, len(self.where.row_E)), np.float32)
-            wide[: len(part), : part.shape[1]] = part
+            wide[:, : alive.shape[1]] = alive[rows]
             found.append(np.asarray(program(self._rest, wide)))
         return np.concatenate(found)[: len(alive)]
 

@@ -77,13 +77,10 @@ def _losses(subject: Subject, gone: list[tuple[Node, ...]]) -> npt.NDArray[np.fl
     devices = tuple(jax.local_devices())
     program, many = _of_masks(subject.config, devices), AT_ONCE * len(devices)
     found = []
-    for first in range(0, len(gone), many):
-        tree = {
-            site: np.repeat(np.asarray(x, np.float32)[None], many, 0)
-            for site, x in subject.keep.items()
-        }
-        for row, without in enumerate(gone[first : first + many]):
-            for node in without:
+    for which in mesh.portions(len(gone), many):
+        tree = nodes.repeated(subject.keep, many)
+        for row, number in enumerate(which):
+            for node in gone[number]:
                 place = tree[node.site][row]
                 rows = place if node.site in nodes.END_SITES else place[node.layer]
                 rows[node.index] = 0

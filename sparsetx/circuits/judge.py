@@ -110,7 +110,7 @@ class Judge:
         standard errors more, as circuits are chosen. Once it is certain that H is above
         `enough`, no more is drawn: H is then that of the draws so far."""
         calm = self._losses(
-            [MEAN, FROZEN], _repeated(keep, 2), [self._apart] * 2, errors
+            [MEAN, FROZEN], nodes.repeated(keep, 2), [self._apart] * 2, errors
         )
         found = {"mean": float(calm[0]), "frozen": float(calm[1])}
         drawn = np.zeros(0)
@@ -132,7 +132,9 @@ class Judge:
             Draws(np.tile(key, (pairs, 1)), np.full(pairs, n % 2 == 0))
             for key, n in zip(_keys(self.seed, number), number, strict=True)
         ]
-        return self._losses([STOCHASTIC] * STORM, _repeated(keep, STORM), each, errors)
+        return self._losses(
+            [STOCHASTIC] * STORM, nodes.repeated(keep, STORM), each, errors
+        )
 
     @functools.cached_property
     def _apart(self) -> Draws:
@@ -153,9 +155,7 @@ class Judge:
         program = _program(self.config, devices)
         each = jax.tree.map(lambda *x: np.stack(x), *zip(kinds, draws, strict=True))
         found = []
-        for first in range(0, len(kinds), len(devices)):
-            rows = np.arange(first, first + len(devices))
-            rows = np.minimum(rows, len(kinds) - 1)
+        for rows in mesh.portions(len(kinds), len(devices)):
             own = jax.tree.map(lambda x, rows=rows: x[rows], (keep, *each))
             given = errors, self.params, self.means, self.task
             found.append(np.asarray(program(*given, *own)))
@@ -242,10 +242,3 @@ def _keys(seed: int, number_N: npt.NDArray[Any]) -> npt.NDArray[np.uint32]:
 def _folded(key: jax.Array, number_N: jax.Array) -> jax.Array:
     each = jax.vmap(functools.partial(jax.random.fold_in, key))(number_N)
     return jax.random.key_data(each)
-
-
-def _repeated(keep: Nodes, count: int) -> Nodes:
-    return {
-        site: np.repeat(np.asarray(x, np.float32)[None], count, 0)
-        for site, x in keep.items()
-    }

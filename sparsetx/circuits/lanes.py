@@ -80,8 +80,7 @@ def run(
     """
     count = len(lanes.seed)
     found = []
-    for first in range(0, count, deck.lanes):
-        place = np.minimum(np.arange(first, first + deck.lanes), count - 1)
+    for place in mesh.portions(count, deck.lanes):
         own = jax.tree.map(lambda x, place=place: jnp.asarray(x)[place], lanes)
         mask = search.begin(deck.plan, own)
         loss = jnp.zeros(deck.lanes)
@@ -89,7 +88,7 @@ def run(
             times = jnp.full(deck.lanes, start), jnp.full(deck.lanes, float(total))
             mask, loss = program(deck)(params, means, tasks, own, mask, *times)
             jax.block_until_ready(loss)
-            tell(deck.plan.steps * min(deck.lanes, count - first))
+            tell(deck.plan.steps * len(np.unique(place)))
         found.append((_numpy(mask.tau), np.asarray(loss)))
     whole = jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *found)
     tau, losses = whole

@@ -13,7 +13,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from sparsetx import nodes
+from sparsetx import mesh, nodes
 from sparsetx.circuits import ablate, question
 from sparsetx.circuits.prune import Case
 from sparsetx.circuits.question import Question
@@ -78,7 +78,7 @@ def with_norms(config: ModelConfig, params: Any, asked: Question) -> Task:
     count = len(asked)
     parts = [
         ablate.norm_scales(config, params, asked.rows(part_B))
-        for part_B in question.parts(count)
+        for part_B in mesh.portions(count, question.ROWS)
     ]
     scales = {}
     for site in parts[0]:

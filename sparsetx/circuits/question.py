@@ -7,14 +7,12 @@ is softplus(-margin), averaged over both prompts of every pair.
 """
 
 import dataclasses
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpy.typing as npt
 
 from sparsetx import model
 from sparsetx.config import ModelConfig
@@ -66,13 +64,6 @@ def of(pairs: Pairs, length: int | None = None) -> Question:
         jnp.asarray(pairs.sign_B),
         jnp.float32(pairs.one_token),
     )
-
-
-def parts(count: int) -> Iterator[npt.NDArray[np.integer]]:
-    """Which rows are asked at a time: as many in every part, the last row again where
-    there are none left."""
-    for first in range(0, count, ROWS):
-        yield np.minimum(np.arange(first, first + ROWS), count - 1)
 
 
 def margins(config: ModelConfig, params: Any, asked: Question, tap: Tap) -> jax.Array:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsetx import model, nodes, taps
+from sparsetx import mesh, model, nodes, taps
 from sparsetx.circuits import ablate, arrays
 from sparsetx.circuits.circuit import Circuit
 from sparsetx.circuits.drive import Sample
@@ -37,11 +37,9 @@ def of(
     ids_BL = check_ids(circuit.config, tokens_BL)
     wide = 4 * nodes.count(circuit.config) * ids_BL.shape[1]
     many = max(1, min(ROWS, ROOM // wide))
-    for first in range(0, count, many):
-        rows = np.minimum(np.arange(first, first + many), count - 1)
+    for rows in mesh.portions(count, many):
         _, taken = model.trace(circuit.config, circuit.params, ids_BL[rows], both)
-        left = min(many, count - first)
-        found = {site: _rows(site, np.asarray(x), left) for site, x in taken.items()}
+        found = {site: np.asarray(x) for site, x in taken.items()}
         for node, parts in values.items():
             ends = node.site in nodes.END_SITES
             x = found[node.site] if ends else found[node.site][node.layer]
@@ -51,11 +49,7 @@ def of(
     return Sample(
         np.asarray(tokens_BL),
         np.asarray(position_B),
-        {node: np.concatenate(parts) for node, parts in values.items()},
-        {which: np.concatenate(parts) for which, parts in attention.items()},
+        {node: np.concatenate(parts)[:count] for node, parts in values.items()},
+        {which: np.concatenate(parts)[:count] for which, parts in attention.items()},
         pairs,
     )
-
-
-def _rows(site: str, x: np.ndarray, count: int) -> np.ndarray:
-    return x[:count] if site in nodes.END_SITES else x[:, :count]

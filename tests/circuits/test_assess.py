@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from sparsetx import mesh
 from sparsetx.circuits import ablate, pools, question
 from sparsetx.circuits.assess import Subject
 from sparsetx.taps import IDENTITY
@@ -20,7 +21,7 @@ SUBJECT = Subject(CONFIG, PARAMS, MEANS, compiled.mask())
 
 @pytest.mark.parametrize("count", [1, question.ROWS, question.ROWS + 1, 300])
 def test_parts_are_equally_long_and_hold_every_row_once(count: int) -> None:
-    parts = list(question.parts(count))
+    parts = list(mesh.portions(count, question.ROWS))
     assert {len(part) for part in parts} == {question.ROWS}
     rows = np.concatenate(parts)
     np.testing.assert_array_equal(rows[:count], np.arange(count))

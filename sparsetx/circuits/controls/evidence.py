@@ -128,10 +128,9 @@ class Evidence:
         scales = self.few.scales if frozen else None
         given = self.params, self.few.asked, scales, shared
         found = []
-        for first in range(0, count, many):
+        for place in mesh.portions(count, many):
             if stage:
-                self.tell(stage, first, count)
-            place = np.minimum(np.arange(first, first + many), count - 1)
+                self.tell(stage, int(place[0]), count)
             own = jax.tree.map(lambda x, place=place: np.asarray(x)[place], each)
             found.append(np.asarray(program(*given, own)))
         if stage:
