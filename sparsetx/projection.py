@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from sparsetx import parameters, schedules, topk
+from sparsetx import minimum, parameters, schedules, topk
 from sparsetx.config import RunConfig
 from sparsetx.parameters import Parameter
 
@@ -125,33 +125,10 @@ def project_all(
     axis of None keeps no minimum."""
     stacked = [False] * len(arrays) if stacked is None else stacked
     ranks = [topk.rank(w) for w in arrays]
-    ranks = _with_minimum(ranks, alive, neuron_axes, stacked)
+    ranks = minimum.lifted(ranks, alive, neuron_axes, stacked)
     axes = [tuple(range(s, r.ndim)) for r, s in zip(ranks, stacked, strict=True)]
     masks = topk.select(ranks, ks, axes)
     return [
         jnp.where(mask, w, jnp.zeros((), w.dtype))
         for mask, w in zip(masks, arrays, strict=True)
     ]
-
-
-def _with_minimum(
-    ranks: Sequence[jax.Array],
-    alive: int,
-    neuron_axes: Sequence[int | None],
-    stacked: Sequence[bool],
-) -> list[jax.Array]:
-    """Ranks in which each neuron's largest entries stand above all others."""
-    guarded = {
-        i: tuple(a for a in range(stacked[i], ranks[i].ndim) if a != axis + stacked[i])
-        for i, axis in enumerate(neuron_axes)
-        if axis is not None and alive > 0
-    }
-    if not guarded:
-        return list(ranks)
-    own = topk.select(
-        [ranks[i] for i in guarded], [alive] * len(guarded), list(guarded.values())
-    )
-    lifted = list(ranks)
-    for i, mask in zip(guarded, own, strict=True):
-        lifted[i] = jnp.where(mask, topk.above_all(ranks[i]), ranks[i])
-    return lifted

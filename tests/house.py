@@ -17,7 +17,7 @@ PACKAGE = ROOT / "sparsetx"
 ROOMS = [
     "errors", "fields", "config", "signals", "heap", "bucket", "files", "lock",
     "schedules", "tokenizer", "metrics", "nodes", "parameters", "kernels", "topk",
-    "mesh", "runtime", "taps", "block", "model", "projection", "density", "optim",
+    "mesh", "runtime", "taps", "block", "model", "minimum", "projection", "density", "optim",
     "data", "tasks", "checkpoint", "openai_config", "openai_format", "train", "fit",
     "run", "provenance", "launch", "evaluate", "importing", "circuits",
     "circuits.question", "circuits.ablate", "circuits.edges", "circuits.reach",

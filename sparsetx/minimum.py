@@ -1,0 +1,70 @@
+"""Each neuron's own few largest weights, which a projection keeps before any others.
+
+Found as maxima, one after the other: two readings of the data for each, where a
+bisection (topk.py) would take a dozen. And where a neuron's weights lie on one device,
+as ours do, nothing is exchanged: a bisection's loop would ask all devices, pass by
+pass, whether every neuron is decided.
+"""
+
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from sparsetx import topk
+
+
+def lifted(
+    ranks: Sequence[jax.Array],
+    alive: int,
+    neuron_axes: Sequence[int | None],
+    stacked: Sequence[bool],
+) -> list[jax.Array]:
+    """Ranks in which each neuron's `alive` largest entries stand above all others. Of a
+    stacked array, axis 0 numbers layers; a neuron axis of None has no minimum."""
+    found = list(ranks)
+    for i, axis in enumerate(neuron_axes):
+        if axis is not None and alive > 0:
+            rank, layers = ranks[i], int(stacked[i])
+            own = tuple(a for a in range(layers, rank.ndim) if a != axis + layers)
+            few = largest(rank, alive, own)
+            found[i] = jnp.where(few, topk.above_all(rank), rank)
+    return found
+
+
+def largest(ranks: jax.Array, count: int, axes: tuple[int, ...]) -> jax.Array:
+    """True at the `count` highest ranks along the axes, ties by lowest index."""
+    count = min(count, math.prod(ranks.shape[axis] for axis in axes))
+    place = _place(ranks.shape, axes)
+    beyond = jnp.int32(np.iinfo(jnp.int32).max)
+
+    def after(last: tuple[jax.Array, jax.Array]) -> jax.Array:
+        """What comes after the last one found, in the order of rank and place."""
+        top, at = last
+        return (ranks < top) | ((ranks == top) & (place > at))
+
+    def following(
+        _: int, last: tuple[jax.Array, jax.Array]
+    ) -> tuple[jax.Array, jax.Array]:
+        left = after(last)
+        top = jnp.max(jnp.where(left, ranks, -1), axes, keepdims=True)
+        here = jnp.where(left & (ranks == top), place, beyond)
+        return top, jnp.min(here, axes, keepdims=True)
+
+    shape = tuple(1 if i in axes else n for i, n in enumerate(ranks.shape))
+    first = jnp.full(shape, np.iinfo(ranks.dtype).max, ranks.dtype)
+    none = first, jnp.full(shape, beyond)
+    return ~after(lax.fori_loop(0, count, following, none))
+
+
+def _place(shape: tuple[int, ...], axes: tuple[int, ...]) -> jax.Array:
+    """The place of each entry in its slice, row by row."""
+    place, stride = jnp.zeros((), jnp.int32), 1
+    for axis in reversed(axes):
+        along = tuple(n if i == axis else 1 for i, n in enumerate(shape))
+        place += stride * lax.broadcasted_iota(jnp.int32, along, axis)
+        stride *= shape[axis]
+    return place
