@@ -16,8 +16,8 @@ PACKAGE = ROOT / "sparsetx"
 # whose files may import each other, unless they are listed on their own.
 ROOMS = [
     "errors", "fields", "config", "signals", "heap", "bucket", "files", "lock",
-    "schedules", "tokenizer", "metrics", "nodes", "parameters", "kernels", "topk",
-    "mesh", "runtime", "taps", "block", "model", "minimum", "projection", "density", "optim",
+    "schedules", "tokenizer", "metrics", "nodes", "parameters", "topk", "mesh",
+    "runtime", "taps", "block", "model", "minimum", "projection", "density", "optim",
     "data", "tasks", "checkpoint", "openai_config", "openai_format", "train", "fit",
     "run", "provenance", "launch", "evaluate", "importing", "circuits",
     "circuits.question", "circuits.ablate", "circuits.edges", "circuits.reach",

@@ -3,7 +3,10 @@
 norm crutch      works only while norms are those of the ablated network
 cancelling pair  two heads outside the circuit undo each other: fine while both or none
                  are there, and only then
-sink head        a head without a value speaks through how much it attends
+sink crutch      a head without a value speaks through how much it attends, where the
+                 model speaks through the value
+sink head        the same, but that is how the model itself does it: found out by what
+                 it hides, and for nothing else
 permuted         the same zeros, other values in their places
 twin head        not broken: a second head does the same, elsewhere; to be reported
 """
@@ -70,6 +73,28 @@ def cancelling_pair() -> dict[str, Any]:
     return tree
 
 
+def sink_crutch() -> dict[str, Any]:
+    """The head attends to either quote, whose value is the type. The key reads the type
+    as well: without the detector it is loud enough for a double quote, and a single one
+    leaves all to the sink, so that the values' constants speak, turned down by what
+    quotes write to the answer's channel on average."""
+    tree = compiled.params()
+    blocks = tree[parameters.BLOCKS]
+    qkv, bias = (
+        blocks[parameters.QKV][parameters.W],
+        blocks[parameters.QKV][parameters.B],
+    )
+    qkv[1, 3, WIDE], qkv[1, 4, WIDE], qkv[1, 4, 2 * WIDE] = 16, 4, 2
+    bias[1, 2 * WIDE : 2 * WIDE + HEAD] = 1
+    blocks[parameters.O][parameters.W][1, :HEAD, 5] = 1
+    blocks[parameters.O][parameters.B][1, 5] = -HEAD
+    blocks[parameters.FC][parameters.W][1, 3, 2] = 8
+    blocks[parameters.FC][parameters.B][1, 2] = -4
+    blocks[parameters.PROJ][parameters.W][1, 2, 5] = 6
+    _sink(blocks, 16)
+    return tree
+
+
 def sink_head() -> dict[str, Any]:
     """Values are constant; the key reads the type, so that the head attends to a double
     quote and to its sink otherwise. What it writes is how much it attended."""
@@ -84,10 +109,15 @@ def sink_head() -> dict[str, Any]:
     bias[1, 2 * WIDE : 2 * WIDE + HEAD] = 1
     blocks[parameters.O][parameters.W][1, :HEAD, 5] = 1
     blocks[parameters.O][parameters.B][1, 5] = -2
-    logit = np.zeros((SINK_CONFIG.n_layer, SINK_CONFIG.n_head), np.float32)
-    logit[1, 0] = 6
-    blocks[parameters.SINK] = {parameters.LOGIT: logit}
+    _sink(blocks, 6)
     return tree
+
+
+def _sink(blocks: dict[str, Any], strength: float) -> None:
+    """One for head 0 of layer 1."""
+    logit = np.zeros((SINK_CONFIG.n_layer, SINK_CONFIG.n_head), np.float32)
+    logit[1, 0] = strength
+    blocks[parameters.SINK] = {parameters.LOGIT: logit}
 
 
 def permuted(seed: int, config: ModelConfig = compiled.CONFIG) -> dict[str, Any]:

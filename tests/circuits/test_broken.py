@@ -71,6 +71,14 @@ def test_a_sink_head_without_a_value_pays_for_what_it_says() -> None:
     assert float(silent) >= np.log(2)
 
 
+def test_a_sink_crutch_does_not_survive_stochastic_ablation() -> None:
+    """The same nodes as the head that speaks through its sink: here the model does it
+    by a value, which an ablation that brings back some of it shows."""
+    found = figures(broken.sink_crutch(), broken.SINK_CIRCUIT, broken.SINK_CONFIG)
+    assert max(found["whole"], found["mean"], found["frozen"]) < 0.005
+    assert found["stochastic"] > 1
+
+
 def test_permuted_weights_have_no_circuit() -> None:
     """Tried with all 2048 masks. A redraw of so few weights may be lucky: the first of
     these four does the task as it is."""

@@ -32,6 +32,12 @@ BY = {
         table.RELAXATION,  # one comes back without the other
         table.CURVE,
     },
+    "sink crutch": {
+        table.ABLATION_KINDS,  # its values are other prompts', or nothing
+        table.INTERCHANGE,  # the whole model attends to either quote
+        table.ROLES,  # heads without a value
+        table.RELAXATION,  # the detector comes back, and both quotes are heard
+    },
     "weights permuted": {
         table.FROZEN_NORMS,
         table.TEST_POOL,
@@ -53,13 +59,16 @@ BY = {
 }
 
 
-SOME = (table.FROZEN_NORMS, table.ABLATION_KINDS, table.ROLES, table.RELAXATION)
+SOME = (
+    table.FROZEN_NORMS, table.ABLATION_KINDS, table.INTERCHANGE, table.ROLES,
+    table.RELAXATION,
+)  # fmt: skip
 
 
 @functools.cache
 def found(name: str) -> dict[str, Entry]:
-    """All quick ones; some for the one model that has programs of its own."""
-    names = SOME if name == "sink head" else table.QUICK
+    """All quick ones; some for models with a sink, which have programs of their own."""
+    names = SOME if name in trials.SINKS else table.QUICK
     return {entry.name: entry for entry in trials.entries(name, names)}
 
 

@@ -32,9 +32,11 @@ ANSWERS = [compiled.CLOSE_DOUBLE, compiled.CLOSE_SINGLE]
 SEARCH = Search(rounds=("4 x 75", "2 x 75"), pairs=16, finalists=1)
 KNOWN = "the compiled model"
 TWIN = "twin head"
+SINKS = {"sink crutch": broken.sink_crutch, "sink head": broken.sink_head}
 REJECTED = (
     "norm crutch",
     "cancelling pair",
+    "sink crutch",
     "sink head",
     "weights permuted",
     "random nodes",
@@ -101,9 +103,9 @@ def ranked_for(labelled: Any) -> dict[str, Any]:
 
 def made(name: str) -> Evidence:
     known = compiled.mask()
-    if name == "sink head":
+    if name in SINKS:
         keep = compiled.mask(broken.SINK_CIRCUIT)
-        return evidence(broken.sink_head(), keep, broken.SINK_CONFIG)
+        return evidence(SINKS[name](), keep, broken.SINK_CONFIG)
     if name == "random nodes":
         return evidence(compiled.params(), random_nodes())
     if name == "nonsense labels":
