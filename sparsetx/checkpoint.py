@@ -1,9 +1,12 @@
 """Checkpoints of a run: written whole or not at all, and checked when read back.
 
-Orbax does the writing, in the background, behind one small wrapper. It does not check
-what it reads: a bit flipped on the disk would load in silence. So every leaf has a
-checksum among the facts saved beside the arrays, and a step whose arrays do not match
-is moved out of the way before anything is saved after it.
+Orbax does the writing, behind one small wrapper. It does not check what it reads: a bit
+flipped on the disk would load in silence. So every leaf has a checksum among the facts
+saved beside the arrays, and a step whose arrays do not match is moved out of the way
+before anything is saved after it.
+
+A save returns when the step is there: written in the background, it would let a kill
+take the steps of two intervals, where `train.save_every` promises one.
 
 A step holds two items: `state`, a tree of nested dicts of arrays, and `facts`, JSON.
 """
@@ -51,14 +54,12 @@ class Checkpoints:
             max_to_keep=keep_last,
             keep_period=keep_every,
             cleanup_tmp_directories=True,
+            enable_async_checkpointing=False,
         )
         self.manager = _manager(self.run, self.options)
 
     def save(self, step: int, tree: Tree, facts: Mapping[str, Any]) -> None:
-        """Start writing a step; the arrays may be given away as soon as this returns.
-
-        An error of the save before (a full disk) is raised here, or by `wait`.
-        """
+        """Write a step; it is there when this returns."""
         whole = dict(facts) | {"step": step, SUMS: checksums(tree)}
         items = {STATE: ocp.args.PyTreeSave(tree), FACTS: ocp.args.JsonSave(whole)}
         with self._explained():
@@ -69,13 +70,7 @@ class Checkpoints:
                 f"{self.manager.latest_step()}"
             )
 
-    def wait(self) -> None:
-        """Until what is being written is on the disk; its errors are raised here."""
-        with self._explained():
-            self.manager.wait_until_finished()
-
     def close(self) -> None:
-        self.wait()
         self.manager.close()
 
     @contextlib.contextmanager

@@ -132,7 +132,7 @@ class TrainConfig:
     eval_every: int = setting(500, "steps", at_least=1)
     eval_batches: int = setting(8, "batches of the validation split", at_least=1)
     log_every: int = setting(10, "steps between rows of metrics.jsonl", at_least=1)
-    save_every: int = setting(1000, "steps", at_least=1)
+    save_every: int = setting(1000, "steps; a kill loses no more", at_least=1)
     keep_last: int = setting(2, "checkpoints", at_least=1)
     keep_every: int | None = setting(None, "steps; these are never deleted", 1)
     bad_steps: int = setting(20, "non-finite steps in a row that stop the run", 1)

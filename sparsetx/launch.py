@@ -78,7 +78,6 @@ class Launch:
                 unsaved=functools.partial(setattr, stop, "unsaved", True),
             )
             state = fit.fit(self.config, self.state, outlets, self._owes_evaluation())
-            self.checkpoints.wait()
             stop.unsaved = False
             return state
 
