@@ -101,7 +101,7 @@ def _deciding(f: Drive, sample: Sample, node: Node, token: Token, what: str) -> 
     larger, gap = max(map(abs, rise)), abs(rise[0] - rise[1])
     if larger < 1e-6 * max(1.0, abs(f.rest)):
         return None
-    one, other = (_listed(tokens, token) for tokens in _sides(sample))
+    one, other = (listed(tokens, token) for tokens in sides(sample))
     alike = gap < ALIKE * larger
     sure = max(f.detects, 1 - f.detects)
     if alike and sure >= SURE:
@@ -132,7 +132,7 @@ def _end(f: Drive, sample: Sample, node: Node, token: Token, what: str) -> Told:
     less = abs(f.end_first - f.end_second) < ALIKE * abs(f.at_first - f.at_second)
     if told < SURE or there or less:
         return None
-    one, other = (_listed(tokens, token) for tokens in _sides(sample))
+    one, other = (listed(tokens, token) for tokens in sides(sample))
     return f"{what} type at the end", (
         f"at the last token {_pair(f.end_first, f.end_second)} after {one} and {other} "
         f"(AUC {told:.2f})"
@@ -155,7 +155,7 @@ def _token(f: Drive, sample: Sample, node: Node, token: Token, what: str) -> Tol
         if area >= SURE and len(group) <= len(above) / 2:
             order = sorted(group, key=lambda t: -above[t])
             parts.append(
-                f"{verb} {_listed(order, token)} (AUC {area:.2f} against other tokens)"
+                f"{verb} {listed(order, token)} (AUC {area:.2f} against other tokens)"
             )
             names.append(common([token(t) for t in group]))
     if not parts:
@@ -204,7 +204,7 @@ def _look(sample: Sample, which: tuple[int, int], token: Token) -> Look:
     tells = drive.auc(seen_BL[apart_BL], seen_BL[real_BL & ~apart_BL])
     distance = float((seen_BL * back_BL)[real_BL].sum()) / max(total, 1e-12)
     sink = 1 - total / len(rows)
-    told = f"from the last token it looks most at {_listed(most, token)}"
+    told = f"from the last token it looks most at {listed(most, token)}"
     if apart_BL.any():
         told += (
             f"; {apart:.0%} of it goes where the prompts of a pair differ "
@@ -243,7 +243,7 @@ def common(texts: Sequence[str]) -> str:
     return ""
 
 
-def _sides(sample: Sample) -> tuple[list[int], list[int]]:
+def sides(sample: Sample) -> tuple[list[int], list[int]]:
     """Tokens of the first prompts, and of the second, where they differ; the most
     frequent first."""
     found = []
@@ -254,7 +254,7 @@ def _sides(sample: Sample) -> tuple[list[int], list[int]]:
     return found[0], found[1]
 
 
-def _listed(tokens: Sequence[int], token: Token) -> str:
+def listed(tokens: Sequence[int], token: Token) -> str:
     named = [f"`{_shown(token(t))}`" for t in tokens[:NAMED]]
     more = len(tokens) - len(named)
     if more:

@@ -86,6 +86,7 @@ def circuit(name: str, number: int, kind: str, edges: int, text: str) -> dict[st
              "figure": {}, "baseline": {}},
         ],
         "graph": graph,
+        "account": [{"text": text, "nodes": ["mlp_neuron/3/2", "attn_out/0/1"]}],
         "prompts": prompts(kept, text),
         "example": {side: {"tokens": ["<eot>", text, "x"], "answer": text}
                     for side in "ab"},

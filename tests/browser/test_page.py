@@ -52,7 +52,16 @@ def test_hostile_text_is_only_text(desk: Page) -> None:
     assert desk.js("document.querySelectorAll('img').length") == 0
     assert desk.js("document.title").endswith(synthetic.HOSTILE)  # text, not markup
     desk.click(at(NEURON))
-    for place in ("#asks", "#example", "#panel", "#stepper", "#controls", "#title"):
+    places = (
+        "#asks",
+        "#example",
+        "#steps",
+        "#panel",
+        "#stepper",
+        "#controls",
+        "#title",
+    )
+    for place in places:
         text = desk.js(f"document.querySelector('{place}').textContent")
         assert "<img src=x onerror=" in text, place
     assert desk.js("document.querySelectorAll('img').length") == 0
@@ -86,6 +95,15 @@ def test_search_finds_names_and_descriptions(desk: Page) -> None:
     )
     desk.put("#query", "no such thing")
     assert "0 nodes found" in desk.js("document.getElementById('counts').textContent")
+
+
+def test_a_sentence_shows_the_nodes_that_it_speaks_of(desk: Page) -> None:
+    desk.click("#steps button")
+    hits = desk.js("document.querySelectorAll('.node.hit').length")
+    assert hits == len(synthetic.payload()["circuits"][0]["account"][0]["nodes"])
+    assert "mlp_neuron%2F3%2F2" in desk.js("location.hash")  # a view to be sent
+    desk.click("#steps button")
+    assert desk.js("document.querySelectorAll('.node.hit').length") == 0
 
 
 def test_a_click_pins_and_traces(desk: Page) -> None:

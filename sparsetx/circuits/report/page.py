@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 SCRIPTS = (
-    "dom", "state", "model", "layout", "drawing", "panel", "stepper", "charts",
-    "tables", "minis", "export", "main",
+    "dom", "state", "model", "layout", "drawing", "panel", "account", "stepper",
+    "charts", "tables", "minis", "export", "main",
 )  # fmt: skip
 
 

@@ -9,7 +9,8 @@ texts        rows of running text, in which contexts of nodes are places
 circuits     id, task, model, kind (plain or honest), status, size, test, val, scale,
              search, curve and history as in circuit.json; d_head; controls (None: not
              run); example (a pair's tokens and answers); graph (network.py); prompts
-             (prompts.py); detail, whether it can be explored or is only compared;
+             (prompts.py); account, what it does in sentences, each with its nodes
+             (account.py); detail, whether it can be explored or is only compared;
              missing and no_prompts say why something is not there
 
 The first model's circuits are explored, those of the others stand beside them.
@@ -22,7 +23,7 @@ from typing import Any
 
 import sparsetx
 from sparsetx import fields, files, metrics
-from sparsetx.circuits import circuit, describe, effects, graph
+from sparsetx.circuits import account, circuit, describe, effects, graph
 from sparsetx.circuits.circuit import Circuit, name_of
 from sparsetx.circuits.facts import REACHED
 from sparsetx.circuits.report import compare, contexts, network, prompts
@@ -166,11 +167,18 @@ def _detail(cut: Cut, found: Circuit, wishes: Wishes) -> dict[str, Any]:
     }
     drawn = graph.of(found, pairs, measured, says)
     shown = prompts.packed(trace, tokenizer)
-    for head, look in zip(
-        shown["heads"], describe.heads(seen, tokenizer.token), strict=True
-    ):
+    looks = describe.heads(seen, tokenizer.token)
+    for head, look in zip(shown["heads"], looks, strict=True):
         head["says"] = look.text
+    steps = account.of(
+        drawn,
+        {name_of(n): one for n, one in told.items()},
+        looks,
+        seen,
+        tokenizer.token,
+    )
     return {
+        "account": [fields.to_json(step) for step in steps],
         "graph": network.whole(drawn, tokenizer, beside),
         "prompts": shown,
         "example": {

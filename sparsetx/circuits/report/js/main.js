@@ -58,6 +58,7 @@ function showCircuit() {
   document.title = `${raw.task}, ${raw.kind}: ${DATA.title}`;
   showPickers();
   showHero(raw);
+  showAccount(raw);
   showTools();
   drawCircuit();
   showLegend();

@@ -81,12 +81,16 @@ function wordsOf(node) {
     node.says || ""].join(" ").toLowerCase();
 }
 
-// All words of the query, each somewhere in a node's name or description.
+// All words of the query, each somewhere in a node's name or description; `|` between
+// alternatives. A whole name is that node's alone.
 function matching(circuit, query) {
-  const parts = query.toLowerCase().split(/\s+/).filter(Boolean);
-  if (!parts.length) return null;
-  return new Set(circuit.nodes.filter((n) =>
-    parts.every((part) => circuit.words[n.i].includes(part))).map((n) => n.i));
+  const options = query.toLowerCase().split("|")
+    .map((option) => option.split(/\s+/).filter(Boolean)).filter((o) => o.length);
+  if (!options.length) return null;
+  const fits = (n, part) => (/^\w+\/\d+\/\d+$/.test(part) ? n.id === part
+    : circuit.words[n.i].includes(part));
+  return new Set(circuit.nodes.filter((n) => options.some((parts) =>
+    parts.every((part) => fits(n, part)))).map((n) => n.i));
 }
 
 // The slider is finer among weak edges, of which there are many.

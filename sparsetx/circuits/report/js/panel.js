@@ -105,8 +105,9 @@ function facts(node) {
     list.push(["without it, loss", signed(node.effect) + " nats",
         node.effect < 0 ? "down" : "up"]);
   }
-  if (has(node.direct)) list.push(["straight to the answers",
-      signed(node.direct) + " logits"]);
+  if (node.direct) list.push(["straight to the answers",
+      number(Math.abs(node.direct)) + " logits " +
+      (node.direct > 0 ? "towards the right one" : "away from the right one")]);
   if (has(node.auc)) list.push(["tells A from B", "AUC " + number(node.auc, 2)]);
   if (has(node.mean)) list.push(["mean, in all text", number(node.mean)]);
   if (node.constant) list.push(["input", "none is kept: a constant"]);
