@@ -27,7 +27,7 @@ ROOMS = [
     "circuits.assess", "circuits.means", "circuits.cut", "circuits.job",
     "circuits.summary", "circuits.arrays", "circuits.effects", "circuits.parts",
     "circuits.routes", "circuits.text", "circuits.drive", "circuits.watch",
-    "circuits.describe", "circuits.graph", "circuits.account",
+    "circuits.describe", "circuits.graph", "circuits.account", "circuits.portrait",
     "circuits.controls", "circuits.binarise",
     "circuits.replay", "circuits.choices", "circuits.fold", "circuits.prose",
     "circuits.rivals", "circuits.statements", "circuits.decompile", "circuits.prompts",

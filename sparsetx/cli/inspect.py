@@ -1,23 +1,45 @@
-"""Look into a run: its steps, and what is kept of each matrix and for each neuron."""
+"""Look into a run: its steps, and what is kept of each matrix and for each neuron. Or
+into a circuit: its size, how it decides, and what its nodes do.
+"""
 
 import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sparsetx.circuits.circuit import Circuit
+    from sparsetx.circuits.portrait import Portrait
     from sparsetx.density import Density
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="a run's folder")
-    parser.add_argument("--step", type=int, help="a saved step (default: the last one)")
+    add = parser.add_argument
+    add("path", metavar="RUN|CIRCUIT", help="a run's folder, or a circuit's")
+    add("--step", type=int, help="a saved step of a run (default: the last one)")
+    add(
+        "--nodes",
+        type=int,
+        default=16,
+        metavar="N",
+        help="of a circuit, those that matter most (default: 16)",
+    )
+    add("--task-file", metavar="F.jsonl", help="the pairs of a task of your own")
 
 
 def main(args: argparse.Namespace) -> int:
+    from sparsetx import files
+    from sparsetx.circuits.circuit import JSON
+
+    path = files.place(args.path)
+    path = path.parent if path.name == JSON else path
+    return of_circuit(args) if (path / JSON).is_file() else of_run(args)
+
+
+def of_run(args: argparse.Namespace) -> int:
     from sparsetx import checkpoint, density, files
     from sparsetx.cli.train import settings
     from sparsetx.run import ENVIRONMENT, load_run
 
-    run = load_run(args.run, args.step)
+    run = load_run(args.path, args.step)
     saved = checkpoint.steps(run.path)
     print(f"{run.path}, step {run.step:,} (saved: {', '.join(map(str, saved))})")
     print("\n".join(settings(run.config)))
@@ -52,3 +74,65 @@ def table(rows: list["Density"]) -> str:
     size, left = sum(r.size for r in rows), sum(r.nonzero for r in rows)
     lines.append(f"  {left:,} of {size:,} parameters are not zero")
     return "\n".join(lines)
+
+
+def of_circuit(args: argparse.Namespace) -> int:
+    from sparsetx import files
+    from sparsetx.circuits import circuit, portrait, prompts, watch
+    from sparsetx.errors import Refusal
+
+    if args.nodes < 0:
+        raise Refusal(f"--nodes {args.nodes}: wanted 0 or more")
+    folder = files.place(args.path)
+    folder = folder.parent if folder.name == circuit.JSON else folder
+    found = circuit.load_circuit(folder)
+    asked = prompts.of(folder, found.facts, args.task_file)
+    sample = watch.of(found, asked.pairs.tokens_BL, asked.pairs.position_B)
+    seen = portrait.of(found, asked.pairs, sample, asked.tokenizer.token, edges=0)
+    print(f"{folder}: {found.task}, {found.facts.search.kind}")
+    print(figures(found))
+    print("\nHow it decides")
+    for number, step in enumerate(seen.steps, 1):
+        print(paragraph(f"{number}. {step.text}"))
+    if args.nodes:
+        print("\n" + listed(seen, args.nodes))
+    return 0
+
+
+def figures(found: "Circuit") -> str:
+    """Its size, and how well it does what it does."""
+    size, test = found.facts.size, found.facts.test
+
+    def told(name: str, value: float | None) -> str:
+        return f"{name} {'-' if value is None else f'{value:.3f}'}"
+
+    return (
+        f"  {size.edges:,} edges, {size.edges_plus:,} with constants, "
+        f"{size.pairs:,} pairs, {size.nodes:,} nodes\n"
+        f"  on test prompts: {told('loss', test.mean)}, {told('H', test.H)}, "
+        f"{told('right', test.accuracy)}, "
+        f"{told('with distractors', test.distractor_accuracy)}"
+    )
+
+
+def listed(seen: "Portrait", most: int) -> str:
+    """The nodes that matter most, and what each was seen to do."""
+    order = sorted(seen.graph.nodes, key=lambda node: -abs(node.effect or 0))
+    lines = [
+        f"The {min(most, len(order))} nodes of {len(order)} that matter most: nats of "
+        "loss without each, of logit straight",
+        "to the right answer, and what it does",
+    ]
+    for node in order[:most]:
+        direct = "" if node.direct is None else f"{node.direct:+.2f}"
+        lines.append(f"  {node.name:<18} {node.effect:+7.3f} {direct:>7}")
+        lines.append(paragraph(node.description, "    "))
+    return "\n".join(lines)
+
+
+def paragraph(text: str, indent: str = "  ") -> str:
+    import textwrap
+
+    return textwrap.fill(
+        text, 88, initial_indent=indent, subsequent_indent=indent + "   "
+    )

@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 
 SAVE_EVERY = 20
-LIFE = 5.0  # seconds that a life lasts, on average; half of it is starting
+LIFE = 4.0  # seconds that a life lasts, on average; half of it is starting
+SHORT = 1.0  # where the run is ahead, so that it does not end before the last kill
 MORE = 150  # steps of the run for every kill
 
 
@@ -58,10 +59,12 @@ def main(kills: int) -> int:
 
     whole, killed = folder / "whole", folder / "killed"
     assert os.waitstatus_to_exitcode(os.waitpid(life(whole), 0)[1]) == 0
-    rng, lost, count, began = random.Random(0), [], 0, time.monotonic()
+    rng, lost, count, saved = random.Random(0), [], 0, 0
+    began = time.monotonic()
     while True:
         pid = life(killed)
-        until = time.monotonic() + 0.8 + rng.expovariate(1 / LIFE)
+        ahead = saved * kills > steps * count
+        until = time.monotonic() + 0.8 + rng.expovariate(1 / (SHORT if ahead else LIFE))
         done = 0
         while not done and (time.monotonic() < until or count >= kills):
             time.sleep(0.02)

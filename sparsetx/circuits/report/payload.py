@@ -23,7 +23,7 @@ from typing import Any
 
 import sparsetx
 from sparsetx import fields, files, metrics
-from sparsetx.circuits import account, circuit, describe, effects, graph
+from sparsetx.circuits import circuit, effects, portrait
 from sparsetx.circuits.circuit import Circuit, name_of
 from sparsetx.circuits.facts import REACHED
 from sparsetx.circuits.report import compare, contexts, network, prompts
@@ -148,38 +148,27 @@ def _detail(cut: Cut, found: Circuit, wishes: Wishes) -> dict[str, Any]:
         why = f"No prompts can be shown: {refusal}"
         return {"graph": network.small(found), "no_prompts": why}
     pairs = prompts.first_of(pairs, prompts.ASKED, found.config)
-    measured = None
-    if wishes.measured:
-        measured = effects.of(found, prompts.asked_of(pairs))
     trace = prompts.traced(found, pairs)
-    seen = trace.sample(found)
     read = contexts.sample(found, wishes.text) if wishes.text else None
-    told = describe.of(seen, found.nodes, tokenizer.token, read)
+    seen = portrait.of(
+        found, pairs, trace.sample(found), tokenizer.token, read,
+        effects.MOST if wishes.measured else None,
+    )  # fmt: skip
     each = contexts.each_of(len(found.nodes))
-    says = {name_of(node): one.text for node, one in told.items()}
     beside: dict[str, dict[str, Any]] = {
         name_of(node): {
-            "title": told[node].title or None,
+            "title": seen.told[node].title or None,
             "classes": own,
             "contexts": contexts.of_node(read.values[node], each) if read else None,
         }
         for node, own in zip(found.nodes, prompts.classes(trace), strict=True)
     }
-    drawn = graph.of(found, pairs, measured, says)
     shown = prompts.packed(trace, tokenizer)
-    looks = describe.heads(seen, tokenizer.token)
-    for head, look in zip(shown["heads"], looks, strict=True):
+    for head, look in zip(shown["heads"], seen.looks, strict=True):
         head["says"] = look.text
-    steps = account.of(
-        drawn,
-        {name_of(n): one for n, one in told.items()},
-        looks,
-        seen,
-        tokenizer.token,
-    )
     return {
-        "account": [fields.to_json(step) for step in steps],
-        "graph": network.whole(drawn, tokenizer, beside),
+        "account": [fields.to_json(step) for step in seen.steps],
+        "graph": network.whole(seen.graph, tokenizer, beside),
         "prompts": shown,
         "example": {
             side: {key: shown["pairs"][0][side][key] for key in ("tokens", "answer")}

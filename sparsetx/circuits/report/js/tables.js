@@ -119,9 +119,10 @@ const VERDICTS = { pass: "good", weak: "weak", fail: "bad" };
 const WORDS = { none: "a figure only" }; // there is no bar that it could pass
 
 // Named numbers, each in a line.
-function figures(told) {
+function figures(told, kind = "") {
   const named = Object.entries(told || {});
-  return el("td", { class: "figures" }, named.length === 0 ? NONE
+  const nothing = named.length === 0 ? " nothing" : "";
+  return el("td", { class: "figures " + kind + nothing }, named.length === 0 ? NONE
       : named.map(([name, value]) =>
     el("div", {}, name.replace(/_/g, " ") + " ", el("b", {}, number(value)))));
 }
@@ -143,7 +144,7 @@ function showControls(raw) {
       el("td", {}, el("b", { class: VERDICTS[c.verdict] || "quiet" },
           WORDS[c.verdict] || c.verdict)),
       el("td", { class: "words" }, c.words || ""), figures(c.figure),
-          figures(c.baseline))), "controls")
+          figures(c.baseline, "against"))), "controls")
     : el("p", { class: "absent" }, "No control was run on this circuit. ",
       el("code", {}, "sparsetx controls CIRCUIT"),
           " runs them, and this page shows what they say."));
