@@ -104,7 +104,7 @@ def _of_masks(config: ModelConfig, devices: tuple[jax.Device, ...]) -> Any:
 def _of_edges(subject: Subject, loss: float, most: int) -> dict[EdgeKey, float]:
     config, params = subject.config, subject.params
     found = list(edges.located(config, params, subject.keep))
-    if not found:
+    if not found or not most:
         return {}
     bench = effective.Bench(
         config, params, subject.means, subject.asked, subject.keep, None,

@@ -79,17 +79,22 @@ def table(rows: list["Density"]) -> str:
 def of_circuit(args: argparse.Namespace) -> int:
     from sparsetx import files
     from sparsetx.circuits import circuit, portrait, prompts, watch
+    from sparsetx.circuits.facts import REACHED
     from sparsetx.errors import Refusal
 
     if args.nodes < 0:
         raise Refusal(f"--nodes {args.nodes}: wanted 0 or more")
     folder = files.place(args.path)
     folder = folder.parent if folder.name == circuit.JSON else folder
+    facts = circuit.load_facts(folder)
+    print(f"{folder}: {facts.task}, {facts.search.kind}")
+    if facts.status != REACHED:
+        print(f"  {facts.status}: there is no circuit to look into")
+        return 0
     found = circuit.load_circuit(folder)
     asked = prompts.of(folder, found.facts, args.task_file)
     sample = watch.of(found, asked.pairs.tokens_BL, asked.pairs.position_B)
     seen = portrait.of(found, asked.pairs, sample, asked.tokenizer.token, edges=0)
-    print(f"{folder}: {found.task}, {found.facts.search.kind}")
     print(figures(found))
     print("\nHow it decides")
     for number, step in enumerate(seen.steps, 1):
