@@ -19,25 +19,33 @@ class Prompts:
 
 
 def of(
-    folder: files.PathLike, facts: Facts, file: str | None = None, split: str = "test"
+    folder: files.PathLike,
+    facts: Facts,
+    file: files.PathLike | None = None,
+    split: str = "test",
+    count: int | None = None,
 ) -> Prompts:
-    """A pool of a circuit's task, as many pairs as it was searched with; those of a
-    task of the user's own are in `file`."""
+    """A pool of a circuit's task, as many pairs as it was searched with, or `count`;
+    those of a task of the user's own are in `file`."""
     tokenizer = _tokenizer(folder, facts)
     search, config = facts.search, facts.model.config
     most = min(search.length or config.context, config.context)
     if file is not None:
         pairs = jsonl.file_pairs(file, tokenizer, split, context=most)
+        if pairs.task != facts.task:
+            raise Refusal(
+                f"wanted pairs of {facts.task}, a task of your own, in --task-file: "
+                f"{file} has those of {pairs.task}"
+            )
         return Prompts(pairs, tokenizer)
     if facts.task not in table.TASKS:
         raise Refusal(
             f"{facts.task} is a task of a file: name it with --task-file FILE.jsonl"
         )
-    count = {"train": search.train_pairs, "val": search.val_pairs}.get(
-        split, search.test_pairs
-    )
+    own = {"train": search.train_pairs, "val": search.val_pairs}
+    count = count or max(own.get(split, search.test_pairs), 1)
     pairs = table.task_pairs(
-        facts.task, tokenizer, split, max(count, 1), search.seed, context=most
+        facts.task, tokenizer, split, count, search.seed, context=most
     )
     return Prompts(pairs, tokenizer)
 

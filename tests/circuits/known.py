@@ -9,12 +9,14 @@ import numpy as np
 
 from sparsetx import nodes
 from sparsetx.circuits import ablate, circuit, facts, question
+from sparsetx.circuits import prompts as asked
 from sparsetx.circuits.circuit import Circuit
 from sparsetx.circuits.report import gather, prompts
 from sparsetx.circuits.report.gather import Cut
-from sparsetx.run import Run, load_run, params_hash
+from sparsetx.run import TOKENIZER, Run, load_run, params_hash
 from sparsetx.tasks import jsonl
 from sparsetx.tasks.pairs import Pairs
+from sparsetx.tokenizer import Tokenizer
 from tests.circuits import compiled, handmade
 
 
@@ -64,5 +66,9 @@ def pairs(run: Path, most: int = 4) -> Pairs:
     """The first of the pool that reports use."""
     own = cut(run)
     file = run.parent / f"{handmade.TASK}.jsonl"
-    found = prompts.pairs_of(own.facts, prompts.tokenizer_of(own), file)
+    found = asked.of(own.folder, own.facts, file).pairs
     return prompts.first_of(found, most, own.facts.model.config)
+
+
+def tokenizer(run: Path) -> Tokenizer:
+    return Tokenizer.load(run / TOKENIZER)

@@ -24,6 +24,7 @@ from typing import Any
 import sparsetx
 from sparsetx import fields, files, metrics
 from sparsetx.circuits import circuit, effects, portrait
+from sparsetx.circuits import prompts as pools
 from sparsetx.circuits.circuit import Circuit, name_of
 from sparsetx.circuits.facts import REACHED
 from sparsetx.circuits.report import compare, contexts, network, prompts
@@ -142,12 +143,13 @@ def _unreached(cut: Cut) -> str:
 def _detail(cut: Cut, found: Circuit, wishes: Wishes) -> dict[str, Any]:
     """What is explored: the graph with all effects, and prompts to step through."""
     try:
-        tokenizer = prompts.tokenizer_of(cut)
-        pairs = prompts.pairs_of(cut.facts, tokenizer, wishes.task_file)
+        file = None if cut.facts.task in table.TASKS else wishes.task_file
+        asked = pools.of(cut.folder, cut.facts, file, count=prompts.ASKED)
     except Refusal as refusal:
         why = f"No prompts can be shown: {refusal}"
         return {"graph": network.small(found), "no_prompts": why}
-    pairs = prompts.first_of(pairs, prompts.ASKED, found.config)
+    tokenizer = asked.tokenizer
+    pairs = prompts.first_of(asked.pairs, prompts.ASKED, found.config)
     trace = prompts.traced(found, pairs)
     read = contexts.sample(found, wishes.text) if wishes.text else None
     seen = portrait.of(

@@ -15,19 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from sparsetx import files, model, nodes, taps
+from sparsetx import model, nodes, taps
 from sparsetx.circuits import ablate, pools, question
 from sparsetx.circuits.circuit import Circuit
 from sparsetx.circuits.drive import Sample
-from sparsetx.circuits.facts import Facts
 from sparsetx.circuits.question import Question
-from sparsetx.circuits.report.gather import Cut
 from sparsetx.config import ModelConfig
-from sparsetx.errors import Refusal
 from sparsetx.nodes import Nodes
-from sparsetx.run import CONFIG, TOKENIZER
 from sparsetx.taps import IDENTITY
-from sparsetx.tasks import jsonl, table
 from sparsetx.tasks.pairs import Pairs
 from sparsetx.tokenizer import Tokenizer
 
@@ -56,39 +51,6 @@ class Trace:
         values = dict(zip(circuit.nodes, self.nodes_NBL, strict=True))
         attention = dict(zip(self.heads, self.pattern_HBLL, strict=True))
         return Sample(self.pairs.tokens_BL, self.pairs.position_B, values, attention)
-
-
-def tokenizer_of(cut: Cut) -> Tokenizer:
-    """That of the run which the circuit was cut from: above its folder, or where it
-    was."""
-    above = [p for p in files.absolute(cut.folder).parents if (p / CONFIG).is_file()]
-    wanted = cut.facts.model.tokenizer
-    for run in (*above[:1], files.place(cut.facts.model.run)):
-        if (run / TOKENIZER).is_file():
-            found = Tokenizer.load(run / TOKENIZER)
-            if found.fingerprint == wanted:
-                return found
-    raise Refusal(f"the tokenizer of its run, {cut.facts.model.run}, is not here")
-
-
-def pairs_of(
-    facts: Facts, tokenizer: Tokenizer, own: files.PathLike | None = None
-) -> Pairs:
-    """Pairs of the pool that no search has seen; `own` is the file of a user's task."""
-    config = facts.model.config
-    most = min(facts.search.length or config.context, config.context)
-    if facts.task in table.TASKS:
-        return table.task_pairs(
-            facts.task, tokenizer, "test", ASKED, facts.search.seed, context=most
-        )
-    if own is not None:
-        found = jsonl.file_pairs(own, tokenizer, "test", context=most)
-        if found.task == facts.task:
-            return found
-    raise Refusal(
-        f"{facts.task} is a task of your own: name its pairs (--task-file F.jsonl) to "
-        "see what the circuit does with them"
-    )
 
 
 def asked_of(pairs: Pairs) -> Question:

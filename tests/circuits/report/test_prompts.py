@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sparsetx.circuits import ablate, circuit
+from sparsetx.circuits import prompts as asked
 from sparsetx.circuits.report import prompts
-from sparsetx.circuits.report.gather import Cut
 from sparsetx.errors import Refusal
 from sparsetx.model import trace
 from sparsetx.nodes import ATTN_PATTERN, MLP_NEURON, Node
@@ -25,12 +25,12 @@ def test_bytes_are_the_circuits_activations_and_attention(run: Path) -> None:
     found = circuit.load_circuit(run / "circuits" / handmade.TASK)
     pairs = known.pairs(run)
     traced = prompts.traced(found, pairs)
-    told = prompts.packed(traced, prompts.tokenizer_of(known.cut(run)))
-    asked = prompts.asked_of(pairs)
+    told = prompts.packed(traced, known.tokenizer(run))
+    question = prompts.asked_of(pairs)
     tap = compose(
         ablate.mean(found.keep, found.means), capture([MLP_NEURON, ATTN_PATTERN])
     )
-    _, taken = trace(found.config, found.params, asked.tokens_BL, tap)
+    _, taken = trace(found.config, found.params, question.tokens_BL, tap)
     place = found.nodes.index(Node(MLP_NEURON, 0, 0))
     first = prompts._chosen(traced)[0]
     for row, side in ((2 * first, "a"), (2 * first + 1, "b")):
@@ -50,9 +50,7 @@ def test_bytes_are_the_circuits_activations_and_attention(run: Path) -> None:
 def test_the_lead_is_the_circuits_margin(run: Path) -> None:
     found = circuit.load_circuit(run / "circuits" / handmade.TASK)
     pairs = known.pairs(run)
-    told = prompts.packed(
-        prompts.traced(found, pairs), prompts.tokenizer_of(known.cut(run))
-    )
+    told = prompts.packed(prompts.traced(found, pairs), known.tokenizer(run))
     logits_BLV = found.logits(pairs.tokens_BL)
     rows = np.arange(len(logits_BLV))
     last_BV = logits_BLV[rows, pairs.position_B]
@@ -91,13 +89,13 @@ def test_there_is_only_so_much_room(run: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_what_is_missing_is_said(run: Path, tmp_path: Path) -> None:
     own = known.cut(run)
-    with pytest.raises(Refusal, match=r"--task-file F\.jsonl"):
-        prompts.pairs_of(own.facts, prompts.tokenizer_of(own))
+    with pytest.raises(Refusal, match=r"--task-file F\w*\.jsonl"):
+        asked.of(own.folder, own.facts)
     other = tmp_path / "others.jsonl"
     other.write_bytes((run.parent / f"{handmade.TASK}.jsonl").read_bytes())
-    with pytest.raises(Refusal, match="a task of your own"):
-        prompts.pairs_of(own.facts, prompts.tokenizer_of(own), other)
+    with pytest.raises(Refusal, match=r"a task of your own, in --task-file: .* others"):
+        asked.of(own.folder, own.facts, other)
     model = dataclasses.replace(own.facts.model, run=str(tmp_path / "gone"))
     lost = dataclasses.replace(own.facts, model=model)
-    with pytest.raises(Refusal, match="tokenizer of its run"):
-        prompts.tokenizer_of(Cut(tmp_path, lost))
+    with pytest.raises(Refusal, match="wanted the tokenizer of the run"):
+        asked.of(tmp_path, lost)
