@@ -106,6 +106,13 @@ def test_a_sentence_shows_the_nodes_that_it_speaks_of(desk: Page) -> None:
     assert desk.js("document.querySelectorAll('.node.hit').length") == 0
 
 
+def test_ways_lead_from_a_token_on(desk: Page) -> None:
+    (way,) = synthetic.drawn(10, "")["paths"]
+    links = desk.js("document.querySelectorAll('#panel .ways a').length")
+    assert links == 1 + len(way["nodes"])  # no answer is read off its last node
+    assert "onerror" in desk.js("document.querySelector('#panel .ways a').textContent")
+
+
 def test_a_click_pins_and_traces(desk: Page) -> None:
     desk.click(at(NEURON))
     assert desk.js("document.querySelectorAll('.node.pinned').length") == 1

@@ -61,10 +61,21 @@ function paths(circuit) {
       circuit.known ? "in nats that its removal costs" : "by its weight",
       "; the colour is the sign of all weights together"),
     el("ol", { class: "ways" }, list.map((path) => el("li", {},
-      path.nodes.flatMap((i, k) => [k > 0 && el("span", { class: "to" }, "→"),
+      fromTextToText(circuit, path.nodes).flatMap((i, k) => [
+        k > 0 && el("span", { class: "to" }, "→"),
         nodeLink(circuit, circuit.nodes[i], brief(circuit.nodes[i]))]),
       el("b", { class: path.value < 0 ? "down" : "up" },
           " " + number(Math.abs(path.value))))))];
+}
+
+// A path with the token that its first read hears best, and the answer that its last
+// write speaks to most.
+function fromTextToText(circuit, path) {
+  const loudest = (edges, kind) => edges.filter((e) => e.kind === kind)
+    .sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight))[0];
+  const first = loudest(circuit.nodes[path[0]].ins, "embed");
+  const last = loudest(circuit.nodes[path[path.length - 1]].outs, "says");
+  return [...(first ? [first.src] : []), ...path, ...(last ? [last.dst] : [])];
 }
 
 function brief(node) {
