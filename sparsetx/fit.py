@@ -9,7 +9,7 @@ import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -18,6 +18,8 @@ from sparsetx import train
 from sparsetx.config import RunConfig
 from sparsetx.metrics import Progress, Reporter, Row, silent
 from sparsetx.train import State
+
+T = TypeVar("T")
 
 
 class Diverged(RuntimeError):
@@ -65,7 +67,7 @@ def fit(run: RunConfig, state: State, outlets: Outlets, owed: bool = False) -> S
             watch.evaluated(done, state.params)
         if done % run.train.save_every == 0 and done < run.train.steps:
             watch.flush()  # a kill after the save must not lose the rows before it
-            outlets.save(state)
+            watch.aside(functools.partial(outlets.save, state))
             saved = done
     watch.flush()
     if saved < done:
@@ -82,7 +84,7 @@ class _Watch:
         self.validation = float("nan")
         self.tokens = run.train.batch * run.model.context
         self.marked: tuple[int, float] | None = None
-        self.paused = 0.0  # seconds of evaluation since the mark
+        self.paused = 0.0  # seconds of evaluations and saves since the mark
         self.shown: tuple[int, Row, float] | None = None
 
     def step(self, done: int, metrics: Any) -> None:
@@ -111,9 +113,7 @@ class _Watch:
     def evaluated(self, done: int, params: Any) -> None:
         """The step's line of progress waits for what the evaluation gives."""
         self.flush(tell=False)
-        began = time.monotonic()
-        row = self.outlets.evaluate(params)
-        self.paused += time.monotonic() - began
+        row = self.aside(functools.partial(self.outlets.evaluate, params))
         if row is None:
             return
         self.validation = row["validation_loss"]
@@ -121,8 +121,15 @@ class _Watch:
         if self.shown:
             self.outlets.report(self._progress(*self.shown))
 
+    def aside(self, do: Callable[[], T]) -> T:
+        """What is no training, and does not count in its pace."""
+        began = time.monotonic()
+        found = do()
+        self.paused += time.monotonic() - began
+        return found
+
     def _rate(self, done: int) -> float:
-        """Tokens per second since the mark, evaluation apart."""
+        """Tokens per second of training since the mark."""
         if self.marked is None or done == self.marked[0]:
             return 0.0
         elapsed = time.monotonic() - self.marked[1] - self.paused

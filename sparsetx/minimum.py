@@ -1,9 +1,9 @@
 """Each neuron's own few largest weights, which a projection keeps before any others.
 
-Found as maxima, one after the other: two readings of the data for each, where a
-bisection (topk.py) would take a dozen. And where a neuron's weights lie on one device,
-as ours do, nothing is exchanged: a bisection's loop would ask all devices, pass by
-pass, whether every neuron is decided.
+A few are found as maxima, one after the other: two readings of the data for each, where
+a bisection (topk.py) takes a dozen. And where a neuron's weights lie on one device, as
+a rule, nothing is exchanged: a bisection's loop would ask all devices, pass by pass,
+whether every neuron is decided.
 """
 
 import math
@@ -15,6 +15,8 @@ import numpy as np
 from jax import lax
 
 from sparsetx import topk
+
+FEW = 6  # of more, a bisection takes fewer readings
 
 
 def lifted(
@@ -30,14 +32,17 @@ def lifted(
         if axis is not None and alive > 0:
             rank, layers = ranks[i], int(stacked[i])
             own = tuple(a for a in range(layers, rank.ndim) if a != axis + layers)
-            few = largest(rank, alive, own)
-            found[i] = jnp.where(few, topk.above_all(rank), rank)
+            few = largest if alive <= FEW else _bisected
+            kept = few(rank, alive, own)
+            found[i] = jnp.where(kept, topk.above_all(rank), rank)
     return found
 
 
 def largest(ranks: jax.Array, count: int, axes: tuple[int, ...]) -> jax.Array:
     """True at the `count` highest ranks along the axes, ties by lowest index."""
     count = min(count, math.prod(ranks.shape[axis] for axis in axes))
+    if not ranks.size:
+        return jnp.zeros(ranks.shape, bool)
     place = _place(ranks.shape, axes)
     beyond = jnp.int32(np.iinfo(jnp.int32).max)
 
@@ -58,6 +63,10 @@ def largest(ranks: jax.Array, count: int, axes: tuple[int, ...]) -> jax.Array:
     first = jnp.full(shape, np.iinfo(ranks.dtype).max, ranks.dtype)
     none = first, jnp.full(shape, beyond)
     return ~after(lax.fori_loop(0, count, following, none))
+
+
+def _bisected(ranks: jax.Array, count: int, axes: tuple[int, ...]) -> jax.Array:
+    return topk.select([ranks], [count], [axes])[0]
 
 
 def _place(shape: tuple[int, ...], axes: tuple[int, ...]) -> jax.Array:

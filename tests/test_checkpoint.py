@@ -81,8 +81,10 @@ def test_a_step_is_there_when_save_returns(tmp_path: Path) -> None:
     """Nothing is left to be written: the buffers may go, and so may the process."""
     checkpoints = Checkpoints(tmp_path)
     mine = tree(7)
+    mine["params"]["large"] = jnp.ones(2**23)  # takes a while to write
     wanted = jax.tree.map(np.array, mine)
     checkpoints.save(7, mine, {})
+    assert checkpoint.steps(tmp_path) == [7]
     take = jax.jit(lambda t: jax.tree.map(lambda x: x * 0, t), donate_argnums=0)
     jax.block_until_ready(take(mine))
     equal(checkpoint.read_params(tmp_path, 7), wanted["params"])

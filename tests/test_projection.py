@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sparsetx import minimum
 from sparsetx.projection import project_all, project_matrix
 from tests.test_topk import sorted_mask, values
 
@@ -116,3 +117,18 @@ def test_gradient_passes_kept_weights_only() -> None:
 def test_refusals(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         project_matrix(jnp.ones((3, 5)), **arguments)
+
+
+@pytest.mark.parametrize("alive", [minimum.FEW, minimum.FEW + 1])
+@pytest.mark.parametrize("palette", [0, 3])
+def test_a_few_and_one_more_are_found_alike(alive: int, palette: int) -> None:
+    """As maxima, or by bisection; ties among them."""
+    w = values(1, palette, (4, 12), "float32")
+    kept = oracle(w, 4 * alive, alive, 0)
+    assert (kept.sum(1) == alive).all()
+    np.testing.assert_array_equal(project(w, 4 * alive, alive=alive), w * kept)
+
+
+def test_nothing_is_projected_to_nothing() -> None:
+    for shape in ((3, 0), (0, 3)):
+        assert project_matrix(jnp.zeros(shape), 0, 2).shape == shape

@@ -41,7 +41,7 @@ GRID = [
 
 @pytest.mark.parametrize(("devices", "axis", "palette"), GRID)
 def test_projection(devices: int, axis: int, palette: int) -> None:
-    """Bit-equal on any number of devices, over either axis; counts, never entries."""
+    """Bit-equal on any number of devices, over either axis; no matrix travels."""
     w = values(0, palette, SHAPE, "float32")
 
     def project(w: jax.Array, k: jax.Array) -> jax.Array:

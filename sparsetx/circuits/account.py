@@ -1,11 +1,10 @@
 """How a circuit decides, in a few sentences, each with the nodes that it speaks of.
 
 Told in the order of computation: in what prompts differ, what heads look for and bring
-back, what neurons make of it, and where the answers are read. A sentence is made of
-figures that were measured (effects.py, drive.py) and says nothing that they do not.
-Only what matters is told: parts whose loss costs a quarter of what the dearest part of
-their kind costs, and of these a few. What makes the circuit guess costs as much as
-anything can.
+back, what neurons make of it, and what speaks to the answers. A sentence is made of
+figures that were measured (effects.py, drive.py) and says nothing that they do not. Of
+a kind the dearest few are told, and how many are not: the nats by which the loss rises
+without a node are its price.
 """
 
 import math
@@ -20,7 +19,9 @@ from sparsetx.circuits.drive import Sample
 from sparsetx.circuits.graph import Graph
 from sparsetx.circuits.parts import GraphNode, Head
 
-MUCH, MOST = 0.25, 3  # of the dearest of its kind; of a kind
+MOST = 3  # of a kind, those
+MUCH = 0.25  # whose price is that of the dearest, which counts as guessing at most
+LEAST = 0.005  # nats: what rounds to nothing is nothing
 THERE = 0.5  # of a head's attention: with more, it looks where prompts differ
 PART = {nodes.ATTN_OUT: "the attention", nodes.MLP_OUT: "the MLP"}
 T = TypeVar("T")
@@ -52,26 +53,36 @@ class Teller:
         for layer in layers:
             found += self._looking([h for h in heads if h.layer == layer])
             found += map(self._making, (n for n in neurons if n.layer == layer))
-        return [*found, *self._answering()]
+        return [*found, *self._answering(), *self._left(heads, neurons)]
 
     def _differ(self) -> Step:
         one, other = (
             describe.listed(side, self.token) for side in describe.sides(self.sample)
         )
-        places = self.sample.apart_BL.sum(1)
-        what = "one token" if (places == 1).all() else "some tokens"
-        return Step(
-            f"The two prompts of a pair differ in {what}: {one} in A, {other} in B.", ()
-        )
+        if self._aligned:
+            places = self.sample.apart_BL.sum(1)
+            what = "one token" if (places == 1).all() else "some tokens"
+            text = f"The two prompts of a pair differ in {what}: {one} in A, {other} in"
+            return Step(f"{text} B.", ())
+        sides = zip("AB", (one, other), strict=True)
+        more = [f"{side} has more of {own}" for side, own in sides if own]
+        text = "The two prompts of a pair are not equally long"
+        return Step(f"{text}: {' and '.join(more)}." if more else f"{text}.", ())
+
+    @property
+    def _aligned(self) -> bool:
+        """Whether prompts of pairs can be compared place by place."""
+        last_B = self.sample.position_B
+        return bool((last_B[::2] == last_B[1::2]).all())
 
     # --- What is worth telling ------------------------------------------------------
 
     def _heads(self) -> list[Head]:
-        return _dearest({head: self._worth(head) for head in self.graph.heads})
+        return _dearest({head: self._price(head) for head in self.graph.heads})
 
     def _neurons(self) -> list[GraphNode]:
         own = (n for n in self.graph.nodes if n.site == nodes.MLP_NEURON)
-        return _dearest({node: _cost(node) for node in own})
+        return _dearest({node: _price(node) for node in own})
 
     def _of(self, head: Head) -> list[GraphNode]:
         return [
@@ -80,97 +91,125 @@ class Teller:
             if (node.layer, node.head) == (head.layer, head.index)
         ]
 
-    def _worth(self, head: Head) -> float:
-        return max(map(_cost, self._of(head)), default=0.0)
+    def _price(self, head: Head) -> float:
+        return max(map(_price, self._of(head)), default=0.0)
+
+    def _left(
+        self, heads: Sequence[Head], neurons: Sequence[GraphNode]
+    ) -> Iterator[Step]:
+        """How much of the circuit was not told."""
+        kept = [n for n in self.graph.nodes if n.site == nodes.MLP_NEURON]
+        others = len(self.graph.heads) - len(heads), len(kept) - len(neurons)
+        prices = [self._price(h) for h in self.graph.heads if h not in heads]
+        prices += [_price(n) for n in kept if n not in neurons]
+        if any(others):
+            named = [_count(others[0], "head"), _count(others[1], "neuron")]
+            several = len(prices) > 1
+            yield Step(
+                f"It also keeps {_and(text for text in named if text)}: without one of "
+                f"{'their' if several else 'its'} nodes {_rise(max(prices))}"
+                f"{' at most' * several}.",
+                (),
+            )
 
     # --- Heads ----------------------------------------------------------------------
 
     def _looking(self, heads: Sequence[Head]) -> Iterator[Step]:
         """Heads of a layer that do alike are told together."""
-        alike: dict[tuple[bool, str], list[Head]] = {}
+        alike: dict[tuple[object, ...], list[Head]] = {}
         for head in heads:
-            there = self.looks[head.layer, head.index].apart >= THERE
-            alike.setdefault((there, self._brings(head)), []).append(head)
-        for (there, brings), group in alike.items():
-            yield self._look(group, there, brings)
+            where = None if self._there(head) >= THERE else self._look(head).most
+            kind = where, bool(head.values), self._mostly(head.values), self._keys(head)
+            alike.setdefault(kind, []).append(head)
+        return map(self._told, alike.values())
 
-    def _brings(self, head: Head) -> str:
-        return self._mostly(head.values)
+    def _look(self, head: Head) -> Look:
+        return self.looks[head.layer, head.index]
+
+    def _there(self, head: Head) -> float:
+        """The part of its attention that goes where prompts differ."""
+        look = self._look(head)
+        return look.apart * (1 - look.sink)
+
+    def _keys(self, head: Head) -> str:
+        return self._mostly(n.name for n in self._of(head) if n.site == nodes.K)
 
     def _mostly(self, names: Iterable[str]) -> str:
-        """What most of these nodes are, in a word or two."""
-        titles = [title for name in names if (title := self.told[name].title)]
-        return max(titles, key=titles.count, default="")
+        """What more than half of these nodes are, in a word or two."""
+        titles = [self.told[name].title for name in names]
+        best = max(titles, key=titles.count, default="")
+        return best if 2 * titles.count(best) > len(titles) else ""
 
-    def _look(self, heads: Sequence[Head], there: bool, brings: str) -> Step:
-        own = [self.looks[head.layer, head.index] for head in heads]
-        several = len(heads) > 1
-        names, layer = _and(head.index for head in heads), heads[0].layer
-        text = f"{'Heads' if several else 'Head'} {names} of layer {layer} "
-        text += f"{'look' if several else 'looks'} back from the last token"
-        if there:
-            shares = _and(f"{look.apart:.0%}" for look in own)
-            text += f" to where the prompts differ, with {shares} of the attention"
+    def _told(self, heads: Sequence[Head]) -> Step:
+        several, head = len(heads) > 1, heads[0]
+        its, s = ("their", "") if several else ("its", "s")
+        names = _and(h.index for h in heads)
+        text = f"Head{'s' * several} {names} of layer {head.layer} look{s} back from "
+        text += "the last token"
+        if self._there(head) >= THERE:
+            shares = _and(f"{self._there(h):.0%}" for h in heads)
+            where = "where the prompts differ"
+            if not self._aligned:
+                where = "tokens that one prompt has more of"
+            text += f", with {shares} of {its} attention to {where}"
         else:
-            most = dict.fromkeys(t for look in own for t in _most(look))
-            text += f", mostly to {describe.listed(list(most), self.token)}"
-        values = [name for head in heads for name in head.values]
-        own_nodes = [node for head in heads for node in self._of(head)]
-        pronoun = "their" if several else "its"
-        keys = self._mostly(node.name for node in own_nodes if node.site == nodes.K)
-        if keys:
-            text += f" ({pronoun} keys are {_article(keys)})"
-        if not values:
-            text += f"; {pronoun} values are not kept: only how much it looks counts"
-        elif brings:
-            text += f"; {pronoun} values are {_article(brings)}"
+            token = describe.listed([self._look(head).most], self.token)
+            text += f", most to places with {token}"
+        if keys := _plural(self._keys(head)):
+            text += f"; {its} keys are {keys}"
+        values = [name for h in heads for name in h.values]
         writes = self._fed(values)
+        if values and (brings := _plural(self._mostly(values))):
+            text += f"; {its} values are {brings}"
         if writes:
-            text += f", which goes into {_channels(writes)}"
-        worth = max(self._worth(head) for head in heads)
-        text += f". Without the dearest of {pronoun} nodes {_rise(worth)}."
-        return Step(text, tuple(node.name for node in (*own_nodes, *writes)))
+            text += f"; what {its} values hold goes into {_channels(writes)}"
+        if not values and head.sink is not None:
+            text += f"; {its} values are not kept: only how little the sink gets counts"
+        price = max(map(self._price, heads))
+        text += f". Without the dearest of {its} nodes {_rise(price)}."
+        own = [node for h in heads for node in self._of(h)]
+        return Step(text, tuple(node.name for node in (*own, *writes)))
 
     # --- Neurons and answers --------------------------------------------------------
 
     def _making(self, neuron: GraphNode) -> Step:
-        told = self.told[neuron.name]
-        reads = self._feeding(neuron.name)
-        writes = self._fed([neuron.name])
-        text = f"Neuron {neuron.index} of layer {neuron.layer}"
-        text += f" reads {_channels(reads)}" if reads else " is a constant"
+        reads, writes = self._feeding(neuron.name), self._fed([neuron.name])
+        text = f"Neuron {neuron.index} of layer {neuron.layer} "
+        text += f"reads {_channels(reads)}" if reads else "is a constant"
         if writes:
             text += f" and writes to {_channels(writes)}"
-        text += f". {_sentence(told)} Without it {_rise(_cost(neuron))}."
+        does = _sentence(self.told[neuron.name]) if reads else ""
+        text += f". {does}Without it {_rise(_price(neuron))}."
         around = (node.name for node in (*reads, *writes))
         return Step(text, (neuron.name, *around))
 
     def _answering(self) -> Iterator[Step]:
-        writes = {
+        heard = {output.channel for output in self.graph.outputs}
+        says = {
             node: abs(node.direct or 0.0)
             for node in self.graph.nodes
-            if node.site in edges.WRITES
+            if node.site in edges.WRITES and node.index in heard
         }
-        chosen = _dearest(writes)
+        chosen = _dearest(says)
         if not chosen:
             return
         each = _and(
-            f"channel {node.index} as {PART[node.site]} of layer {node.layer} leaves "
-            f"it, {abs(node.direct or 0):.2f} nats of logit "
+            f"{PART[node.site]} of layer {node.layer} in channel {node.index}, by "
+            f"{abs(node.direct or 0):.2f} nats of logit "
             f"{'towards' if (node.direct or 0) > 0 else 'away from'} the right one"
             for node in chosen
         )
-        others = sum(worth > 0 for worth in writes.values()) - len(chosen)
-        rest = f"; {others} more say less" if others > 0 else ""
+        others = sum(size > 0 for size in says.values()) - len(chosen)
+        rest = f"; {others} more {'say' if others > 1 else 'says'} less" * (others > 0)
         yield Step(
-            f"The answer is read off {each}{rest}.",
+            f"What speaks to the answers is {each}{rest}.",
             tuple(node.name for node in chosen),
         )
 
     # --- Around a node --------------------------------------------------------------
 
     def _fed(self, names: Iterable[str]) -> list[GraphNode]:
-        """The writes that these lead to, those that matter."""
+        """What these lead to, as far as it matters."""
         own = set(names)
         return self._worthy({e.dst for e in self.graph.edges if e.src in own})
 
@@ -178,58 +217,9 @@ class Teller:
         return self._worthy({e.src for e in self.graph.edges if e.dst == name})
 
     def _worthy(self, names: set[str]) -> list[GraphNode]:
-        found = (node for node in self.graph.nodes if node.name in names)
-        return _dearest({node: _cost(node) for node in found})
-
-
-def _cost(node: GraphNode) -> float:
-    return min(node.effect or 0.0, math.log(2))
-
-
-def _dearest(worth: Mapping[T, float]) -> list[T]:
-    """A few, the dearest first."""
-    order = sorted(worth, key=lambda one: -worth[one])[:MOST]
-    least = MUCH * max(worth.values(), default=0.0)
-    return [one for one in order if worth[one] > 0 and worth[one] >= least]
-
-
-def _most(look: Look) -> list[int]:
-    """Tokens that it looks at as much as half of what it most looks at."""
-    least = max(look.by_token.values(), default=0.0) / 2
-    order = sorted(look.by_token, key=lambda token: -look.by_token[token])
-    return [token for token in order if look.by_token[token] >= least][: MOST + 1]
-
-
-def _channels(found: Sequence[GraphNode]) -> str:
-    indices = sorted({node.index for node in found})
-    return f"channel{'s' if len(indices) > 1 else ''} {_and(indices)}"
-
-
-def _rise(cost: float) -> str:
-    more = " or more: it guesses" if cost >= math.log(2) else ""
-    return f"the loss rises by {cost:.2f} nats{more}"
-
-
-def _article(title: str) -> str:
-    """A title in a sentence: the quote type, a quote detector."""
-    return f"the {title}" if " type" in title else f"a {title}"
-
-
-def _sentence(told: Description) -> str:
-    """What a node does on the task."""
-    text = told.text.split("; in running text")[0].removeprefix(f"{told.title}: ")
-    if told.title == "place":
-        return f"{text[0].upper()}{text[1:]}."
-    if told.title:
-        return f"It is {_article(told.title)}: {text}."
-    return f"It goes {text.split(';')[0]}."
-
-
-def _and(items: Iterable[object]) -> str:
-    words = [str(item) for item in items]
-    if len(words) < 2:
-        return "".join(words)
-    return f"{', '.join(words[:-1])} and {words[-1]}"
+        """The dearest; where all are cheap, some."""
+        found = [node for node in self.graph.nodes if node.name in names]
+        return _dearest({node: _price(node) for node in found}) or found[:MOST]
 
 
 def of(
@@ -242,3 +232,56 @@ def of(
     """The account of a circuit that was drawn, described and watched."""
     by_head = {(look.layer, look.head): look for look in looks}
     return Teller(graph, told, by_head, sample, token).steps()
+
+
+def _price(node: GraphNode) -> float:
+    return node.effect or 0.0
+
+
+def _dearest(price: Mapping[T, float]) -> list[T]:
+    """A few, the dearest first."""
+    order = sorted(price, key=lambda one: -price[one])[:MOST]
+    top = min(max(price.values(), default=0.0), math.log(2))
+    return [one for one in order if price[one] >= max(LEAST, MUCH * top)]
+
+
+# --- words --------------------------------------------------------------------------
+
+
+def _rise(nats: float) -> str:
+    return f"the loss rises by {max(nats, 0.0):.2f} nats"
+
+
+def _channels(found: Sequence[GraphNode]) -> str:
+    indices = sorted({node.index for node in found})
+    return f"channel{'s' * (len(indices) > 1)} {_and(indices)}"
+
+
+def _plural(title: str) -> str:
+    """What several nodes of a title are, if that is worth a word."""
+    if " type" in title:
+        return f"the {title}"
+    return f"{title}s" if title.endswith("detector") else ""
+
+
+def _sentence(told: Description) -> str:
+    """What a node does on the task."""
+    title = told.title
+    text = told.text.split("; in running text")[0].removeprefix(f"{title}: ")
+    if not title:
+        return f"It goes {text.split(';')[0]}. "
+    if title == "place":
+        return f"{text[0].upper()}{text[1:]}. "
+    article = "the" if " type" in title else "an" if title[0] in "aeiou" else "a"
+    return f"It is {article} {title}: {text}. "
+
+
+def _count(many: int, noun: str) -> str:
+    return f"{many} {noun}{'s' * (many > 1)}" if many else ""
+
+
+def _and(items: Iterable[object]) -> str:
+    words = [str(item) for item in items]
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} and {words[-1]}"

@@ -129,10 +129,10 @@ def save_facts(facts: Facts, folder: files.PathLike) -> None:
 
 def load_facts(path: files.PathLike) -> Facts:
     """What circuit.json says, checked."""
-    file = _folder(path) / JSON
+    file = folder_of(path) / JSON
     if not file.is_file():
         raise Refusal(
-            f"wanted a circuit at {_folder(path)}: {file} does not exist. Make one:\n"
+            f"wanted a circuit at {folder_of(path)}: {file} does not exist. Make one:\n"
             "    sparsetx prune RUN --tasks TASK"
         )
     what = f"{file} cannot be used"
@@ -148,7 +148,7 @@ def load_facts(path: files.PathLike) -> Facts:
 
 def load_circuit(path: files.PathLike) -> Circuit:
     """The circuit of a folder such as runs/NAME/circuits/TASK."""
-    folder, facts = _folder(path), load_facts(path)
+    folder, facts = folder_of(path), load_facts(path)
     if facts.status != REACHED:
         raise Refusal(
             f"there is no circuit at {folder}: {facts.task} was {facts.status} at "
@@ -251,6 +251,7 @@ def _offences(facts: Facts) -> list[str]:
     return found
 
 
-def _folder(path: files.PathLike) -> Path:
+def folder_of(path: files.PathLike) -> Path:
+    """Of a circuit that is named by it, or by the file in it."""
     given = files.place(path)
     return given.parent if given.name == JSON else given

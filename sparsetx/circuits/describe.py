@@ -44,6 +44,7 @@ class Look:
     head: int
     text: str
     by_token: dict[int, float]  # attention to a place with this token, the mean
+    most: int  # the token that has most of its attention, all its places together
     apart: float  # part of it that goes where the two prompts of a pair differ
     tells: float  # AUC of attention to these places against the others
     distance: float  # tokens back, the mean
@@ -197,7 +198,8 @@ def _look(sample: Sample, which: tuple[int, int], token: Token) -> Look:
     back_BL = sample.position_B[:, None] - np.arange(seen_BL.shape[1])[None]
     total = float(seen_BL[real_BL].sum())
     kinds, inverse = np.unique(sample.tokens_BL[real_BL], return_inverse=True)
-    each = np.bincount(inverse, seen_BL[real_BL]) / np.bincount(inverse)
+    whole = np.bincount(inverse, seen_BL[real_BL])
+    each = whole / np.bincount(inverse)
     by_token = {int(t): float(m) for t, m in zip(kinds, each, strict=True)}
     most = sorted(by_token, key=lambda t: -by_token[t])[:NAMED]
     apart = float(seen_BL[apart_BL].sum()) / max(total, 1e-12)
@@ -213,7 +215,8 @@ def _look(sample: Sample, which: tuple[int, int], token: Token) -> Look:
     told += f"; {distance:.1f} tokens back on average"
     if sink > 0.005:
         told += f"; {sink:.0%} goes to its sink"
-    return Look(*which, told, by_token, apart, tells, distance, sink)
+    top = int(kinds[whole.argmax()])
+    return Look(*which, told, by_token, top, apart, tells, distance, sink)
 
 
 # --- words --------------------------------------------------------------------------
@@ -263,7 +266,12 @@ def listed(tokens: Sequence[int], token: Token) -> str:
 
 
 def _shown(text: str) -> str:
-    return text.replace("\n", "\\n").replace("\t", "\\t")
+    """Spaces at its ends are seen, and so is what has no shape."""
+    inner = text.strip(" ")
+    before = len(text) - len(text.lstrip(" ")) if inner else len(text)
+    after = len(text) - before - len(inner)
+    plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in inner)
+    return f"{'␣' * before}{plain}{'␣' * after}"
 
 
 def _pair(one: float, other: float) -> str:

@@ -81,6 +81,8 @@ def of(
         starts=text.starts(own, asked),
         ends=text.ends(own, asked),
     )
+    # A path is as strong as its weakest part: all in nats, or all by weight.
+    comparable = effects is None or len(effects.edge) > 0 or not own.edges
     return Graph(
         task=circuit.task,
         loss=effects.loss if effects else None,
@@ -91,7 +93,7 @@ def of(
         channels=tuple(text.channels(own, asked)),
         inputs=tuple(text.inputs(own, asked)),
         outputs=tuple(text.outputs(own, asked)),
-        paths=tuple(best_paths(roads, PATHS)),
+        paths=tuple(best_paths(roads, PATHS)) if comparable else (),
     )
 
 

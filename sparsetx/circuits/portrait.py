@@ -11,6 +11,8 @@ from sparsetx.circuits.graph import Graph
 from sparsetx.nodes import Node
 from sparsetx.tasks.pairs import Pairs
 
+PAIRS = 16  # of the test pool, on which all of it is measured
+
 
 @dataclass(frozen=True)
 class Portrait:
@@ -36,8 +38,8 @@ def of(
         asked = question.of(pairs, pairs.tokens_BL.shape[1])
         measured = effects.of(circuit, asked, edges)
     told = describe.of(sample, circuit.nodes, token, text)
-    says = {name_of(node): one.text for node, one in told.items()}
+    named = {name_of(node): one for node, one in told.items()}
+    says = {name: one.text for name, one in named.items()}
     drawn = graph.of(circuit, pairs, measured, says)
     looks = describe.heads(sample, token)
-    named = {name_of(node): one for node, one in told.items()}
     return Portrait(drawn, told, looks, account.of(drawn, named, looks, sample, token))

@@ -36,8 +36,7 @@ def main(args: argparse.Namespace) -> int:
     from sparsetx import files
     from sparsetx.circuits import circuit, decompile, prompts
 
-    folder = files.place(args.circuit)
-    folder = folder.parent if folder.name == circuit.JSON else folder
+    folder = circuit.folder_of(args.circuit)
     found = circuit.load_circuit(folder)
     asked = prompts.of(folder, found.facts, args.task_file)
     out = files.place(args.out or folder / "circuit.py")

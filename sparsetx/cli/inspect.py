@@ -10,28 +10,46 @@ if TYPE_CHECKING:
     from sparsetx.circuits.portrait import Portrait
     from sparsetx.density import Density
 
+NODES = 16
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("path", metavar="RUN|CIRCUIT", help="a run's folder, or a circuit's")
-    add("--step", type=int, help="a saved step of a run (default: the last one)")
+    add("--step", type=int, help="of a run: a saved step (default: the last one)")
     add(
         "--nodes",
         type=int,
-        default=16,
         metavar="N",
-        help="of a circuit, those that matter most (default: 16)",
+        help=f"of a circuit: those that matter most (default: {NODES})",
     )
-    add("--task-file", metavar="F.jsonl", help="the pairs of a task of your own")
+    add(
+        "--task-file",
+        metavar="F.jsonl",
+        help="of a circuit: the pairs of a task of your own",
+    )
 
 
 def main(args: argparse.Namespace) -> int:
     from sparsetx import files
     from sparsetx.circuits.circuit import JSON
+    from sparsetx.errors import Refusal, refuse_all
+    from sparsetx.run import CONFIG
 
     path = files.place(args.path)
-    path = path.parent if path.name == JSON else path
-    return of_circuit(args) if (path / JSON).is_file() else of_run(args)
+    circuit = path.name == JSON or (path / JSON).is_file()
+    if not circuit and not (path / CONFIG).is_file():
+        raise Refusal(
+            f"wanted a run or a circuit at {path}: it holds neither {CONFIG} nor {JSON}"
+        )
+    others = {"--step": args.step}
+    if not circuit:
+        others = {"--nodes": args.nodes, "--task-file": args.task_file}
+    refuse_all(
+        f"{path} is a {'circuit' if circuit else 'run'}",
+        [f"{name} {x}: not for it" for name, x in others.items() if x is not None],
+    )
+    return of_circuit(args) if circuit else of_run(args)
 
 
 def of_run(args: argparse.Namespace) -> int:
@@ -77,30 +95,30 @@ def table(rows: list["Density"]) -> str:
 
 
 def of_circuit(args: argparse.Namespace) -> int:
-    from sparsetx import files
     from sparsetx.circuits import circuit, portrait, prompts, watch
     from sparsetx.circuits.facts import REACHED
     from sparsetx.errors import Refusal
 
-    if args.nodes < 0:
-        raise Refusal(f"--nodes {args.nodes}: wanted 0 or more")
-    folder = files.place(args.path)
-    folder = folder.parent if folder.name == circuit.JSON else folder
+    most = NODES if args.nodes is None else args.nodes
+    if most < 0:
+        raise Refusal(f"--nodes {most}: wanted 0 or more")
+    folder = circuit.folder_of(args.path)
     facts = circuit.load_facts(folder)
     print(f"{folder}: {facts.task}, {facts.search.kind}")
     if facts.status != REACHED:
         print(f"  {facts.status}: there is no circuit to look into")
         return 0
     found = circuit.load_circuit(folder)
-    asked = prompts.of(folder, found.facts, args.task_file)
-    sample = watch.of(found, asked.pairs.tokens_BL, asked.pairs.position_B)
-    seen = portrait.of(found, asked.pairs, sample, asked.tokenizer.token, edges=0)
+    asked = prompts.of(folder, facts, args.task_file, count=portrait.PAIRS)
+    pairs = prompts.first_of(asked.pairs, portrait.PAIRS, found.config)
+    sample = watch.of(found, pairs.tokens_BL, pairs.position_B)
+    seen = portrait.of(found, pairs, sample, asked.tokenizer.token, edges=0)
     print(figures(found))
-    print("\nHow it decides")
+    print(f"\nHow it decides, on {len(pairs)} pairs of the test pool")
     for number, step in enumerate(seen.steps, 1):
         print(paragraph(f"{number}. {step.text}"))
-    if args.nodes:
-        print("\n" + listed(seen, args.nodes))
+    if most:
+        print("\n" + listed(seen, most))
     return 0
 
 
@@ -113,7 +131,7 @@ def figures(found: "Circuit") -> str:
 
     return (
         f"  {size.edges:,} edges, {size.edges_plus:,} with constants, "
-        f"{size.pairs:,} pairs, {size.nodes:,} nodes\n"
+        f"{size.nodes:,} nodes ({size.pairs:,} pairs of them)\n"
         f"  on test prompts: {told('loss', test.mean)}, {told('H', test.H)}, "
         f"{told('right', test.accuracy)}, "
         f"{told('with distractors', test.distractor_accuracy)}"
@@ -139,5 +157,10 @@ def paragraph(text: str, indent: str = "  ") -> str:
     import textwrap
 
     return textwrap.fill(
-        text, 88, initial_indent=indent, subsequent_indent=indent + "   "
+        text,
+        88,
+        initial_indent=indent,
+        subsequent_indent=indent + "   ",
+        break_long_words=False,
+        break_on_hyphens=False,
     )

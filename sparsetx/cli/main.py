@@ -49,7 +49,7 @@ SUMMARY = {
     "export-openai": "write a run's model as a released torch folder",
     "generate": "let a run's model write",
     "import-openai": "make a run of a released torch folder",
-    "inspect": "what is kept of a run's matrices, and how it was made",
+    "inspect": "what is kept of a run's matrices; how a circuit decides",
     "plot": "draw runs, or circuits and what their controls found",
     "prune": "cut the circuits of tasks out of a run",
     "report": "write a page about circuits",

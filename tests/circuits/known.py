@@ -11,7 +11,7 @@ from sparsetx import nodes
 from sparsetx.circuits import ablate, circuit, facts, question
 from sparsetx.circuits import prompts as asked
 from sparsetx.circuits.circuit import Circuit
-from sparsetx.circuits.report import gather, prompts
+from sparsetx.circuits.report import gather
 from sparsetx.circuits.report.gather import Cut
 from sparsetx.run import TOKENIZER, Run, load_run, params_hash
 from sparsetx.tasks import jsonl
@@ -67,7 +67,7 @@ def pairs(run: Path, most: int = 4) -> Pairs:
     own = cut(run)
     file = run.parent / f"{handmade.TASK}.jsonl"
     found = asked.of(own.folder, own.facts, file).pairs
-    return prompts.first_of(found, most, own.facts.model.config)
+    return asked.first_of(found, most, own.facts.model.config)
 
 
 def tokenizer(run: Path) -> Tokenizer:

@@ -1,10 +1,17 @@
 """The account of the known circuit: what it says, and of which nodes."""
 
+from typing import Any, cast
+
+import numpy as np
 import pytest
 
 from sparsetx.circuits import ablate, account, describe, effects, graph, watch
 from sparsetx.circuits.account import Step
 from sparsetx.circuits.circuit import Circuit, name_of
+from sparsetx.circuits.describe import Description, Look
+from sparsetx.circuits.drive import Drive, Sample
+from sparsetx.circuits.graph import Graph
+from sparsetx.circuits.parts import GraphEdge, GraphNode, Head, Output
 from tests.circuits import broken, compiled
 from tests.circuits.test_circuit import ASKED, made
 from tests.circuits.test_describe import token
@@ -39,13 +46,14 @@ def test_the_known_circuit_is_told_from_the_quote_to_the_answer(
     assert kind.nodes == ("mlp_neuron/0/1", "mlp_in/0/0", "mlp_out/0/4")
     assert "It is a quote detector: fires on `(\"` and `('`" in detector.text
     assert head.text.startswith(
-        "Head 0 of layer 1 looks back from the last token to where the prompts differ, "
-        "with 100% of the attention (its keys are a quote detector); its values are "
-        "the quote type, which goes into channel 5."
+        "Head 0 of layer 1 looks back from the last token, with 100% of its attention "
+        "to where the prompts differ; its keys are quote detectors; its values are the "
+        "quote type; what its values hold goes into channel 5. Without the dearest of "
+        "its nodes the loss rises by 0.69 nats."
     )
     assert head.nodes == ("k/1/0", "v/1/0", "attn_out/1/5")
     assert answer.text.startswith(
-        "The answer is read off channel 5 as the attention of layer 1 leaves it, "
+        "What speaks to the answers is the attention of layer 1 in channel 5, by 6."
     )
     assert answer.text.endswith("nats of logit towards the right one.")
 
@@ -64,11 +72,119 @@ def test_a_head_without_values_is_told_as_one() -> None:
     means = ablate.means(config, params, compiled.corpus())
     found = drawn(config, params, broken.SINK_CIRCUIT, means)
     (text,) = [step.text for step in told(found) if step.text.startswith("Head")]
-    assert "its values are not kept: only how much it looks counts" in text
+    assert "its values are not kept: only how little the sink gets counts" in text
 
 
-def test_a_twin_is_told_with_its_twin() -> None:
+def test_two_heads_that_do_alike_are_told_together() -> None:
+    """Each half as loud as is needed. Of twins who each suffice neither has a price."""
     kept = compiled.CIRCUIT | broken.OWN_OF_TWIN
-    found = drawn(compiled.CONFIG, broken.twin_head(), kept)
-    heads = [step.text for step in told(found) if step.text.startswith("Head")]
-    assert heads[0].startswith("Heads 0 and 1 of layer 1 look back from the last token")
+    params = broken.twin_head()
+    params["blocks"]["o"]["w"][1] *= 0.1
+    means = ablate.means(compiled.CONFIG, params, compiled.corpus())
+    found = drawn(compiled.CONFIG, params, kept, means)
+    (heads,) = [step.text for step in told(found) if step.text.startswith("Head")]
+    assert heads.startswith("Heads 0 and 1 of layer 1 look back from the last token")
+    assert "with 100% and 100% of their attention" in heads
+    assert "their values are the quote type" in heads
+
+
+def node(name: str, effect: float, **more: Any) -> GraphNode:
+    site, layer, index = name.split("/")
+    head = int(index) // 4 if site in "qkv" else None
+    told: dict[str, Any] = {
+        "head": head, "constant": False, "bias": 0.0, "mean": 0.0, "whole_in": 1,
+        "whole_out": 1, "share_in": None, "share_out": None, "direct": None,
+        "description": "",
+    }  # fmt: skip
+    return GraphNode(name, site, int(layer), int(index), effect=effect, **(told | more))
+
+
+def head(number: int, *values: str, sink: float | None = None) -> Head:
+    return Head(0, number, sink, (), values, 0, 0)
+
+
+def by_hand(
+    listed: list[GraphNode],
+    edges: list[tuple[str, str]],
+    heads: list[Head],
+    titles: dict[str, str],
+    looks: list[dict[str, Any]],
+    position_B: tuple[int, int] = (2, 2),
+) -> list[str]:
+    """The sentences of a graph of which everything is given."""
+    tokens_BL = np.array([[0, 1, 5], [0, 2, 5]])
+    outputs = tuple(Output(channel, 3, 1.0) for channel in (1, 2))
+    whole = Graph(
+        "t", 0.1, tuple(listed), tuple(GraphEdge(*e, 1.0, 0.1) for e in edges), (),
+        tuple(heads), (), (), outputs, (),
+    )  # fmt: skip
+    drive = cast(Drive, None)
+    told = {
+        n.name: Description(titles.get(n.name, ""), "from -1 to +1; and so on", drive)
+        for n in listed
+    }
+    usual = {"by_token": {}, "most": 5, "apart": 0.0, "tells": 0.5, "distance": 1.0}
+    seen = [
+        Look(**({"layer": 0, "text": "", "sink": 0.0} | usual | own)) for own in looks
+    ]
+    sample = Sample(tokens_BL, np.array(position_B), {}, {})
+    found = account.of(whole, told, seen, sample, lambda token: f"t{token}")
+    return [step.text for step in found]
+
+
+def test_nothing_is_said_that_was_not_measured() -> None:
+    """A sink's share is not the head's; one titled value of three names none; a neuron
+    whose reads are cheap is no constant; what costs nothing is left out, and counted;
+    no channel is told that no answer hears."""
+    listed = [
+        node("v/0/0", 0.3), node("v/0/1", 0.1), node("v/0/2", 0.1),
+        node("v/0/4", 0.0001),
+        node("attn_out/0/7", 0.2, direct=3.0), node("attn_out/0/1", 0.2, direct=-0.5),
+        node("mlp_in/0/3", -0.001), node("mlp_neuron/0/5", 0.2),
+        node("mlp_neuron/0/6", 0.3, constant=True),
+        node("mlp_out/0/2", 0.1, direct=2.0),
+    ]  # fmt: skip
+    edges = [
+        ("v/0/0", "attn_out/0/7"), ("mlp_in/0/3", "mlp_neuron/0/5"),
+        ("mlp_neuron/0/5", "mlp_out/0/2"), ("mlp_neuron/0/6", "mlp_out/0/2"),
+    ]  # fmt: skip
+    differ, looks, constant, neuron, answer, left = by_hand(
+        listed,
+        edges,
+        [head(0, "v/0/0", "v/0/1", "v/0/2", sink=1.0), head(1, "v/0/4")],
+        {"v/0/0": "quote type"},
+        [{"head": 0, "apart": 1.0, "sink": 0.9}, {"head": 1}],
+    )
+    assert differ == (
+        "The two prompts of a pair differ in one token: `t1` in A, `t2` in B."
+    )
+    assert looks == (
+        "Head 0 of layer 0 looks back from the last token, most to places with `t5`; "
+        "what its values hold goes into channel 7. Without the dearest of its nodes "
+        "the loss rises by 0.30 nats."
+    )
+    assert constant == (
+        "Neuron 6 of layer 0 is a constant and writes to channel 2. Without it the "
+        "loss rises by 0.30 nats."
+    )
+    assert neuron == (
+        "Neuron 5 of layer 0 reads channel 3 and writes to channel 2. It goes from -1 "
+        "to +1. Without it the loss rises by 0.20 nats."
+    )
+    assert answer == (
+        "What speaks to the answers is the MLP of layer 0 in channel 2, by 2.00 nats "
+        "of logit towards the right one and the attention of layer 0 in channel 1, by "
+        "0.50 nats of logit away from the right one."
+    )
+    assert left == (
+        "It also keeps 1 head: without one of its nodes the loss rises by 0.00 nats."
+    )
+
+
+def test_prompts_of_unequal_length() -> None:
+    (differ, *others) = by_hand([], [], [], {}, [], position_B=(1, 2))
+    assert differ == (
+        "The two prompts of a pair are not equally long: A has more of `t1` and B has "
+        "more of `t2` and `t5`."
+    )
+    assert others == []

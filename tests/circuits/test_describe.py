@@ -129,13 +129,13 @@ def test_a_constant() -> None:
 def test_tokens_that_decide_nothing() -> None:
     found = drawn(lambda t, p: 3.0 * (t == 7) + 0.001 * p)
     assert found.title == "word detector"
-    assert "fires on ` word7` (AUC 1.00 against other tokens)" in found.text
+    assert "fires on `␣word7` (AUC 1.00 against other tokens)" in found.text
 
 
 def test_both_sides_of_a_token_type() -> None:
     found = drawn(lambda t, p: 3.0 * (t == 7) - 3.0 * (t == 9))
     assert found.title == "word type"
-    assert "is below rest on ` word9`" in found.text
+    assert "is below rest on `␣word9`" in found.text
 
 
 def test_a_place() -> None:

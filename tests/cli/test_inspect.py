@@ -38,11 +38,17 @@ def test_a_circuit(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(ask(folder, "--nodes", "3")) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "1. The two prompts of a pair differ in one token" in said
-    assert "5. The answer is read off channel 5 as the attention of layer 1" in said
+    assert "5. What speaks to the answers is the attention of layer 1 in" in said
     assert "The 3 nodes of 11 that matter most" in said
     assert re.search(r"attn_out/1/5 \+\S+ \+\S+ quote type at the end: ", said)
-    assert main(ask(folder, "--nodes", "-1")) == 2
-    assert "--nodes -1: wanted 0 or more" in capsys.readouterr().err
+    for more, message in (
+        (["--nodes", "-1"], "--nodes -1: wanted 0 or more"),
+        (["--step", "3"], "quotes is a circuit"),
+    ):
+        assert main(ask(folder, *more)) == 2
+        assert message in capsys.readouterr().err
+    assert main(["inspect", str(folder)]) == 2
+    assert f"wanted a run or a circuit at {folder}" in capsys.readouterr().err
 
 
 def test_where_no_circuit_was_found(

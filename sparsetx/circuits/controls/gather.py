@@ -95,7 +95,6 @@ def has_circuit(folder: Path) -> bool:
 
 def checked(path: files.PathLike) -> Path:
     """The folder of a circuit, which must be there."""
-    given = files.place(path)
-    folder = given.parent if given.name == circuit.JSON else given
+    folder = circuit.folder_of(path)
     circuit.load_facts(folder)
     return folder

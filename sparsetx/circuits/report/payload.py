@@ -144,12 +144,12 @@ def _detail(cut: Cut, found: Circuit, wishes: Wishes) -> dict[str, Any]:
     """What is explored: the graph with all effects, and prompts to step through."""
     try:
         file = None if cut.facts.task in table.TASKS else wishes.task_file
-        asked = pools.of(cut.folder, cut.facts, file, count=prompts.ASKED)
+        asked = pools.of(cut.folder, cut.facts, file, count=portrait.PAIRS)
     except Refusal as refusal:
         why = f"No prompts can be shown: {refusal}"
         return {"graph": network.small(found), "no_prompts": why}
     tokenizer = asked.tokenizer
-    pairs = prompts.first_of(asked.pairs, prompts.ASKED, found.config)
+    pairs = pools.first_of(asked.pairs, portrait.PAIRS, found.config)
     trace = prompts.traced(found, pairs)
     read = contexts.sample(found, wishes.text) if wishes.text else None
     seen = portrait.of(

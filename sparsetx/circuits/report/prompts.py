@@ -5,7 +5,6 @@ head's pattern in 255 parts. The page shows shades, and wants no more.
 """
 
 import base64
-import dataclasses
 import functools
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsetx import model, nodes, taps
-from sparsetx.circuits import ablate, pools, question
+from sparsetx.circuits import ablate, question
 from sparsetx.circuits.circuit import Circuit
 from sparsetx.circuits.drive import Sample
 from sparsetx.circuits.question import Question
@@ -26,8 +25,7 @@ from sparsetx.taps import IDENTITY
 from sparsetx.tasks.pairs import Pairs
 from sparsetx.tokenizer import Tokenizer
 
-ASKED = 16  # pairs of the test pool on which effects and classes are measured
-SHOWN = 8  # of them are stepped through, or as many as there is room for
+SHOWN = 8  # pairs are stepped through, or as many as there is room for
 ROOM = 90_000  # bytes of activations of one circuit
 BINS = 14
 HEADS = (nodes.Q, nodes.K, nodes.V)
@@ -53,13 +51,9 @@ class Trace:
         return Sample(self.pairs.tokens_BL, self.pairs.position_B, values, attention)
 
 
-def asked_of(pairs: Pairs) -> Question:
-    return question.of(pairs, pairs.tokens_BL.shape[1])
-
-
 def traced(circuit: Circuit, pairs: Pairs) -> Trace:
     """Everything kept, under mean ablation of the rest."""
-    config, asked = circuit.config, asked_of(pairs)
+    config, asked = circuit.config, question.of(pairs, pairs.tokens_BL.shape[1])
     sites = tuple(circuit.keep)
     toward_BL, whole_B, taken = _run(
         config, sites, circuit.params, asked, circuit.keep, circuit.means
@@ -204,23 +198,6 @@ def classes(trace: Trace) -> list[dict[str, Any] | None]:
             {"low": _round(low), "high": _round(high), "a": a, "b": b, "where": where}
         )
     return found
-
-
-def first_of(pairs: Pairs, most: int, config: ModelConfig) -> Pairs:
-    """The first pairs of a pool, padded so that tasks of like length share programs."""
-    rows = 2 * most
-    longest = int(pairs.position_B[:rows].max()) + 1
-    length = min(-(-longest // pools.ROUND) * pools.ROUND, config.context)
-    tokens_BL = np.full((len(pairs.position_B[:rows]), length), pairs.tokens_BL[0, 0])
-    tokens_BL[:, :longest] = pairs.tokens_BL[:rows, :longest]
-    return dataclasses.replace(
-        pairs,
-        tokens_BL=tokens_BL,
-        position_B=pairs.position_B[:rows],
-        answers_B2=pairs.answers_B2[:rows],
-        sign_B=pairs.sign_B[:rows],
-        drafts=pairs.drafts[:most],
-    )
 
 
 def _bytes(x: Array) -> str:

@@ -26,11 +26,10 @@ def test_bytes_are_the_circuits_activations_and_attention(run: Path) -> None:
     pairs = known.pairs(run)
     traced = prompts.traced(found, pairs)
     told = prompts.packed(traced, known.tokenizer(run))
-    question = prompts.asked_of(pairs)
     tap = compose(
         ablate.mean(found.keep, found.means), capture([MLP_NEURON, ATTN_PATTERN])
     )
-    _, taken = trace(found.config, found.params, question.tokens_BL, tap)
+    _, taken = trace(found.config, found.params, pairs.tokens_BL, tap)
     place = found.nodes.index(Node(MLP_NEURON, 0, 0))
     first = prompts._chosen(traced)[0]
     for row, side in ((2 * first, "a"), (2 * first + 1, "b")):

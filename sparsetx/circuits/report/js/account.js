@@ -9,9 +9,13 @@ function showAccount(raw) {
         on: { click: () => showNodes(step.nodes) } }, "show"))));
 }
 
-// Once more, and all are shown again.
+// Once more, and all are shown again. One alone is pinned.
 function showNodes(ids) {
+  byId("explorer").scrollIntoView({ block: "nearest" });
+  if (ids.length === 1) {
+    change({ query: "", node: state.node === ids[0] ? "" : ids[0] });
+    return;
+  }
   const query = ids.join(" | ");
   change({ node: "", query: state.query === query ? "" : query });
-  byId("explorer").scrollIntoView({ block: "nearest" });
 }

@@ -81,16 +81,15 @@ function wordsOf(node) {
     node.says || ""].join(" ").toLowerCase();
 }
 
-// All words of the query, each somewhere in a node's name or description; `|` between
-// alternatives. A whole name is that node's alone.
+// All words of the query, each somewhere in a node's name or description; or the nodes
+// of these names, with ` | ` between them.
 function matching(circuit, query) {
-  const options = query.toLowerCase().split("|")
-    .map((option) => option.split(/\s+/).filter(Boolean)).filter((o) => o.length);
-  if (!options.length) return null;
-  const fits = (n, part) => (/^\w+\/\d+\/\d+$/.test(part) ? n.id === part
-    : circuit.words[n.i].includes(part));
-  return new Set(circuit.nodes.filter((n) => options.some((parts) =>
-    parts.every((part) => fits(n, part)))).map((n) => n.i));
+  const parts = query.toLowerCase().split(/\s+/).filter(Boolean);
+  if (!parts.length) return null;
+  const named = query.split(" | ").map((id) => circuit.places.get(id));
+  if (named.length > 1 && !named.includes(undefined)) return new Set(named);
+  return new Set(circuit.nodes.filter((n) =>
+    parts.every((part) => circuit.words[n.i].includes(part))).map((n) => n.i));
 }
 
 // The slider is finer among weak edges, of which there are many.

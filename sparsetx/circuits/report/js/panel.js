@@ -60,22 +60,28 @@ function paths(circuit) {
     el("p", { class: "note" }, "as strong as the weakest part, ",
       circuit.known ? "in nats that its removal costs" : "by its weight",
       "; the colour is the sign of all weights together"),
-    el("ol", { class: "ways" }, list.map((path) => el("li", {},
-      fromTextToText(circuit, path.nodes).flatMap((i, k) => [
+    el("ol", { class: "ways" }, list.map((path) => {
+      const { nodes, value } = fromTextToText(circuit, path);
+      return el("li", {}, nodes.flatMap((i, k) => [
         k > 0 && el("span", { class: "to" }, "→"),
         nodeLink(circuit, circuit.nodes[i], brief(circuit.nodes[i]))]),
-      el("b", { class: path.value < 0 ? "down" : "up" },
-          " " + number(Math.abs(path.value))))))];
+      el("b", { class: value < 0 ? "down" : "up" }, " " + number(Math.abs(value))));
+    }))];
 }
 
 // A path with the token that its first read hears best, and the answer that its last
-// write speaks to most.
+// write speaks to most; and its sign with theirs.
 function fromTextToText(circuit, path) {
   const loudest = (edges, kind) => edges.filter((e) => e.kind === kind)
     .sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight))[0];
-  const first = loudest(circuit.nodes[path[0]].ins, "embed");
-  const last = loudest(circuit.nodes[path[path.length - 1]].outs, "says");
-  return [...(first ? [first.src] : []), ...path, ...(last ? [last.dst] : [])];
+  const inside = path.nodes;
+  const first = loudest(circuit.nodes[inside[0]].ins, "embed");
+  const last = loudest(circuit.nodes[inside[inside.length - 1]].outs, "says");
+  const sign = (edge) => (edge && edge.weight < 0 ? -1 : 1);
+  return {
+    nodes: [...(first ? [first.src] : []), ...inside, ...(last ? [last.dst] : [])],
+    value: path.value * sign(first) * sign(last),
+  };
 }
 
 function brief(node) {
