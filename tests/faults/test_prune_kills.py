@@ -53,21 +53,32 @@ def sums(folder: Path) -> dict[str, str]:
     }
 
 
+def wait_for(path: Path, process: "subprocess.Popen[str]") -> float:
+    """The moment at which the process has made a file."""
+    end = time.monotonic() + 120
+    while not path.exists():
+        assert time.monotonic() < end
+        assert process.poll() is None
+        time.sleep(0.02)
+    return time.monotonic()
+
+
 def test_killed_twice_it_makes_the_same_files(run: Path, tmp_path: Path) -> None:
+    """In the middle of the plain search, and again in that of the honest one."""
     whole, torn = tmp_path / "whole", tmp_path / "torn"
-    out, _ = started(run, "quotes", whole).communicate(timeout=200)
+    process = started(run, "quotes", whole)
+    began = wait_for(whole / "quotes" / "lock", process)
+    out, _ = process.communicate(timeout=200)
+    took = time.monotonic() - began
     assert "quotes, honest: 9 edges" in out
-    for until in (None, torn / "quotes" / "plain" / circuit.JSON):
+    for made, later in (("lock", took / 4), (f"plain/{circuit.JSON}", took / 20)):
         process = started(run, "quotes", torn)
-        end = time.monotonic() + 120
-        while until is not None and not until.exists():
-            assert time.monotonic() < end
-            assert process.poll() is None
-            time.sleep(0.02)
-        time.sleep(6 if until is None else 0.3)  # in the middle of the work
+        wait_for(torn / "quotes" / made, process)
+        time.sleep(later)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
         assert not (torn / "quotes" / circuit.JSON).exists()
+    assert (torn / "quotes" / "plain" / circuit.JSON).exists()
     out, _ = started(run, "quotes", torn).communicate(timeout=200)
     assert "quotes, honest: 9 edges" in out
     assert sums(torn) == sums(whole)
@@ -78,11 +89,7 @@ def test_killed_twice_it_makes_the_same_files(run: Path, tmp_path: Path) -> None
 def test_two_processes_do_not_do_the_same_twice(run: Path, tmp_path: Path) -> None:
     """The second finds the task taken, says so, and leaves it."""
     first = started(run, "more", tmp_path)
-    end = time.monotonic() + 120
-    while not (tmp_path / "more" / "lock").exists():
-        assert time.monotonic() < end
-        assert first.poll() is None
-        time.sleep(0.02)
+    wait_for(tmp_path / "more" / "lock", first)
     out, _ = started(run, "more", tmp_path).communicate(timeout=200)
     assert "in other processes' hands: more" in out
     out, _ = first.communicate(timeout=200)
