@@ -89,8 +89,8 @@ def test_the_projection_of_the_4x_model_on_256_chips(fsdp: int) -> None:
 
 @pytest.mark.parametrize("axis", [0, 1])
 def test_a_matrix_over_either_axis_of_128_chips(axis: int) -> None:
-    """Of a matrix cut across its neurons each neuron's own counts are exchanged, 16 kB
-    a candidate: cut along them, nothing but totals. Either way no entry travels."""
+    """Of a matrix cut across its neurons the largest of each is exchanged, 16 kB one
+    after the other: cut along them, nothing but totals. No matrix travels."""
     chips = topology.devices(topology.find("v5e-128"))
     mesh = Mesh(np.array(chips), ("x",), axis_types=(AxisType.Auto,))
     spec = [None, None]
