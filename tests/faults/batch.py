@@ -15,14 +15,17 @@ from pathlib import Path
 
 from tests.faults.test_prune_kills import sums
 
-SHORT = ["--rounds", "1x50", "--pairs", "8", "--pools", "64,32,32", "--finalists", "1"]
+SHORT = [
+    "--rounds", "1x25", "--pairs", "8", "--pools", "64,32,32", "--finalists", "1",
+    "--honest", "0", "--length", "48", "--no-effective",
+]  # fmt: skip
 
 
 def main(run: Path, kills: int) -> int:
     folder = Path(tempfile.mkdtemp(prefix="batch-"))
 
     def started(out: str) -> "subprocess.Popen[bytes]":
-        more = ["--out", str(folder / out), "--length", "48", "--no-effective", *SHORT]
+        more = ["--out", str(folder / out), *SHORT]
         command = [sys.executable, "-m", "sparsetx", "prune", str(run), *more]
         with (folder / "log").open("ab") as log:
             return subprocess.Popen(command, stdout=log, stderr=log)
