@@ -37,7 +37,7 @@ def main(run: Path, kills: int) -> int:
     rng = random.Random(0)
     for number in range(kills):
         process = started("torn")
-        time.sleep(rng.uniform(0.05, 0.4) * took)
+        time.sleep(rng.uniform(0.35, 0.65) * took)
         process.send_signal(signal.SIGKILL)
         process.wait()
         there = len(list((folder / "torn").rglob("circuit.json")))
