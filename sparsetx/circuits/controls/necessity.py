@@ -26,6 +26,7 @@ from sparsetx.config import ModelConfig
 
 MASKS = 20
 NEEDED, SPARE = 0.25, 0.05  # nats that a part's absence costs, to be called so
+NOTHING = 1e-3  # nats that random nodes cost at least, in a ratio
 Tree = dict[str, Array]
 
 
@@ -39,7 +40,7 @@ def necessity(evidence: Evidence) -> Entry:
     )
     cost, *others = (losses_of(margin_NB) - whole).tolist()
     usual = float(np.median(others))
-    ratio = cost / max(usual, 1e-6)
+    ratio = cost / max(usual, NOTHING)
     verdict = table.worst(table.COST.verdict(cost), table.COST_RATIO.verdict(ratio))
     parts = _parts(evidence, keep, whole)
     twins = [p["part"] for p in parts if p["circuit"] >= NEEDED and p["whole"] <= SPARE]

@@ -58,6 +58,7 @@ function powers([low, high]) {
   return found;
 }
 
+// Round numbers, three of them at least.
 function steps([low, high], n) {
   const rough = (high - low) / n || 1;
   const ten = 10 ** Math.floor(Math.log10(rough));
@@ -66,7 +67,7 @@ function steps([low, high], n) {
   for (let t = Math.ceil(low / step) * step; t <= high + step * 1e-6; t += step) {
     found.push(Math.abs(t) < step * 1e-6 ? 0 : t);
   }
-  return found;
+  return found.length < 3 && n < 32 && high > low ? steps([low, high], 2 * n) : found;
 }
 
 function line(points, px, py, kind) {

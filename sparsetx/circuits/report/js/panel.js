@@ -59,29 +59,32 @@ function paths(circuit) {
   return [el("h3", {}, "Strongest ways through it"),
     el("p", { class: "note" }, "as strong as the weakest part, ",
       circuit.known ? "in nats that its removal costs" : "by its weight",
-      "; the colour is the sign of all weights together"),
-    el("ol", { class: "ways" }, list.map((path) => {
-      const { nodes, value } = fromTextToText(circuit, path);
-      return el("li", {}, nodes.flatMap((i, k) => [
-        k > 0 && el("span", { class: "to" }, "→"),
-        nodeLink(circuit, circuit.nodes[i], brief(circuit.nodes[i]))]),
-      el("b", { class: value < 0 ? "down" : "up" }, " " + number(Math.abs(value))));
-    }))];
+      "; the colour is the sign of its weights together; tokens and answers have that ",
+      "of their own"),
+    el("ol", { class: "ways" }, list.map((path) => el("li", {},
+      wayOf(circuit, path.nodes).flatMap((stop, k) => [
+        k > 0 && el("span", { class: "to" }, "→"), stop]),
+      el("b", { class: path.value < 0 ? "down" : "up" },
+          " " + number(Math.abs(path.value))))))];
 }
 
-// A path with the token that its first read hears best, and the answer that its last
-// write speaks to most; and its sign with theirs.
-function fromTextToText(circuit, path) {
-  const loudest = (edges, kind) => edges.filter((e) => e.kind === kind)
-    .sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight))[0];
-  const inside = path.nodes;
-  const first = loudest(circuit.nodes[inside[0]].ins, "embed");
-  const last = loudest(circuit.nodes[inside[inside.length - 1]].outs, "says");
-  const sign = (edge) => (edge && edge.weight < 0 ? -1 : 1);
-  return {
-    nodes: [...(first ? [first.src] : []), ...inside, ...(last ? [last.dst] : [])],
-    value: path.value * sign(first) * sign(last),
+// A path between the tokens that its first read hears and the answers that its last
+// write speaks to, each in the colour of its weight.
+function wayOf(circuit, inside) {
+  const ends = (edges, kind, side) => {
+    const found = edges.filter((e) => e.kind === kind)
+      .sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight)).slice(0, 2);
+    return found.length ? [found.map((e) => el("span",
+        { class: e.weight < 0 ? "down" : "up" },
+        nodeLink(circuit, circuit.nodes[e[side]], brief(circuit.nodes[e[side]])), " "))]
+      : [];
   };
+  const [first, last] = [inside[0], inside[inside.length - 1]];
+  return [
+    ...ends(circuit.nodes[first].ins, "embed", "src"),
+    ...inside.map((i) => nodeLink(circuit, circuit.nodes[i], brief(circuit.nodes[i]))),
+    ...ends(circuit.nodes[last].outs, "says", "dst"),
+  ];
 }
 
 function brief(node) {
