@@ -22,7 +22,7 @@ from sparsetx.circuits.parts import GraphNode, Head
 MOST = 3  # of a kind, those
 MUCH = 0.25  # whose price is that of the dearest, which counts as guessing at most
 LEAST = 0.005  # nats: what rounds to nothing is nothing
-THERE = 0.5  # of a head's attention: with more, it looks where prompts differ
+THERE = 0.25  # of a head's attention: with more, it looks where prompts differ
 PART = {nodes.ATTN_OUT: "the attention", nodes.MLP_OUT: "the MLP"}
 T = TypeVar("T")
 
@@ -132,7 +132,11 @@ class Teller:
         return look.apart * (1 - look.sink)
 
     def _keys(self, head: Head) -> str:
-        return self._mostly(n.name for n in self._of(head) if n.site == nodes.K)
+        """What its keys are, if that is of what decides."""
+        kind = self._mostly(n.name for n in self._of(head) if n.site == nodes.K)
+        return (
+            kind if kind.startswith(describe.decided(self.sample, self.token)) else ""
+        )
 
     def _mostly(self, names: Iterable[str]) -> str:
         """What more than half of these nodes are, in a word or two."""
@@ -151,7 +155,9 @@ class Teller:
             where = "where the prompts differ"
             if not self._aligned:
                 where = "tokens that one prompt has more of"
-            text += f", with {shares} of {its} attention to {where}"
+            sure = min(self._look(h).tells for h in heads)
+            text += f", with {shares} of {its} attention to {where} (AUC {sure:.2f} "
+            text += "against other places)"
         else:
             token = describe.listed([self._look(head).most], self.token)
             text += f", most to places with {token}"
@@ -159,16 +165,37 @@ class Teller:
             text += f"; {its} keys are {keys}"
         values = [name for h in heads for name in h.values]
         writes = self._fed(values)
-        if values and (brings := _plural(self._mostly(values))):
+        if values and several and (brings := _plural(self._mostly(values))):
             text += f"; {its} values are {brings}"
+        elif values and not several:
+            text += self._value(values)
         if writes:
             text += f"; what {its} values hold goes into {_channels(writes)}"
+            text += self._at_the_end(writes[0])
         if not values and head.sink is not None:
             text += f"; {its} values are not kept: only how little the sink gets counts"
         price = max(map(self._price, heads))
         text += f". Without the dearest of {its} nodes {_rise(price)}."
         own = [node for h in heads for node in self._of(h)]
         return Step(text, tuple(node.name for node in (*own, *writes)))
+
+    def _value(self, names: Sequence[str]) -> str:
+        """What the dearest of a head's values is."""
+        dearest = max(map(self.graph.node, names), key=_price)
+        told = self.told[dearest.name]
+        if "type" not in told.title and "detector" not in told.title:
+            return ""
+        return (
+            f"; its value {dearest.index} is {_article(told.title)}: {_figures(told)}"
+        )
+
+    def _at_the_end(self, write: GraphNode) -> str:
+        """What a write is at the last token, where that tells the prompts apart."""
+        told = self.told[write.name]
+        if not told.title.endswith("at the end"):
+            return ""
+        ends = describe.pair(told.drive.end_first, told.drive.end_second)
+        return f" (channel {write.index}: {ends} at the end of A and B)"
 
     # --- Neurons and answers --------------------------------------------------------
 
@@ -264,16 +291,24 @@ def _plural(title: str) -> str:
     return f"{title}s" if title.endswith("detector") else ""
 
 
+def _figures(told: Description) -> str:
+    """A description without its title, on the task alone."""
+    return told.text.split("; in running text")[0].removeprefix(f"{told.title}: ")
+
+
+def _article(title: str) -> str:
+    article = "the" if " type" in title else "an" if title[0] in "aeiou" else "a"
+    return f"{article} {title}"
+
+
 def _sentence(told: Description) -> str:
     """What a node does on the task."""
-    title = told.title
-    text = told.text.split("; in running text")[0].removeprefix(f"{title}: ")
-    if not title:
+    text = _figures(told)
+    if not told.title:
         return f"It goes {text.split(';')[0]}. "
-    if title == "place":
+    if told.title == "place":
         return f"{text[0].upper()}{text[1:]}. "
-    article = "the" if " type" in title else "an" if title[0] in "aeiou" else "a"
-    return f"It is {article} {title}: {text}. "
+    return f"It is {_article(told.title)}: {text}. "
 
 
 def _count(many: int, noun: str) -> str:

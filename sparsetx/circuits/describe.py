@@ -118,10 +118,10 @@ def _deciding(f: Drive, sample: Sample, node: Node, token: Token, what: str) -> 
         first = abs(rise[0]) > abs(rise[1])
         return f"{what} type", (
             f"fires on {one if first else other}, not on {other if first else one}: "
-            f"{_pair(f.at_first, f.at_second)} (AUC {told:.2f} between them)"
+            f"{pair(f.at_first, f.at_second)} (AUC {told:.2f} between them)"
         )
     return f"{what} type", (
-        f"tells {one} from {other}: {_pair(f.at_first, f.at_second)} (AUC {told:.2f})"
+        f"tells {one} from {other}: {pair(f.at_first, f.at_second)} (AUC {told:.2f})"
     )
 
 
@@ -135,7 +135,7 @@ def _end(f: Drive, sample: Sample, node: Node, token: Token, what: str) -> Told:
         return None
     one, other = (listed(tokens, token) for tokens in sides(sample))
     return f"{what} type at the end", (
-        f"at the last token {_pair(f.end_first, f.end_second)} after {one} and {other} "
+        f"at the last token {pair(f.end_first, f.end_second)} after {one} and {other} "
         f"(AUC {told:.2f})"
     )
 
@@ -274,7 +274,7 @@ def _shown(text: str) -> str:
     return f"{'␣' * before}{plain}{'␣' * after}"
 
 
-def _pair(one: float, other: float) -> str:
+def pair(one: float, other: float) -> str:
     large = max(abs(one), abs(other))
     texts = [f"{x:+.1f}" if large >= 1 else f"{x:+.2g}" for x in (one, other)]
     return " / ".join("0" if float(text) == 0 else text for text in texts)

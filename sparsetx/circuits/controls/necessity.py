@@ -45,8 +45,8 @@ def necessity(evidence: Evidence) -> Entry:
     parts = _parts(evidence, keep, whole)
     twins = [p["part"] for p in parts if p["circuit"] >= NEEDED and p["whole"] <= SPARE]
     words = (
-        f"Without the circuit the whole model loses {cost:.2f} nats; without as many "
-        f"random others, {usual:.3g}."
+        f"Without the circuit the whole model's loss rises by {cost:.2f} nats; without "
+        f"as many random others, by {usual:.3g}."
     )
     if twins:
         words += f" But {', '.join(twins)} has a twin: the whole model can spare it."

@@ -49,7 +49,7 @@ function showLegend() {
     el("span", {}, el("i", { class: "disc down" }), nodes[1]),
     circuit.nodes.some((n) => n.constant) &&
         el("span", {}, el("i", { class: "disc ring" }),
-      "a constant: nothing kept feeds it"),
+      "a constant: nothing kept feeds it, though AbsTopK may drop it"),
     left > 0 && el("span", {}, count(left, "weaker edge") + " not drawn"));
 }
 

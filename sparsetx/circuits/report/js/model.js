@@ -71,7 +71,9 @@ function titleOf(node) {
   const head = node.head === null || node.head === undefined ? ""
       : ", head " + node.head;
   if (node.site === "final") return "last read " + node.index;
-  return "layer " + node.layer + head + ": " + SITES[node.site] + " " + node.index;
+  const part = { attn_in: " attention", attn_out: " attention", mlp_in: " MLP",
+    mlp_out: " MLP" }[node.site] || head;
+  return "layer " + node.layer + part + ": " + SITES[node.site] + " " + node.index;
 }
 
 function wordsOf(node) {

@@ -30,7 +30,7 @@ function overview(circuit) {
       "one channel of the network, a line a weight that is not zero. Click a dot to ",
       "see what ",
       "it does and to trace it up and down."),
-    paths(circuit),
+    ...paths(circuit),
     strongest.length > 0 && [el("h3", {}, "Nodes that matter most"),
       el("p", { class: "note" }, "nats of loss that each costs when it is at its mean"),
       el("ol", { class: "rows" }, strongest.map((n) => el("li", {},
@@ -53,10 +53,21 @@ function found(circuit, hits) {
     el("span", {}, nodeLink(circuit, n), briefly(n)))));
 }
 
+// What is carried goes through values and neurons; where a head looks is decided in
+// its queries and keys.
 function paths(circuit) {
-  const list = (circuit.raw.graph.paths || []).slice(0, 5);
+  const all = circuit.raw.graph.paths || [];
+  const looks = (path) => path.nodes.some((i) =>
+    ["q", "k"].includes(circuit.nodes[i].site));
+  const carried = all.filter((path) => !looks(path)).slice(0, 5);
+  const looked = all.filter(looks).slice(0, 3);
+  return [waysOf(circuit, carried, "Strongest ways through it"),
+    waysOf(circuit, looked, "What decides where it looks")];
+}
+
+function waysOf(circuit, list, title) {
   if (!list.length) return null;
-  return [el("h3", {}, "Strongest ways through it"),
+  return [el("h3", {}, title),
     el("p", { class: "note" }, "as strong as the weakest part, ",
       circuit.known ? "in nats that its removal costs" : "by its weight",
       "; the colour is the sign of its weights together; tokens and answers have that ",

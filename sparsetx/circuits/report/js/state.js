@@ -2,7 +2,7 @@
 
 const START = {
   circuit: "", node: "", metric: "effect", threshold: 0, query: "", view: "effect",
-  links: true, zoom: 1, pair: 0, step: -1, head: "all",
+  links: true, zoom: 1, pair: -1, step: -1, head: "dearest",
 };
 const SHORT = {
   circuit: "c", node: "n", metric: "m", threshold: "t", query: "q", view: "v",

@@ -6,10 +6,26 @@ const SIDES = ["a", "b"];
 function pairNow(circuit) {
   const prompts = circuit && circuit.raw.prompts;
   if (!prompts || !prompts.pairs.length) return null;
-  const pair = prompts.pairs[Math.max(0, Math.min(state.pair,
-      prompts.pairs.length - 1))];
+  const pair = prompts.pairs[pairIndex(prompts)];
   for (const side of SIDES) unpack(pair[side], circuit, prompts);
   return pair;
+}
+
+// Where nobody has chosen, one that a wrong rule would get wrong.
+function pairIndex({ pairs }) {
+  if (state.pair >= 0) return Math.min(state.pair, pairs.length - 1);
+  return Math.max(0, pairs.findIndex((pair) => pair.distractor));
+}
+
+// Where nobody has chosen, the head whose dearest node costs most.
+function headIndex(circuit) {
+  const { heads } = circuit.raw.prompts;
+  if (state.head !== "dearest") return state.head;
+  const price = (h) => Math.max(0, ...circuit.nodes.filter((n) =>
+    n.layer === h.layer && n.head === h.head).map((n) => n.effect || 0));
+  const prices = heads.map(price);
+  const most = Math.max(...prices, 0);
+  return most > 0 ? String(prices.indexOf(most)) : "all";
 }
 
 // Bytes become numbers the first time that a pair is looked at.
@@ -69,11 +85,11 @@ function showStepper() {
     change: (e) => change({ pair: Number(e.target.value), step: -1 }) } });
   choices(pick, pairs.map((p, i) => [i,
     `${i + 1} of ${pairs.length}` + (p.distractor ? ", with a distractor" : "")]),
-  Math.min(state.pair, pairs.length - 1));
+  pairIndex(circuit.raw.prompts));
   const head = el("select", { id: "head", on: { change: (e) =>
       change({ head: e.target.value }) } });
   choices(head, [["all", "all kept heads"], ...heads.map((h, i) =>
-    [String(i), `layer ${h.layer}, head ${h.head}`])], state.head);
+    [String(i), `layer ${h.layer}, head ${h.head}`])], headIndex(circuit));
   const slide = el("input", { id: "step", type: "range", min: 0, max: lastStep(pair),
     value: stepNow(pair), "aria-label": "token",
     on: { input: (e) => follow(Number(e.target.value)) } });
@@ -128,7 +144,7 @@ function showStep() {
         all.indexOf(t) === i).join(" | ");
   for (const side of SIDES) markPrompt(circuit, pair, side, step);
   markStrip(circuit, pair, step);
-  const head = circuit.raw.prompts.heads[Number(state.head)];
+  const head = circuit.raw.prompts.heads[Number(headIndex(circuit))];
   fill("looks", head ? [`layer ${head.layer}, head ${head.head}: `, prose(head.says)]
     : "Arcs show where the kept heads look from this token; wider is more. " +
       "Choose one to see it alone.");
@@ -175,8 +191,9 @@ function arcs(circuit, told, marks, sheet, here) {
   const middle = (mark) => ({ x: mark.offsetLeft + Math.min(mark.offsetWidth, 60) / 2,
     y: mark.offsetTop + 3, low: mark.offsetTop + 20 });
   const to = middle(marks[here]);
+  const chosen = headIndex(circuit);
   circuit.raw.prompts.heads.forEach((head, h) => {
-    if (state.head !== "all" && state.head !== String(h)) return;
+    if (chosen !== "all" && chosen !== String(h)) return;
     for (let i = 0; i <= here; i++) {
       const weight = told.look(h, here, i);
       if (weight < 0.04) continue;

@@ -58,18 +58,20 @@ function verdictCard(raw) {
     : `H ${number(H)}: its largest loss with all else at the mean, norms frozen, or ` +
       `mixed at random, in nats; up to ${DATA.limits.honest} is honest, guessing is ` +
       "0.693";
-  return card("is it honest?", short, kind, more, doubts(raw));
+  return card("is it honest?", short, kind, more, ...doubts(raw));
 }
 
 // What the controls came to, in the same breath: honest is not yet above all doubt.
 function doubts(raw) {
   const named = (verdict) => (raw.controls || [])
     .filter((c) => c.verdict === verdict).map((c) => c.name.replace(/_/g, " "));
-  const [passed, weak, failed] = ["pass", "weak", "fail"].map(named);
-  if (!passed.length && !weak.length && !failed.length) return "";
-  return `. It passes ${count(passed.length, "control")}` +
-    (weak.length ? `, is weak in ${weak.join(", ")}` : "") +
-    (failed.length ? `, fails ${failed.join(", ")}` : "");
+  const [passed, weak, failed, open] = ["pass", "weak", "fail", "not run"].map(named);
+  if (!passed.length && !weak.length && !failed.length) return [];
+  return [". ",
+    failed.length > 0 && el("b", { class: "bad" }, `It fails ${failed.join(", ")}; `),
+    `passes ${count(passed.length, "control")}`,
+    weak.length > 0 && `; is weak in ${weak.join(", ")}`,
+    open.length > 0 && `; ${open.length} not run`];
 }
 
 function sizeCard(raw) {
