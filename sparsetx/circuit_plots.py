@@ -118,8 +118,10 @@ def _necessity(axes: Any, one: Drawn, colour: str) -> list[Row]:
     cost, others = float(entry.figure["cost"] or 0.0), entry.data["random"]
     place = len(axes.collections)
     spread = np.linspace(-0.15, 0.15, len(others))
-    axes.scatter(place + spread, others, s=14, color=colour, alpha=0.6)
-    axes.scatter([place], [cost], s=150, marker="*", color=colour, label=one.label)
+    # The dots have the name: a second star in the legend would look like a figure.
+    around = place + spread
+    axes.scatter(around, others, s=14, color=colour, alpha=0.6, label=one.label)
+    axes.scatter([place], [cost], s=150, marker="*", color=colour)
     return [("circuit", cost), *(("random", x) for x in others)]
 
 
@@ -127,7 +129,7 @@ def _dress_necessity(axes: Any, shown: Sequence[Drawn]) -> None:
     axes.set_yscale("symlog", linthresh=0.01)
     axes.set_xticks([])
     axes.axhline(GUESS, color="#888888", linewidth=0.8, linestyle="--")
-    axes.set_ylabel("nats that the whole model loses")
+    axes.set_ylabel("rise of the whole model's loss, nats")
     axes.set_title("without the circuit (star), and random others", loc="left")
 
 
