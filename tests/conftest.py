@@ -1,7 +1,9 @@
 """Tests run on eight host devices, and JAX forgives nothing."""
 
+import atexit
 import gc
 import os
+import shutil
 import tempfile
 
 # Tests run side by side on few cores: threads of one would only wait for another's.
@@ -21,8 +23,10 @@ os.environ["XLA_FLAGS"] = " ".join(
     ]
 )
 # Runs that tests train and share, between workers too. A new folder each time: a test
-# must not pass because of yesterday.
-os.environ.setdefault("SPARSETX_TESTS", tempfile.mkdtemp(prefix="sparsetx-tests-"))
+# must not pass because of yesterday. Its maker removes it: workers are told of it.
+if "SPARSETX_TESTS" not in os.environ:
+    os.environ["SPARSETX_TESTS"] = tempfile.mkdtemp(prefix="sparsetx-tests-")
+    atexit.register(shutil.rmtree, os.environ["SPARSETX_TESTS"], ignore_errors=True)
 
 import coverage
 from hypothesis import settings
