@@ -3,8 +3,8 @@
 Every kept node is a statement, named after what it was seen to do. Pruned nodes are
 folded into constants.
 
-WORDS and ANY hold what a token says by its embedding alone: ANY is for all tokens of
-the vocabulary that are not listed.
+SAYS holds what a token says by its embedding alone: REST is for all tokens of the
+vocabulary that are not listed.
 
 It gives the circuit's calibrated answers on all 32 pairs of the test pool, within 1e-05
 (of the larger of 1 and the logit).
@@ -15,14 +15,12 @@ import sys
 
 import numpy as np
 
-WORDS = {
-    '("': {"quote_type_read_0": 0.970142487},
-    "('": {"quote_type_read_1": 0.970142487},
-    "<|endoftext|>": {"others": 64.0},
-    '")\n': {"others": 64.0},
-    "')\n": {"others": 64.0},
+REST = None  # any other word
+SAYS = {
+    "quote_type_read_0": {'("': 0.970142, REST: 0.0},
+    "quote_type_read_1": {"('": 0.970142, REST: 0.0},
+    "others": {"<|endoftext|>": 64.0, '")\n': 64.0, "')\n": 64.0, REST: 68.0},
 }
-ANY = {"others": 68.0}
 
 
 def gelu(x):
@@ -30,7 +28,7 @@ def gelu(x):
 
 
 def rms(squares):
-    return np.sqrt(squares / 16 + 1.1920929e-07)
+    return np.sqrt(squares / 16 + 1.19209e-07)
 
 
 def look_back(scores, shape, sink=-np.inf):
@@ -49,8 +47,8 @@ def answer_logits(tokens):
     n = len(words)
 
     def told(what):
-        other = ANY.get(what, 0.0)
-        return np.array([WORDS.get(w, {}).get(what, other) for w in words])
+        says = SAYS[what]
+        return np.array([says[w] if w in says else says[REST] for w in words])
 
     # --- layer 0, MLP
     # quote type: fires on `("`, not on `('`: +0.97 / 0 (AUC 1.00 between them)

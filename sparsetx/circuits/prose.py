@@ -4,6 +4,7 @@ import keyword
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from sparsetx import nodes
 from sparsetx.nodes import Node
@@ -24,12 +25,32 @@ KINDS = {
 Terms = Sequence[tuple[float, str]]
 
 
-def number(x: float) -> str:
-    """Nine digits at most: as many as a float32 has."""
-    if abs(x) == float("inf"):
-        return "np.inf" if x > 0 else "-np.inf"
-    text = f"{x:.9g}"
-    return text if re.search(r"[.en]", text) else text + ".0"
+@dataclass(frozen=True)
+class Digits:
+    """How numbers are written: with so many digits at most. A float32 has nine."""
+
+    most: int = 9
+
+    def number(self, x: float) -> str:
+        if abs(x) == float("inf"):
+            return "np.inf" if x > 0 else "-np.inf"
+        text = f"{x:.{self.most}g}"
+        return text if re.search(r"[.en]", text) else text + ".0"
+
+    def total(self, terms: Terms, constant: float = 0.0) -> str:
+        """2.0 * a - b + 0.5"""
+        parts = []
+        for weight, name in terms:
+            if not weight:
+                continue
+            size = self.number(abs(weight))
+            factor = "" if size == "1.0" else f"{size} * "
+            parts.append(("-" if weight < 0 else "+", factor + name))
+        if constant or not parts:
+            parts.append(("-" if constant < 0 else "+", self.number(abs(constant))))
+        first, *others = parts
+        text = ("-" if first[0] == "-" else "") + first[1]
+        return text + "".join(f" {sign} {part}" for sign, part in others)
 
 
 def quoted(text: str) -> str:
@@ -60,22 +81,6 @@ def names(kept: Iterable[Node], titles: Mapping[Node, str]) -> dict[Node, str]:
 def _slug(text: str) -> str:
     slug = re.sub(r"\W+", "_", text.lower(), flags=re.ASCII).strip("_")
     return f"{slug}_" if keyword.iskeyword(slug) else slug
-
-
-def total(terms: Terms, constant: float = 0.0) -> str:
-    """2.0 * a - b + 0.5"""
-    parts = []
-    for weight, name in terms:
-        if not weight:
-            continue
-        size = abs(weight)
-        factor = "" if number(size) == "1.0" else f"{number(size)} * "
-        parts.append(("-" if weight < 0 else "+", factor + name))
-    if constant or not parts:
-        parts.append(("-" if constant < 0 else "+", number(abs(constant))))
-    first, *others = parts
-    text = ("-" if first[0] == "-" else "") + first[1]
-    return text + "".join(f" {sign} {part}" for sign, part in others)
 
 
 def statement(name: str, value: str, indent: str = "    ") -> list[str]:

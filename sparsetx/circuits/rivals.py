@@ -103,10 +103,10 @@ def _of_heads(
         yield f"head_{head}", f"{looks}.sum(-1)" if c.sink else "", rest_C
 
 
-def lines(rows: Rows, name: str) -> list[str]:
+def lines(rows: Rows, name: str, digits: prose.Digits) -> list[str]:
     """The table, as lines of a program."""
     found = [f"{name} = {{"]
     for key, row in rows.items():
-        said = [f"{c}: {prose.number(w)}" for c, w in row.items()]
+        said = [f"{c}: {digits.number(w)}" for c, w in row.items()]
         found += prose.entry(prose.quoted(key), said)
     return [*found, "}"]

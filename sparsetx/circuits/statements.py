@@ -30,6 +30,7 @@ class Body:
     folded: Folded
     called: Mapping[Node, str]
     told: Mapping[Node, str]  # descriptions
+    digits: prose.Digits
     lines: list[str] = field(default_factory=list)
     columns: dict[str, Column] = field(default_factory=dict)
     arrays: set[str] = field(default_factory=set)  # variables that hold every token
@@ -118,8 +119,10 @@ class Body:
         gain = self.folded.own.gain(node)  # which a read's variable goes without
         low, high = sorted((choice.low / gain, choice.high / gain))
         if low == -high:
-            return f"above({prose.number(high)}, {value})"
-        return f"outside({prose.number(low)}, {prose.number(high)}, {value})"
+            return f"above({self.digits.number(high)}, {value})"
+        return (
+            f"outside({self.digits.number(low)}, {self.digits.number(high)}, {value})"
+        )
 
     def choice(self, node: Node) -> Choice | None:
         if node not in self.choices:
@@ -151,7 +154,7 @@ class Body:
             (constant,) = set(rest.values())
         elif (said := self.column(f"channel_{index}", rest, last)) is not None:
             parts.insert(0, said)
-        text = prose.total([(1.0, part) for part in parts], constant)
+        text = self.digits.total([(1.0, part) for part in parts], constant)
         if " " not in text:
             return text if parts else f"({text})"
         known = self.channels.get(text)
@@ -167,7 +170,7 @@ class Body:
         folded = self.folded
         others = {w: folded.others(at, w) for w in self.words(last)}
         if len(set(others.values())) == 1:
-            parts = [prose.number(next(iter(others.values())))]
+            parts = [self.digits.number(next(iter(others.values())))]
         else:
             parts = [self.column("others", others, last) or "0.0"]
         parts += [f"{self.channel(at, i, last)}**2" for i in folded.written(at)]
@@ -211,7 +214,7 @@ class Body:
             for w, n in terms
             if n not in self.silent
         ]
-        text = prose.total(named, constant)
+        text = self.digits.total(named, constant)
         return text if named or last else f"np.full(n, {text})"
 
     def mlp(self, layer: int) -> None:
@@ -309,10 +312,10 @@ class Body:
                 constant += own.mean(q) * own.mean(k) / root
         if not c.sink:
             constant = 0.0
-        scores = prose.total(terms, constant)
+        scores = self.digits.total(terms, constant)
         args = [scores, "n" if last else "(n, n)"]
         if c.sink:
-            args.append(prose.number(own.sink(layer, head) or 0.0))
+            args.append(self.digits.number(own.sink(layer, head) or 0.0))
         self.define(f"looks_{layer}_{head}", f"look_back({', '.join(args)})", True)
 
     def _alive(self, node: Node) -> bool:
@@ -333,7 +336,7 @@ class Body:
                 constant += mean
         for head in set(range(self.folded.config.n_head)) - set(heads):
             constant += self.values(layer, head, write)[1]
-        text = prose.total(terms, constant)
+        text = self.digits.total(terms, constant)
         return text if terms or self.folded.only_last(write) else f"np.full(n, {text})"
 
     # --- answers -------------------------------------------------------------------
@@ -355,7 +358,7 @@ class Body:
             direct = self.column(f"towards {text}", said, True)
             if direct:
                 parts.append((1.0, direct))
-            value = prose.total(parts)
+            value = self.digits.total(parts)
             several = " + " in value or " - " in value
             value = f"({value}) / {rms}" if several else f"{value} / {rms}"
             skip = {w: self._skips(w, token) for w in self.words(True)}
@@ -363,9 +366,9 @@ class Body:
             more = float((shift or {}).get(token, 0.0))
             value = f"{value} + {beside}" if beside else value
             if scale != 1:
-                value = f"{prose.number(scale)} * ({value})"
+                value = f"{self.digits.number(scale)} * ({value})"
             if more:
-                value += f" {'-' if more < 0 else '+'} {prose.number(abs(more))}"
+                value += f" {'-' if more < 0 else '+'} {self.digits.number(abs(more))}"
             self.lines += prose.statement(f"logits[{prose.quoted(text)}]", value)
 
     def _said(

@@ -191,6 +191,43 @@ def test_random_circuits_are_written_as_they_are(name: str, seed: int) -> None:
     assert ("RIVALS" in found.text) == (" cut(" in found.text)
 
 
+def longest_number(source: str) -> int:
+    """Digits of the longest number that stands in a program."""
+    found = [
+        n.value for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Constant)
+    ]
+    told = [f"{x:.17g}" for x in found if isinstance(x, float)]
+    plain = [f"{float(x):.9g}".split("e")[0] for x in told]
+    return max(len(x.replace(".", "").lstrip("0")) for x in plain)
+
+
+def test_numbers_have_as_few_digits_as_agree(
+    fixture: decompile.Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = longest_number(fixture.text)
+    assert few in decompile.DIGITS[:-1]
+    monkeypatch.setattr(decompile, "DIGITS", (few - 1, 9))
+    assert longest_number(golden_program.program().text) == 9
+
+
+def test_it_knows_all_words_if_that_is_short_enough() -> None:
+    own = cut_at_random("plain", 0, 0.35)
+    rows = (PAIRS.tokens_BL, PAIRS.position_B, PAIRS.answers_B2, PAIRS.sign_B)
+    few = Pairs("quotes", "test", *(x[:2] for x in rows), (None,), False)
+    long = decompile.written(own, few, token, 10_000)
+    short = decompile.written(own, few, token, long.lines - 1)
+    known = {t for row in text.real(few) for t in row}
+    (word, *_) = [token(t) for t in range(14) if t not in known]
+    for source, knows in ((long.text, True), (short.text, False)):
+        space: dict[str, Any] = {"__name__": "elsewhere"}
+        exec(source, space)
+        if knows:
+            assert len(space["answer_logits"]([word])) == 2
+        else:
+            with pytest.raises(ValueError, match="words that the table does not know"):
+                space["answer_logits"]([word])
+
+
 def test_a_read_without_a_rule_is_refused() -> None:
     """AbsTopK chooses it among all of the residual."""
     with pytest.raises(Refusal, match="no rule tells when AbsTopK keeps attn_in/1/"):
