@@ -181,6 +181,13 @@ def repeated(tree: Nodes, count: int) -> dict[str, np.ndarray]:
     }
 
 
+def put(trees: dict[str, np.ndarray], which: int, node: Node, value: float) -> None:
+    """Into one of several trees, at one node."""
+    tree = trees[node.site][which]
+    row = tree if node.site in END_SITES else tree[node.layer]
+    row[node.index] = value
+
+
 def flatten(
     model: ModelConfig, tree: Nodes, sites: Sequence[str] = NODE_SITES
 ) -> np.ndarray:

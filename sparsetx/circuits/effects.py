@@ -6,6 +6,8 @@ effect  how many nats the task's loss rises when one more node is put at its mea
 direct  what a write says to the answers without passing another node: its difference
         from its mean, times the last norm and the unembedding, towards the right answer
         and away from the wrong one, at the last token, in nats of logit.
+swap    which part of the way to the other answer it takes the circuit when it is what
+        it is in the other prompt of the pair (swap.py).
 
 Losses are those of the circuit under mean ablation, uncalibrated.
 """
@@ -21,7 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsetx import mesh, model, nodes, parameters, taps
-from sparsetx.circuits import ablate, edges, effective
+from sparsetx.circuits import ablate, edges, effective, swap
+from sparsetx.circuits.exhibit import Exhibit
 from sparsetx.circuits.question import Question
 from sparsetx.config import ModelConfig
 from sparsetx.nodes import Node, Nodes
@@ -40,51 +43,32 @@ class Effects:
     node: Mapping[Node, float] = field(default_factory=dict)
     edge: Mapping[EdgeKey, float] = field(default_factory=dict)
     direct: Mapping[Node, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
-class Subject:
-    """What is ablated, and on which prompts. A Circuit gives the first four."""
-
-    config: ModelConfig
-    params: Any
-    keep: Nodes
-    means: Nodes
-    asked: Question
-
-    @functools.cached_property
-    def kept(self) -> list[Node]:
-        """In the order of computation."""
-        sites = tuple(self.keep)
-        flat = nodes.flatten(self.config, self.keep, sites)
-        found = np.flatnonzero(flat > 0.5)
-        return [nodes.node_at(self.config, int(i), sites) for i in found]
+    swap: Mapping[Node, float] = field(default_factory=dict)
 
 
 def of(circuit: Any, asked: Question, most: int = MOST) -> Effects:
     """Everything, of a circuit on some prompts."""
-    subject = Subject(
+    exhibit = Exhibit(
         circuit.config, circuit.params, circuit.keep, circuit.means, asked
     )
-    loss = float(_losses(subject, [()])[0])
-    alone = _losses(subject, [(node,) for node in subject.kept])
-    by_node = dict(zip(subject.kept, (alone - loss).tolist(), strict=True))
-    return Effects(loss, by_node, _of_edges(subject, loss, most), _direct(subject))
+    loss = float(_losses(exhibit, [()])[0])
+    alone = _losses(exhibit, [(node,) for node in exhibit.kept])
+    by_node = dict(zip(exhibit.kept, (alone - loss).tolist(), strict=True))
+    by_edge = _of_edges(exhibit, loss, most)
+    return Effects(loss, by_node, by_edge, _direct(exhibit), swap.shares(exhibit))
 
 
-def _losses(subject: Subject, gone: list[tuple[Node, ...]]) -> npt.NDArray[np.float64]:
+def _losses(exhibit: Exhibit, gone: list[tuple[Node, ...]]) -> npt.NDArray[np.float64]:
     """[N] losses, each without some of the kept nodes."""
     devices = tuple(jax.local_devices())
-    program, many = _of_masks(subject.config, devices), AT_ONCE * len(devices)
+    program, many = _of_masks(exhibit.config, devices), AT_ONCE * len(devices)
     found = []
     for which in mesh.portions(len(gone), many):
-        tree = nodes.repeated(subject.keep, many)
+        tree = nodes.repeated(exhibit.keep, many)
         for row, number in enumerate(which):
             for node in gone[number]:
-                place = tree[node.site][row]
-                rows = place if node.site in nodes.END_SITES else place[node.layer]
-                rows[node.index] = 0
-        given = subject.params, subject.asked, subject.means
+                nodes.put(tree, row, node, 0)
+        given = exhibit.params, exhibit.asked, exhibit.means
         found.append(np.asarray(program(*given, tree)))
     if not found:
         return np.zeros(0)
@@ -101,13 +85,13 @@ def _of_masks(config: ModelConfig, devices: tuple[jax.Device, ...]) -> Any:
     return mesh.OverLanes(all_of, devices, whole=3)
 
 
-def _of_edges(subject: Subject, loss: float, most: int) -> dict[EdgeKey, float]:
-    config, params = subject.config, subject.params
-    found = list(edges.located(config, params, subject.keep))
+def _of_edges(exhibit: Exhibit, loss: float, most: int) -> dict[EdgeKey, float]:
+    config, params = exhibit.config, exhibit.params
+    found = list(edges.located(config, params, exhibit.keep))
     if not found or not most:
         return {}
     bench = effective.Bench(
-        config, params, subject.means, subject.asked, subject.keep, None,
+        config, params, exhibit.means, exhibit.asked, exhibit.keep, None,
         effective.places(config, found),
     )  # fmt: skip
     chosen = np.arange(len(found))
@@ -123,11 +107,11 @@ def _of_edges(subject: Subject, loss: float, most: int) -> dict[EdgeKey, float]:
     return out
 
 
-def _direct(subject: Subject) -> dict[Node, float]:
-    sites = [s for s in (*edges.WRITES, nodes.FINAL) if s in subject.keep]
+def _direct(exhibit: Exhibit) -> dict[Node, float]:
+    sites = [s for s in (*edges.WRITES, nodes.FINAL) if s in exhibit.keep]
     parts = _said(
-        subject.config, tuple(sites), subject.params, subject.asked, subject.keep,
-        subject.means,
+        exhibit.config, tuple(sites), exhibit.params, exhibit.asked, exhibit.keep,
+        exhibit.means,
     )  # fmt: skip
     return {
         node: float(
@@ -135,7 +119,7 @@ def _direct(subject: Subject) -> dict[Node, float]:
             if node.site in nodes.END_SITES
             else parts[node.site][node.layer, node.index]
         )
-        for node in subject.kept
+        for node in exhibit.kept
         if node.site in sites
     }
 

@@ -121,6 +121,7 @@ def _nodes(
             share_out=heard[node] / whole_out if whole_out else None,
             effect=effects.node.get(node) if effects else None,
             direct=effects.direct.get(node) if effects else None,
+            swap=effects.swap.get(node) if effects else None,
             description=descriptions.get(name, ""),
         )
 

@@ -22,6 +22,7 @@ class GraphNode:
     share_out: float | None
     effect: float | None  # nats of task loss when it is ablated too
     direct: float | None  # nats of logit, towards the right answer
+    swap: float | None  # part of the decision that it carries by itself (swap.py)
     description: str
 
 

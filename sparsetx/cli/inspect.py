@@ -144,11 +144,14 @@ def listed(seen: "Portrait", most: int) -> str:
     lines = [
         f"The {min(most, len(order))} nodes of {len(order)} that matter most: nats of "
         "loss without each, of logit straight",
-        "to the right answer, and what it does",
+        "to the right answer, the part of the decision that it carries into the other "
+        "prompt,",
+        "and what it does",
     ]
     for node in order[:most]:
         direct = "" if node.direct is None else f"{node.direct:+.2f}"
-        lines.append(f"  {node.name:<18} {node.effect:+7.3f} {direct:>7}")
+        swap = "" if node.swap is None else f"{node.swap:.0%}"
+        lines.append(f"  {node.name:<18} {node.effect:+7.3f} {direct:>7} {swap:>5}")
         lines.append(paragraph(node.description, "    "))
     return "\n".join(lines)
 

@@ -124,6 +124,7 @@ def _told(node: GraphNode, heads: Mapping[tuple[int, int], Any]) -> dict[str, An
         "says": node.description or None,
         "effect": rounded(node.effect),
         "direct": rounded(node.direct),
+        "swap": rounded(node.swap),
         "mean": rounded(node.mean),
         "constant": node.constant or None,
     }
