@@ -31,8 +31,8 @@ ROOMS = [
     "circuits.describe", "circuits.graph", "circuits.account", "circuits.portrait",
     "circuits.controls", "circuits.binarise",
     "circuits.replay", "circuits.choices", "circuits.fold", "circuits.prose",
-    "circuits.rivals", "circuits.statements", "circuits.listing", "circuits.decompile",
-    "circuits.prompts",
+    "circuits.rivals", "circuits.statements", "circuits.answers", "circuits.lexicon",
+    "circuits.listing", "circuits.decompile", "circuits.prompts",
     "circuits.report", "verify", "bridges", "aot", "bench", "plots", "circuit_plots",
     "cli", "__main__",
 ]  # fmt: skip

@@ -27,8 +27,8 @@ def gelu(x):
     return 0.5 * x * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
 
 
-def rms(squares):
-    return np.sqrt(squares / 16 + 1.19209e-07)
+def rms(others, *channels):
+    return np.sqrt((others + sum(x**2 for x in channels)) / 16 + 1.19209e-07)
 
 
 def look_back(scores, shape, sink=-np.inf):
@@ -46,9 +46,12 @@ def answer_logits(tokens):
     words, logits = list(tokens), {}
     n = len(words)
 
-    def told(what):
+    def told(what, where=words):
         says = SAYS[what]
-        return np.array([says[w] if w in says else says[REST] for w in words])
+        return np.array([says[w] if w in says else says[REST] for w in where])
+
+    def last(what):
+        return told(what, words[-1:])[0]
 
     # --- layer 0, MLP
     # quote type: fires on `("`, not on `('`: +0.97 / 0 (AUC 1.00 between them)
@@ -56,8 +59,8 @@ def answer_logits(tokens):
     # quote type: fires on `('`, not on `("`: 0 / +0.97 (AUC 1.00 between them)
     quote_type_read_1 = told("quote_type_read_1")
     # quote detector: fires on `("` and `('` (AUC 1.00 against other tokens)
-    quote_detector_neuron = (
-        gelu(8.0 * quote_type_read_0 + 8.0 * quote_type_read_1 - 4.0)
+    quote_detector_neuron = gelu(
+        8.0 * quote_type_read_0 + 8.0 * quote_type_read_1 - 4.0
     )
     # quote type: fires on `("`, not on `('`: +3.8 / 0 (AUC 1.00 between them)
     quote_type_neuron = gelu(8.0 * quote_type_read_0 - 4.0)
@@ -67,7 +70,7 @@ def answer_logits(tokens):
     quote_type_write = -0.5 * quote_detector_neuron + quote_type_neuron
 
     # --- layer 1, attention
-    rms_attn_1 = rms(told("others") + quote_detector_write**2 + quote_type_write**2)
+    rms_attn_1 = rms(told("others"), quote_detector_write, quote_type_write)
     # quote detector: fires on `("` and `('` (AUC 1.00 against other tokens)
     quote_detector_read = quote_detector_write / rms_attn_1
     # quote type: tells `("` from `('`: +0.87 / -0.87 (AUC 1.00)
@@ -82,9 +85,9 @@ def answer_logits(tokens):
     quote_type_at_the_end_write = 2.0 * looks_1_0 @ quote_type_value
 
     # --- the answers
-    rms_final_0 = (
-        rms(told("others")[-1] + quote_detector_write[-1]**2 + quote_type_write[-1]**2
-        + quote_type_at_the_end_write**2)
+    rms_final_0 = rms(
+        last("others"), quote_detector_write[-1], quote_type_write[-1],
+        quote_type_at_the_end_write
     )
     logits['")\n'] = 4.0 * quote_type_at_the_end_write / rms_final_0
     logits["')\n"] = -4.0 * quote_type_at_the_end_write / rms_final_0

@@ -24,7 +24,16 @@ from typing import Any
 import numpy as np
 
 from sparsetx import nodes
-from sparsetx.circuits import arrays, describe, fold, listing, prose, text, watch
+from sparsetx.circuits import (
+    answers,
+    arrays,
+    describe,
+    fold,
+    listing,
+    prose,
+    text,
+    watch,
+)
 from sparsetx.circuits.circuit import Circuit, name_of
 from sparsetx.circuits.fold import Folded
 from sparsetx.circuits.listing import AGREE
@@ -138,14 +147,15 @@ def _bodies(
 ) -> Iterator[Body]:
     """The same program in several ways, the best one first: of more words, then of
     fewer digits."""
-    answers = {int(t): token(int(t)) for t in np.unique(pairs.answers_B2)}
+    asked = {int(t): token(int(t)) for t in np.unique(pairs.answers_B2)}
     calibration, called = circuit.calibration, prose.names(folded.own.kept, titles)
-    for whole in (False,) if folded.placed else (True, False):
-        known = dataclasses.replace(folded, vocabulary=whole)
+    scopes = ((True, True), (True, False), (False, False))
+    for whole, any_end in scopes[2:] if folded.placed else scopes:
+        known = dataclasses.replace(folded, vocabulary=whole, any_end=any_end)
         for digits in map(prose.Digits, DIGITS):
             body = Body(known, called, told, digits)
             body.write()
-            body.answers(answers, calibration.scale, calibration.shift)
+            answers.write(body, asked, calibration.scale, calibration.shift or {})
             if body.unruly:
                 raise Refusal(_no_rule(circuit, body))
             if whole and any(name.startswith("keeps_") for name in body.columns):

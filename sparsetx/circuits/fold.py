@@ -32,6 +32,7 @@ class Folded:
     rows: list[list[int]]  # prompts, without padding
     traces: list[Trace] = field(repr=False)
     vocabulary: bool = False  # words are all tokens, not only those of the prompts
+    any_end: bool = False  # and so are the last ones
 
     @property
     def config(self) -> ModelConfig:
@@ -81,8 +82,8 @@ class Folded:
 
     @cached_property
     def at_the_end(self) -> list[Hashable]:
-        """Of tokens any may come last; words with their places are too many."""
-        if not self.placed:
+        """The words that may come last."""
+        if self.any_end:
             return self.everywhere
         found = {self.words(row)[-1] for row in self.rows}
         return sorted(found)  # type: ignore[type-var]
@@ -123,9 +124,6 @@ class Folded:
         x_D = self.base(word) + self.constant(at)
         x_D[list(self.written(at))] = 0
         return float(np.square(x_D).sum())
-
-    def rest(self, at: Place, channel: int, word: Any) -> float:
-        return float(self.base(word)[channel] + self.constant(at)[channel])
 
     def read(self, node: Node, word: Any) -> float:
         """A read before any kept write, its choice made; gains are left to weights."""

@@ -1,19 +1,15 @@
-"""The text of a written-down circuit: what words say, helpers, statements, an example.
-
-What words say stands by column: for each thing that is asked of words, the words that
-say something of their own, and what all others say.
-"""
+"""The text of a written-down circuit: table, helpers, statements, an example."""
 
 import re
-from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sparsetx import nodes
 from sparsetx.block import NORM_EPS
 from sparsetx.circuits import prose, rivals, text
 from sparsetx.circuits.circuit import Circuit
-from sparsetx.circuits.statements import Body, Column
+from sparsetx.circuits.lexicon import Lexicon
+from sparsetx.circuits.statements import Body
 from sparsetx.tasks.pairs import Pairs
 
 AGREE = 1e-5  # of the larger of 1 and the logit: what a program may be off
@@ -38,8 +34,8 @@ HELPERS = {
     return 0.5 * x * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))""",
     " relu(": """def relu(x):
     return np.maximum(x, 0.0)""",
-    "rms(": """def rms(squares):
-    return np.sqrt(squares / {wide} + {eps})""",
+    "rms(": """def rms(others, *channels):
+    return np.sqrt((others + sum(x**2 for x in channels)) / {wide} + {eps})""",
     "look_back(": '''def look_back(scores, shape, sink=-np.inf):
     """How much the last token, or each in its turn, looks at those up to itself."""
     scores = np.broadcast_to(scores, shape)
@@ -50,14 +46,6 @@ HELPERS = {
     return looks / (looks.sum(-1, keepdims=True) + np.exp(sink - top))''',
 }
 
-TOLD = """
-    def told(what):
-        says = SAYS[what]
-        return np.array([says[w] if w in says else says[REST] for w in words])"""
-KNOWN = """    unknown = [word for word in words if word not in SAYS[{full}]]
-    if unknown:
-        raise ValueError(f"words that the table does not know: {{unknown}}")
-"""
 MAIN = """if __name__ == "__main__":
     for answer, logit in answer_logits(sys.argv[1:] or EXAMPLE).items():
         print(f"{logit:9.4f}  {answer!r}")"""
@@ -81,8 +69,8 @@ def of(
         if call in statements
     ]
     math = ["import math"] if any("math." in code for code in helpers) else []
-    full = _full(body)
-    table = _table(body, full, token) if body.columns else []
+    lexicon = Lexicon(body, token)
+    table = lexicon.lines()
     competing = [
         rivals.lines(rows, name, body.digits) for name, rows in body.tables.items()
     ]
@@ -92,8 +80,7 @@ def of(
         '    """{answer: calibrated logit} after a prompt, given as strings."""',
         f"    words, logits = {words}, {{}}",
         *(["    n = len(words)"] if re.search(r"\bn\b", statements) else []),
-        *([KNOWN.format(full=prose.quoted(full))] if full else []),
-        *([TOLD.lstrip("\n") if full else TOLD] if body.columns else []),
+        *lexicon.functions(statements),
     ]
     example = [token(t) for t in text.real(pairs)[0]]
     parts = [
@@ -110,40 +97,6 @@ def of(
     return Listing(source, source.count("\n"), len(table) + sum(map(len, competing)))
 
 
-def _usual(column: Column) -> float:
-    return Counter(column.values()).most_common(1)[0][0]
-
-
-def _full(body: Body) -> str | None:
-    """The column that lists every word, where not all words are known: the one in which
-    most say something of their own."""
-    if body.folded.vocabulary or not body.columns:
-        return None
-    return max(body.columns, key=lambda name: len(set(body.columns[name].values())))
-
-
-def _table(body: Body, full: str | None, token: Callable[[int], str]) -> list[str]:
-    lines = ["REST = None  # any other word", "SAYS = {"]
-    for name, column in body.columns.items():
-        usual = _usual(column)
-        said = {w: x for w, x in column.items() if x != usual}
-        if name == full:
-            said = {w: column.get(w, usual) for w in body.folded.everywhere}
-        rows = sorted(said.items(), key=lambda row: -row[1])
-        items = [f"{_word(w, token)}: {body.digits.number(x)}" for w, x in rows]
-        if name != full:
-            items.append(f"REST: {body.digits.number(usual)}")
-        lines += prose.entry(prose.quoted(name), items)
-    return [*lines, "}"]
-
-
-def _word(word: Hashable, token: Callable[[int], str]) -> str:
-    if isinstance(word, tuple):
-        place, here = word
-        return f"({place}, {prose.quoted(token(here))})"
-    return prose.quoted(token(word))  # type: ignore[arg-type]
-
-
 def _header(circuit: Circuit, body: Body, pairs: Pairs) -> str:
     """What it is, and what was worked out beforehand."""
     folded, facts = body.folded, circuit.facts
@@ -156,6 +109,9 @@ def _header(circuit: Circuit, body: Body, pairs: Pairs) -> str:
         known += (
             f", for {each} of the prompts that it was checked on; it knows no others."
         )
+    if body.columns and folded.vocabulary and not folded.any_end:
+        known += " A prompt may only end in a token that one of those it was checked on"
+        known += " ends in."
     paragraphs = [
         f"The circuit of {circuit.task}, written down by sparsetx: {kept} nodes, "
         f"{joined} edges.",

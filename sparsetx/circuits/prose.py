@@ -88,7 +88,8 @@ def statement(name: str, value: str, indent: str = "    ") -> list[str]:
     line = f"{indent}{name} = {value}"
     if len(line) <= WIDE:
         return [line]
-    inner = indent + "    "
+    inner, call = indent + "    ", _call(value)
+    value = value[len(call) + 1 : -1] if call else value
     # Lines end before a sign: what it belongs to is glued to it, as strings are.
     glued = re.sub(STRING, lambda found: found[0].replace(" ", GLUE), value)
     glued = re.sub(r" ([*/@]) ", rf"{GLUE}\1{GLUE}", glued)
@@ -97,7 +98,20 @@ def statement(name: str, value: str, indent: str = "    ") -> list[str]:
         glued, WIDE - len(inner), break_long_words=False, break_on_hyphens=False
     )
     parts = [inner + part.replace(GLUE, " ") for part in body]
-    return [f"{indent}{name} = (", *parts, f"{indent})"]
+    return [f"{indent}{name} = {call}(", *parts, f"{indent})"]
+
+
+def _call(value: str) -> str:
+    """The function, where a value is one call of it."""
+    name, bracket, rest = value.partition("(")
+    depth, plain = 1, re.sub(STRING, "", rest)
+    for i, char in enumerate(plain):
+        depth += (char == "(") - (char == ")")
+        if not depth:
+            return (
+                name if bracket and name.isidentifier() and i + 1 == len(plain) else ""
+            )
+    return ""
 
 
 def comment(text: str, indent: str = "    ") -> list[str]:

@@ -9,14 +9,13 @@ become the number at the last one.
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from sparsetx import nodes, parameters
+from sparsetx import nodes
 from sparsetx.circuits import edges, prose, rivals
 from sparsetx.circuits.choices import Choice
-from sparsetx.circuits.fold import Array, Folded, Place
+from sparsetx.circuits.fold import Folded, Place
 from sparsetx.nodes import Node
 
 Column = dict[Hashable, float]
@@ -64,7 +63,7 @@ class Body:
             here = self.columns.setdefault(name, {})
             if all(here.get(word, value) == value for word, value in values.items()):
                 here.update(values)
-                return f"told({prose.quoted(name)})" + ("[-1]" if last else "")
+                return f"{'last' if last else 'told'}({prose.quoted(name)})"
         raise AssertionError(stem)
 
     def words(self, last: bool) -> list[Hashable]:
@@ -143,27 +142,33 @@ class Body:
 
     # --- the residual --------------------------------------------------------------
 
-    def channel(self, at: Place, index: int, last: bool) -> str:
-        """A channel of the residual as a read finds it, a name or what words say."""
+    def channel(self, at: Place, index: int, last: bool) -> tuple[str, float]:
+        """A channel of the residual as a read finds it: a name, or what words say, or
+        nothing; and what ablated writes have added to it by then."""
         folded = self.folded
-        rest = {w: folded.rest(at, index, w) for w in self.words(last)}
+        base = {w: float(folded.base(w)[index]) for w in self.words(last)}
         writes = folded.written(at).get(index, [])
         parts = [self.use(self.called[w], last) for w in writes if w not in self.silent]
-        constant = 0.0
-        if len(set(rest.values())) == 1:
-            (constant,) = set(rest.values())
-        elif (said := self.column(f"channel_{index}", rest, last)) is not None:
+        if (said := self.column(f"channel_{index}", base, last)) is not None:
             parts.insert(0, said)
-        text = self.digits.total([(1.0, part) for part in parts], constant)
-        if " " not in text:
-            return text if parts else f"({text})"
+        constant = float(folded.constant(at)[index])
+        if len(parts) < 2:
+            return "".join(parts), constant
+        text = self.digits.total([(1.0, part) for part in parts])
         known = self.channels.get(text)
         if known is None:
-            known = f"channel_{index}_{at[0].split('_')[0]}_{at[1]}"
+            known = f"channel_{index}"
+            if known in self.channels.values():
+                known += f"_{at[0].split('_')[0]}_{at[1]}"
             known += "_last" if known in self.channels.values() else ""
             self.define(known, text, last)
             self.channels[text] = known
-        return self.use(known, last)
+        return self.use(known, last), constant
+
+    def heard(self, at: Place, index: int, last: bool) -> str:
+        """The same as one expression."""
+        name, constant = self.channel(at, index, last)
+        return self.digits.total([(1.0, name)] if name else [], constant)
 
     def norm(self, at: Place, last: bool) -> str:
         """The root mean square of the residual, its name."""
@@ -173,9 +178,9 @@ class Body:
             parts = [self.digits.number(next(iter(others.values())))]
         else:
             parts = [self.column("others", others, last) or "0.0"]
-        parts += [f"{self.channel(at, i, last)}**2" for i in folded.written(at)]
+        parts += [self.heard(at, i, last) for i in folded.written(at)]
         name = f"rms_{at[0].split('_')[0]}_{at[1]}"
-        self.define(name, f"rms({' + '.join(parts)})", last)
+        self.define(name, f"rms({', '.join(parts)})", last)
         return name
 
     def reads(self, wanted: Sequence[Node]) -> None:
@@ -190,7 +195,8 @@ class Body:
         rms = self.norm(at, all(map(self.folded.only_last, wanted)))
         for node in wanted:
             last = self.folded.only_last(node)
-            value = self.channel(at, node.index, last)
+            value = self.heard(at, node.index, last)
+            value = f"({value})" if " " in value else value
             self.node(node, f"{value} / {self.use(rms, last)}")
 
     def _told(self, node: Node) -> None:
@@ -338,56 +344,6 @@ class Body:
             constant += self.values(layer, head, write)[1]
         text = self.digits.total(terms, constant)
         return text if terms or self.folded.only_last(write) else f"np.full(n, {text})"
-
-    # --- answers -------------------------------------------------------------------
-
-    def answers(self, tokens: Mapping[int, str], scale: float, shift: Any) -> None:
-        """The calibrated logits of the candidates, at the last token."""
-        at = (nodes.FINAL, 0)
-        self.heading("the answers")
-        rms = self.norm(at, last=True)
-        weights = self.folded.own.unembed_DV.astype(np.float64)
-        written = self.folded.written(at)
-        for token, text in tokens.items():
-            heard = [c for c in written if weights[c, token]]
-            parts = [(weights[c, token], self.channel(at, c, True)) for c in heard]
-            said = {
-                w: self._said(at, w, weights[:, token], written)
-                for w in self.words(True)
-            }
-            direct = self.column(f"towards {text}", said, True)
-            if direct:
-                parts.append((1.0, direct))
-            value = self.digits.total(parts)
-            several = " + " in value or " - " in value
-            value = f"({value}) / {rms}" if several else f"{value} / {rms}"
-            skip = {w: self._skips(w, token) for w in self.words(True)}
-            beside = self.column(f"bigram {text}", skip, True)
-            more = float((shift or {}).get(token, 0.0))
-            value = f"{value} + {beside}" if beside else value
-            if scale != 1:
-                value = f"{self.digits.number(scale)} * ({value})"
-            if more:
-                value += f" {'-' if more < 0 else '+'} {self.digits.number(abs(more))}"
-            self.lines += prose.statement(f"logits[{prose.quoted(text)}]", value)
-
-    def _said(
-        self, at: Place, word: Any, weight_D: Array, written: Mapping[int, Any]
-    ) -> float:
-        """What channels that no kept node wrote say."""
-        x_D = self.folded.base(word) + self.folded.constant(at)
-        x_D[list(written)] = 0
-        return float(x_D @ weight_D)
-
-    def _skips(self, word: Any, token: int) -> float:
-        """What the tables that skip the network say."""
-        own, here = self.folded.own, word[1] if self.folded.placed else word
-        total = 0.0
-        table = own.params.get((parameters.BIGRAM, parameters.TABLE))
-        if table is not None:
-            total += float(table[here, token])
-        bias = own.params.get((parameters.FINAL_BIAS, parameters.B))
-        return total + (float(bias[token]) if bias is not None else 0.0)
 
     def write(self) -> None:
         """All statements up to the answers."""

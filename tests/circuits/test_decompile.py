@@ -212,20 +212,25 @@ def test_numbers_have_as_few_digits_as_agree(
 
 def test_it_knows_all_words_if_that_is_short_enough() -> None:
     own = cut_at_random("plain", 0, 0.35)
-    rows = (PAIRS.tokens_BL, PAIRS.position_B, PAIRS.answers_B2, PAIRS.sign_B)
-    few = Pairs("quotes", "test", *(x[:2] for x in rows), (None,), False)
-    long = decompile.written(own, few, token, 10_000)
-    short = decompile.written(own, few, token, long.lines - 1)
-    known = {t for row in text.real(few) for t in row}
+    parts = (PAIRS.tokens_BL, PAIRS.position_B, PAIRS.answers_B2, PAIRS.sign_B)
+    few = Pairs("quotes", "test", *(x[:2] for x in parts), (None,), False)
+    rows = text.real(few)
+    known, end = {t for row in rows for t in row}, rows[0][-1]
     (word, *_) = [token(t) for t in range(14) if t not in known]
-    for source, knows in ((long.text, True), (short.text, False)):
+    long = decompile.written(own, few, token, 10_000)
+    ended = decompile.written(own, few, token, long.lines - 1)
+    short = decompile.written(own, few, token, ended.lines - 1)
+    ask = {"end": [token(0), word], "inside": [word, token(end)]}
+    refused = {"end": "no prompt of the table ends in", "inside": "does not know: "}
+    for program, unknown in ((long, ()), (ended, ("end",)), (short, ("end", "inside"))):
         space: dict[str, Any] = {"__name__": "elsewhere"}
-        exec(source, space)
-        if knows:
-            assert len(space["answer_logits"]([word])) == 2
-        else:
-            with pytest.raises(ValueError, match="words that the table does not know"):
-                space["answer_logits"]([word])
+        exec(program.text, space)
+        for where, words in ask.items():
+            if where not in unknown:
+                assert len(space["answer_logits"](words)) == 2
+                continue
+            with pytest.raises(ValueError, match="|".join(refused.values())):
+                space["answer_logits"](words)
 
 
 def test_a_read_without_a_rule_is_refused() -> None:
