@@ -90,8 +90,11 @@ def statement(name: str, value: str, indent: str = "    ") -> list[str]:
         return [line]
     inner, call = indent + "    ", _call(value)
     value = value[len(call) + 1 : -1] if call else value
-    # Lines end before a sign: what it belongs to is glued to it, as strings are.
+    # Lines end before a sign: what it belongs to is glued to it, as strings are. Of a
+    # call they end behind a comma, unless an argument is too long for that.
     glued = re.sub(STRING, lambda found: found[0].replace(" ", GLUE), value)
+    if call and max(map(len, glued.split(", "))) <= WIDE // 2:
+        glued = glued.replace(" ", GLUE).replace(f",{GLUE}", ", ")
     glued = re.sub(r" ([*/@]) ", rf"{GLUE}\1{GLUE}", glued)
     glued = re.sub(r"([-+:]) ", rf"\1{GLUE}", glued)
     body = textwrap.wrap(

@@ -19,6 +19,7 @@ from sparsetx.circuits.fold import Folded, Place
 from sparsetx.nodes import Node
 
 Column = dict[Hashable, float]
+Sources = tuple[int, tuple[Node, ...]]  # a channel, and the kept writes in it by then
 SAID = 34  # nodes: of more, what each does is told by its name alone
 
 
@@ -34,7 +35,7 @@ class Body:
     columns: dict[str, Column] = field(default_factory=dict)
     arrays: set[str] = field(default_factory=set)  # variables that hold every token
     unruly: list[Node] = field(default_factory=list)  # no rule says when it is chosen
-    channels: dict[str, str] = field(default_factory=dict)  # {sum: its name}
+    channels: dict[Sources, str] = field(default_factory=dict)  # sums that have a name
     choices: dict[Node, Choice | None] = field(default_factory=dict)
     tables: dict[str, rivals.Rows] = field(default_factory=dict)  # of rivals
     said: str = ""
@@ -146,24 +147,24 @@ class Body:
         """A channel of the residual as a read finds it: a name, or what words say, or
         nothing; and what ablated writes have added to it by then."""
         folded = self.folded
-        base = {w: float(folded.base(w)[index]) for w in self.words(last)}
-        writes = folded.written(at).get(index, [])
-        parts = [self.use(self.called[w], last) for w in writes if w not in self.silent]
-        if (said := self.column(f"channel_{index}", base, last)) is not None:
-            parts.insert(0, said)
         constant = float(folded.constant(at)[index])
+        written = folded.written(at).get(index, [])
+        writes = tuple(node for node in written if node not in self.silent)
+        known = self.channels.get((index, writes))
+        if known is not None:
+            return self.use(known, last), constant
+        base = {w: float(folded.base(w)[index]) for w in self.words(last)}
+        said = self.column(f"channel_{index}", base, last)
+        parts = [] if said is None else [said]
+        parts += [self.use(self.called[node], last) for node in writes]
         if len(parts) < 2:
             return "".join(parts), constant
-        text = self.digits.total([(1.0, part) for part in parts])
-        known = self.channels.get(text)
-        if known is None:
-            known = f"channel_{index}"
-            if known in self.channels.values():
-                known += f"_{at[0].split('_')[0]}_{at[1]}"
-            known += "_last" if known in self.channels.values() else ""
-            self.define(known, text, last)
-            self.channels[text] = known
-        return self.use(known, last), constant
+        known = f"channel_{index}"
+        if known in self.channels.values():
+            known += f"_{at[0].split('_')[0]}_{at[1]}"
+        self.define(known, self.digits.total([(1.0, part) for part in parts]), last)
+        self.channels[index, writes] = known
+        return known, constant
 
     def heard(self, at: Place, index: int, last: bool) -> str:
         """The same as one expression."""
