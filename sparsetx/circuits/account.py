@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from sparsetx import nodes
-from sparsetx.circuits import describe, edges
+from sparsetx.circuits import describe, edges, prose
 from sparsetx.circuits.describe import Description, Look, Token
 from sparsetx.circuits.drive import Sample
 from sparsetx.circuits.graph import Graph
@@ -22,6 +22,7 @@ from sparsetx.circuits.parts import GraphNode, Head
 MOST = 3  # of a kind, those
 MUCH = 0.25  # whose price is that of the dearest, which counts as guessing at most
 LEAST = 0.005  # nats: what rounds to nothing is nothing
+CARRIED = 0.1  # of the decision: less is not told
 THERE = 0.25  # of a head's attention: with more, it looks where prompts differ
 PART = {nodes.ATTN_OUT: "the attention", nodes.MLP_OUT: "the MLP"}
 T = TypeVar("T")
@@ -175,8 +176,8 @@ class Teller:
         if not values and head.sink is not None:
             text += f"; {its} values are not kept: only how little the sink gets counts"
         price = max(map(self._price, heads))
-        text += f". Without the dearest of {its} nodes {_rise(price)}."
         own = [node for h in heads for node in self._of(h)]
+        text += f". Without the dearest of {its} nodes {_rise(price)}.{_carried(own)}"
         return Step(text, tuple(node.name for node in (*own, *writes)))
 
     def _value(self, names: Sequence[str]) -> str:
@@ -206,7 +207,7 @@ class Teller:
         if writes:
             text += f" and writes to {_channels(writes)}"
         does = _sentence(self.told[neuron.name]) if reads else ""
-        text += f". {does}Without it {_rise(_price(neuron))}."
+        text += f". {does}Without it {_rise(_price(neuron))}.{_carried([neuron])}"
         around = (node.name for node in (*reads, *writes))
         return Step(text, (neuron.name, *around))
 
@@ -277,6 +278,19 @@ def _dearest(price: Mapping[T, float]) -> list[T]:
 
 def _rise(nats: float) -> str:
     return f"the loss rises by {max(nats, 0.0):.2f} nats"
+
+
+def _carried(found: Sequence[GraphNode]) -> str:
+    """What tells the other prompt's answer, when it is all that is taken from there."""
+    share = {node: node.swap or 0.0 for node in found}
+    best = max(share, key=lambda node: share[node], default=None)
+    if best is None or share[best] < CARRIED:
+        return ""
+    what = "it" if len(found) == 1 else f"{prose.KINDS[best.site]} {best.index}"
+    return (
+        f" Taken from the other prompt, {what} alone carries {share[best]:.0%} of the "
+        "decision."
+    )
 
 
 def _channels(found: Sequence[GraphNode]) -> str:

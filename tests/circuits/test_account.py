@@ -44,7 +44,9 @@ def test_the_known_circuit_is_told_from_the_quote_to_the_answer(
         "It is the quote type: fires on `(\"`, not on `('`"
     )
     assert kind.nodes == ("mlp_neuron/0/1", "mlp_in/0/0", "mlp_out/0/4")
+    assert kind.text.endswith("it alone carries 100% of the decision.")
     assert "It is a quote detector: fires on `(\"` and `('`" in detector.text
+    assert "alone carries" not in detector.text  # it is alike in both prompts
     assert head.text.startswith(
         "Head 0 of layer 1 looks back from the last token, with 100% of its attention "
         "to where the prompts differ (AUC 1.00 against other places); its keys are "
@@ -52,7 +54,8 @@ def test_the_known_circuit_is_told_from_the_quote_to_the_answer(
     )
     assert head.text.endswith(
         " at the end of A and B). Without the dearest of its nodes the loss rises by "
-        "0.69 nats."
+        "0.69 nats. Taken from the other prompt, value 0 alone carries 100% of the "
+        "decision."
     )
     assert "what its values hold goes into channel 5 (channel 5: +" in head.text
     assert head.nodes == ("k/1/0", "v/1/0", "attn_out/1/5")
@@ -98,7 +101,7 @@ def node(name: str, effect: float, **more: Any) -> GraphNode:
     told: dict[str, Any] = {
         "head": head, "constant": False, "bias": 0.0, "mean": 0.0, "whole_in": 1,
         "whole_out": 1, "share_in": None, "share_out": None, "direct": None,
-        "description": "",
+        "swap": None, "description": "",
     }  # fmt: skip
     return GraphNode(name, site, int(layer), int(index), effect=effect, **(told | more))
 

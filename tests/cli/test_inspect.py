@@ -40,7 +40,7 @@ def test_a_circuit(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "1. The two prompts of a pair differ in one token" in said
     assert "5. What speaks to the answers is the attention of layer 1 in" in said
     assert "The 3 nodes of 11 that matter most" in said
-    assert re.search(r"attn_out/1/5 \+\S+ \+\S+ quote type at the end: ", said)
+    assert re.search(r"attn_out/1/5 \+\S+ \+\S+ 100% quote type at the end: ", said)
     for more, message in (
         (["--nodes", "-1"], "--nodes -1: wanted 0 or more"),
         (["--step", "3"], "quotes is a circuit"),

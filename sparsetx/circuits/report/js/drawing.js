@@ -209,12 +209,12 @@ function tellCounts(circuit, seen, met, hits) {
     `${count(weights.length, "edge")}, ${met} of ${count(all, "node")}${found}`;
 }
 
-// The colour of nodes: what their removal costs, or what they are at a token.
+// The colour of nodes: what they are worth, or what they are at a token.
 function shade() {
   const circuit = drawn.circuit;
-  const values = state.view === "effect"
-    ? circuit.nodes.map((n) => (n.effect || 0) / circuit.most)
-    : activationsNow(circuit);
+  const worth = { effect: (n) => (n.effect || 0) / circuit.most,
+    swap: (n) => n.swap || 0 }[state.view];
+  const values = worth ? circuit.nodes.map(worth) : activationsNow(circuit);
   drawn.nodes.forEach((mark, i) => {
     const value = values ? values[i] : 0;
     const part = Math.round(100 * Math.min(1, Math.sqrt(Math.abs(value || 0))));

@@ -2,8 +2,9 @@
 
 const ANY = DATA.circuits.filter((c) => c.graph && c.detail);
 const FIRST = ANY.find((c) => c.controls) || ANY[0] || DATA.circuits[0];
-const VIEWS = [["effect", "cost of removal"], ["a", "activation on A"],
-  ["b", "activation on B"], ["diff", "A minus B"]];
+const WORTH = [["effect", "cost of removal"], ["swap", "share of the decision"]];
+const AT_TOKENS = [["a", "activation on A"], ["b", "activation on B"],
+  ["diff", "A minus B"]];
 
 function chosenCircuit(id) {
   const fit = DATA.circuits.find((c) => c.id === id && (c.detail || !c.graph));
@@ -24,7 +25,8 @@ function showTools() {
   if (!circuit) return;
   choices(byId("metric"), [["weight", "weights"],
     ...(circuit.known ? [["effect", "cost of removal"]] : [])], metricOf(circuit));
-  choices(byId("view"), circuit.raw.prompts ? VIEWS : VIEWS.slice(0, 1), state.view);
+  choices(byId("view"), [...WORTH, ...(circuit.raw.prompts ? AT_TOKENS : [])],
+      state.view);
   byId("threshold").value = state.threshold;
   byId("query").value = state.query;
   byId("links").checked = state.links;
@@ -36,6 +38,7 @@ function showLegend() {
   const effect = metricOf(circuit) === "effect";
   const left = circuit.raw.graph.left_out;
   const nodes = { effect: ["its loss rises without it", "falls without it"],
+    swap: ["from the other prompt, it turns the answer", "it confirms the answer"],
     a: ["positive on A", "negative on A"], b: ["positive on B", "negative on B"],
     diff: ["more on A", "more on B"] }[state.view] || ["", ""];
   fill("legend",

@@ -136,6 +136,8 @@ function facts(node) {
     list.push(["without it, loss", signed(node.effect) + " nats",
         node.effect < 0 ? "down" : "up"]);
   }
+  if (has(node.swap)) list.push(["taken from the other prompt",
+      "it carries " + Math.round(100 * node.swap) + " % of the decision"]);
   if (node.direct) list.push(["straight to the answers",
       number(Math.abs(node.direct)) + " logits " +
       (node.direct > 0 ? "towards the right one" : "away from the right one")]);

@@ -119,7 +119,7 @@ function stepBy(by) {
 
 // Whoever steps wants to see activations.
 function follow(step) {
-  change({ step, view: state.view === "effect" ? "diff" : state.view });
+  change({ step, view: ["effect", "swap"].includes(state.view) ? "diff" : state.view });
 }
 
 function promptOf(pair, side) {

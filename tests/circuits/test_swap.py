@@ -1,0 +1,76 @@
+"""What a node carries, on the known circuit and by another road."""
+
+import jax
+import numpy as np
+import pytest
+
+from sparsetx import model, nodes, taps
+from sparsetx.circuits import ablate, question, swap
+from sparsetx.circuits.exhibit import Exhibit
+from sparsetx.circuits.question import Question
+from sparsetx.nodes import Node
+from tests.circuits import compiled
+from tests.circuits.test_circuit import MEANS, PARAMS
+
+CONFIG = compiled.CONFIG
+FEW = compiled.question(8, 5)
+TELLS = (  # the type of the quote, from where it is read to where it is said
+    Node(nodes.MLP_NEURON, 0, 1), Node(nodes.ATTN_IN, 1, 4), Node(nodes.V, 1, 0),
+    Node(nodes.ATTN_OUT, 1, 5),
+)  # fmt: skip
+SHARED = (Node(nodes.MLP_NEURON, 0, 0), Node(nodes.K, 1, 0), Node(nodes.ATTN_IN, 1, 3))
+
+
+def exhibit(asked: Question, keep: nodes.Nodes | None = None) -> Exhibit:
+    return Exhibit(
+        CONFIG, PARAMS, compiled.mask() if keep is None else keep, MEANS, asked
+    )
+
+
+def test_what_tells_the_quotes_apart_carries_the_decision() -> None:
+    found = swap.shares(exhibit(FEW))
+    assert set(found) == compiled.CIRCUIT
+    for node in TELLS:
+        assert found[node] == pytest.approx(1, abs=0.02)
+    for node in SHARED:  # needed, and the same in both prompts
+        assert found[node] == pytest.approx(0, abs=1e-5)
+
+
+def uneven(asked: Question) -> Question:
+    """The second prompt of each pair ends two tokens earlier."""
+    position_B = np.asarray(asked.position_B).copy()
+    position_B[1::2] -= 2
+    return Question(
+        asked.tokens_BL, jax.numpy.asarray(position_B), asked.answers_B2, asked.sign_B,
+        asked.open,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("node", [TELLS[1], SHARED[0], Node(nodes.MLP_OUT, 0, 3)])
+@pytest.mark.parametrize("even", [True, False])
+def test_a_share_is_how_far_the_answer_moves(node: Node, even: bool) -> None:
+    """By hand: prompt by prompt, the whole site substituted."""
+    asked = FEW if even else uneven(FEW)
+    everything = {s: np.ones(x) for s, x in nodes.shapes(CONFIG).items()}
+    found = swap.shares(exhibit(asked, everything))[node]
+    mean = ablate.mean(everything, MEANS)
+    taken = model.trace(
+        CONFIG, PARAMS, asked.tokens_BL, taps.compose(mean, taps.capture([node.site]))
+    )[1][node.site]
+    own = np.asarray(taken)
+    mixed, last_B = own.copy(), np.asarray(asked.position_B)
+    for row in range(len(last_B)):
+        other = row + 1 if row % 2 == 0 else row - 1
+        for back in range(min(last_B[row], last_B[other]) + 1):
+            there = own[node.layer, other, last_B[other] - back, node.index]
+            mixed[node.layer, row, last_B[row] - back, node.index] = there
+    tap = taps.compose(mean, taps.substitute({node.site: mixed}))
+    before_B = np.asarray(question.margins(CONFIG, PARAMS, asked, mean))
+    after_B = np.asarray(question.margins(CONFIG, PARAMS, asked, tap))
+    wanted = np.mean(before_B - after_B) / (2 * np.mean(before_B))
+    assert found == pytest.approx(float(wanted), abs=1e-4)
+
+
+def test_where_nothing_is_decided_nothing_is_carried() -> None:
+    nothing = {s: np.zeros(x) for s, x in nodes.shapes(CONFIG).items()}
+    assert swap.shares(exhibit(FEW, nothing)) == {}
