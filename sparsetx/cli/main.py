@@ -10,6 +10,7 @@ command is a module of this package with HELP (a line), `arguments(parser)` and
 import argparse
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -95,10 +96,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         with signals.listening(parser.prog) as stop:
             args = _parsed(parser, chosen.rest)
             args.stop = stop
-            return int(module.main(args))
+            code = int(module.main(args))
+            sys.stdout.flush()
+            return code
     except Refusal as refusal:
         print(f"sparsetx {chosen.command}: {refusal}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever reads, as `| head` does, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:  # a disk that is full, a folder that went away
         print(f"sparsetx {chosen.command}: {error}", file=sys.stderr)
         return 1

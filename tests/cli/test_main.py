@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from subprocess import PIPE
 from types import SimpleNamespace
 from typing import Any
 
@@ -103,6 +104,17 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli.importlib, "import_module", lambda name: module)
     with pytest.raises(ValueError, match="our own mistake"):
         cli.main(["config"])
+
+
+def test_a_reader_that_has_read_enough_is_no_fault() -> None:
+    """As `sparsetx tasks | head` does."""
+    command = [sys.executable, "-m", "sparsetx", "tasks"]
+    with subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 1
 
 
 def test_as_a_process() -> None:
