@@ -25,7 +25,7 @@ ROOMS = [
     "circuits.judge", "circuits.discretise", "circuits.attribution", "circuits.shuffle",
     "circuits.prune", "circuits.facts", "circuits.circuit", "circuits.pools",
     "circuits.assess", "circuits.means", "circuits.cut", "circuits.job",
-    "circuits.summary", "circuits.arrays", "circuits.exhibit", "circuits.swap",
+    "circuits.summary", "circuits.arrays", "circuits.specimen", "circuits.swap",
     "circuits.effects", "circuits.parts", "circuits.routes", "circuits.text",
     "circuits.drive", "circuits.watch",
     "circuits.prose", "circuits.describe", "circuits.graph", "circuits.account",

@@ -3,8 +3,8 @@
 Every kept node is a statement, named after what it was seen to do. Pruned nodes are
 folded into constants.
 
-SAYS holds what a token says by its embedding alone: REST is for all tokens of the
-vocabulary that are not listed.
+SAYS holds what a token alone decides: REST is for all tokens of the vocabulary that are
+not listed.
 
 It gives the circuit's calibrated answers on all 32 pairs of the test pool, within 1e-05
 (of the larger of 1 and the logit).
@@ -45,6 +45,8 @@ def answer_logits(tokens):
     """{answer: calibrated logit} after a prompt, given as strings."""
     words, logits = list(tokens), {}
     n = len(words)
+    if not words:
+        raise ValueError("wanted a prompt, at least one word")
 
     def told(what, where=words):
         says = SAYS[what]

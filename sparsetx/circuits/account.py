@@ -281,7 +281,7 @@ def _rise(nats: float) -> str:
 
 
 def _carried(found: Sequence[GraphNode]) -> str:
-    """What tells the other prompt's answer, when it is all that is taken from there."""
+    """What moves the answer most when it alone is taken from the other prompt."""
     share = {node: node.swap or 0.0 for node in found}
     best = max(share, key=lambda node: share[node], default=None)
     if best is None or share[best] < CARRIED:

@@ -1,13 +1,14 @@
 """The end of a written-down circuit: the calibrated logits of its answers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from sparsetx import nodes, parameters
 from sparsetx.circuits import prose
-from sparsetx.circuits.fold import Array, Folded, Place
+from sparsetx.circuits.fold import Array, Folded
+from sparsetx.circuits.prose import Terms
 from sparsetx.circuits.statements import Body
 
 
@@ -19,22 +20,24 @@ def write(
     body.heading("the answers")
     rms = body.norm(at, last=True)
     unembed_DV = folded.own.unembed_DV.astype(np.float64)
-    written = folded.written(at)
+    written, rest_ND = folded.written(at), folded.rest(at, words)
+
+    def column(stem: str, values_N: Array) -> Terms:
+        values = dict(zip(words, values_N.tolist(), strict=True))
+        name = body.column(stem, values, last=True)
+        return [] if name is None else [(1.0, name)]
+
     for token, text in tokens.items():
         weight_D = unembed_DV[:, token]
         heard = [c for c in written if weight_D[c]]
         found = [(weight_D[c], *body.channel(at, c, last=True)) for c in heard]
-        parts = [(weight, name) for weight, name, _ in found if name]
-        constant = float(sum(weight * x for weight, _, x in found))
-        rest = {word: _rest(folded, at, word, weight_D) for word in words}
-        if (direct := body.column(f"towards {text}", rest, last=True)) is not None:
-            parts.append((1.0, direct))
-        value = body.digits.total(parts, constant)
+        terms = [(weight, name) for weight, name, _ in found if name]
+        terms += column(f"towards {text}", rest_ND @ weight_D)
+        value = body.digits.total(terms, float(sum(w * x for w, _, x in found)))
         several = " + " in value or " - " in value
         value = f"({value}) / {rms}" if several else f"{value} / {rms}"
-        skip = {word: _skips(folded, word, token) for word in words}
-        if (beside := body.column(f"bigram {text}", skip, last=True)) is not None:
-            value = f"{value} + {beside}"
+        beside = column(f"bigram {text}", _bigrams(folded, words, token))
+        value = body.digits.total([(1.0, value), *beside], _bias(folded, token))
         if scale != 1:
             value = f"{body.digits.number(scale)} * ({value})"
         if more := float(shift.get(token, 0.0)):
@@ -42,19 +45,16 @@ def write(
         body.lines += prose.statement(f"logits[{prose.quoted(text)}]", value)
 
 
-def _rest(folded: Folded, at: Place, word: Any, weight_D: Array) -> float:
-    """What channels that no kept node wrote say."""
-    x_D = folded.base(word) + folded.constant(at)
-    x_D[list(folded.written(at))] = 0
-    return float(x_D @ weight_D)
+def _bigrams(folded: Folded, words: Sequence[Any], token: int) -> Array:
+    """What the table that skips the network says after each word."""
+    table = folded.own.params.get((parameters.BIGRAM, parameters.TABLE))
+    if table is None:
+        return np.zeros(len(words))
+    tokens = [word[1] if folded.placed else word for word in words]
+    found: Array = table[tokens, token].astype(np.float64)
+    return found
 
 
-def _skips(folded: Folded, word: Any, token: int) -> float:
-    """What the tables that skip the network say."""
-    own, here = folded.own, word[1] if folded.placed else word
-    total = 0.0
-    table = own.params.get((parameters.BIGRAM, parameters.TABLE))
-    if table is not None:
-        total += float(table[here, token])
-    bias = own.params.get((parameters.FINAL_BIAS, parameters.B))
-    return total + (float(bias[token]) if bias is not None else 0.0)
+def _bias(folded: Folded, token: int) -> float:
+    bias = folded.own.params.get((parameters.FINAL_BIAS, parameters.B))
+    return 0.0 if bias is None else float(bias[token])

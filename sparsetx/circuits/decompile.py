@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sparsetx import nodes
 from sparsetx.circuits import (
@@ -36,14 +37,15 @@ from sparsetx.circuits import (
 )
 from sparsetx.circuits.circuit import Circuit, name_of
 from sparsetx.circuits.fold import Folded
-from sparsetx.circuits.listing import AGREE
+from sparsetx.circuits.listing import AGREE, Listing
 from sparsetx.circuits.statements import Body
 from sparsetx.errors import Refusal
 from sparsetx.nodes import Node
 from sparsetx.tasks.pairs import Pairs
 
 LONGEST = 150  # lines; and of a circuit with more edges than 60, this for every 60
-DIGITS = (5, 6, 7, 9)  # of numbers: the first that agrees; a float32 has nine
+DIGITS = (5, 6, 7, 9, 12)  # of numbers: the first that agrees
+SINGLE = 9  # as many as a float32 has
 ANSWERS = 8  # tokens among which answers are: each has a statement
 
 
@@ -65,42 +67,87 @@ def written(
 ) -> Program:
     """The program of a circuit, checked on these pairs; or a Refusal."""
     _check(circuit, pairs)
-    own = arrays.of(circuit)
-    sample = watch.of(circuit, pairs.tokens_BL, pairs.position_B)
-    described = describe.of(sample, own.kept, token)
-    told = {node: d.text for node, d in described.items()}
-    titles = {node: d.title for node, d in described.items()}
-    folded = fold.of(own, text.real(pairs))
+    folded = fold.of(arrays.of(circuit), text.real(pairs))
     _check_words(circuit, folded, pairs, token)
-    wanted_B2 = circuit.answer_logits(
-        pairs.tokens_BL, pairs.position_B, pairs.answers_B2
-    )
-    most = most or LONGEST * max(1, -(-len(own.edges) // 60))
-    for body in _bodies(circuit, folded, titles, told, pairs, token):
-        found = listing.of(circuit, body, pairs, token)
-        if found.lines > most:
-            continue
-        logits_B2 = _run(found.text, pairs, token)
-        apart_B2 = np.abs(logits_B2 - wanted_B2)
-        off_B2 = apart_B2 / np.maximum(1, np.abs(wanted_B2))
-        off, fewer = float(off_B2.max()), body.digits.most < DIGITS[-1]
-        # Few digits leave room for prompts that it is not checked on.
-        if apart_B2.max() <= AGREE / 2 if fewer else off <= AGREE:
-            accuracy = float((logits_B2[:, 0] > logits_B2[:, 1]).mean())
-            size = found.lines, found.tables
-            return Program(found.text, *size, off, accuracy, len(pairs))
-    if found.lines > most:
-        raise Refusal(
-            f"the program of {circuit.task} would have {found.lines} lines, "
-            f"{found.tables} of them tables ({len(body.folded.everywhere)} words): "
-            f"more than {most}, and not to be read. Ask for more with --lines, or cut "
-            "a smaller circuit"
-        )
+    most = most or LONGEST * max(1, -(-len(folded.own.edges) // 60))
+    writer = Writer.of(circuit, pairs, token, folded.own.kept)
+    wrong: list[str] = []
+    shortest: Listing | None = None
+    for known in _scopes(folded, token):
+        for digits in map(prose.Digits, DIGITS):
+            body = writer.body(known, digits)
+            found = listing.of(circuit, body, pairs, token)
+            if found.lines > most:
+                shortest = min(shortest or found, found, key=lambda one: one.lines)
+                break
+            program = writer.checked(found, digits)
+            if isinstance(program, Program):
+                return program
+            wrong.append(program)
+    if wrong:
+        raise Refusal(f"the program of {circuit.task} {wrong[-1]}. It is not written")
+    assert shortest is not None
     raise Refusal(
-        f"the program of {circuit.task} does not agree with the circuit: it is off by "
-        f"{off:.2g} of a logit on pair {int(off_B2.max(1).argmax()) // 2}, wanted at "
-        f"most {AGREE:g}. It is not written"
+        f"the program of {circuit.task} would have {shortest.lines} lines, "
+        f"{shortest.tables} of them tables ({len(folded.everywhere)} words): more than "
+        f"{most}, and not to be read. Ask for more with --lines, or cut a smaller "
+        "circuit"
     )
+
+
+@dataclass(frozen=True)
+class Writer:
+    """What all attempts at a program share."""
+
+    circuit: Circuit
+    pairs: Pairs
+    token: Callable[[int], str]
+    called: Mapping[Node, str]
+    told: Mapping[Node, str]
+    wanted_B2: npt.NDArray[np.floating]
+
+    @classmethod
+    def of(
+        cls,
+        circuit: Circuit,
+        pairs: Pairs,
+        token: Callable[[int], str],
+        kept: list[Node],
+    ) -> "Writer":
+        where = pairs.tokens_BL, pairs.position_B
+        described = describe.of(watch.of(circuit, *where), kept, token)
+        told = {node: d.text for node, d in described.items()}
+        titles = {node: d.title for node, d in described.items()}
+        wanted_B2 = circuit.answer_logits(*where, pairs.answers_B2)
+        called = prose.names(kept, titles)
+        return cls(circuit, pairs, token, called, told, wanted_B2)
+
+    def body(self, known: Folded, digits: prose.Digits) -> Body:
+        body = Body(known, self.called, self.told, digits)
+        body.write()
+        asked = np.unique(self.pairs.answers_B2).tolist()
+        calibration = self.circuit.calibration
+        texts = {token: self.token(token) for token in asked}
+        answers.write(body, texts, calibration.scale, calibration.shift or {})
+        if body.unruly:
+            raise Refusal(_no_rule(self.circuit, body))
+        return body
+
+    def checked(self, found: Listing, digits: prose.Digits) -> Program | str:
+        """The program, if it agrees, or how far it is off. Fewer digits than the model
+        has must leave room for prompts that it is not checked on."""
+        logits_B2 = _run(found.text, self.pairs, self.token)
+        apart_B2 = np.abs(logits_B2 - self.wanted_B2)
+        off_B2 = apart_B2 / np.maximum(1, np.abs(self.wanted_B2))
+        off, few = float(off_B2.max()), digits.most < SINGLE
+        if not (apart_B2.max() <= AGREE / 2 if few else off <= AGREE):
+            return (
+                f"does not agree with the circuit: it is off by {off:.2g} of a logit "
+                f"on pair {int(off_B2.max(1).argmax()) // 2}, wanted at most {AGREE:g}"
+            )
+        accuracy = float((logits_B2[:, 0] > logits_B2[:, 1]).mean())
+        size = found.lines, found.tables
+        return Program(found.text, *size, off, accuracy, len(self.pairs))
 
 
 def _check(circuit: Circuit, pairs: Pairs) -> None:
@@ -137,30 +184,26 @@ def _check_words(
         )
 
 
-def _bodies(
-    circuit: Circuit,
-    folded: Folded,
-    titles: Mapping[Node, str],
-    told: Mapping[Node, str],
-    pairs: Pairs,
-    token: Callable[[int], str],
-) -> Iterator[Body]:
-    """The same program in several ways, the best one first: of more words, then of
-    fewer digits."""
-    asked = {int(t): token(int(t)) for t in np.unique(pairs.answers_B2)}
-    calibration, called = circuit.calibration, prose.names(folded.own.kept, titles)
-    scopes = ((True, True), (True, False), (False, False))
-    for whole, any_end in scopes[2:] if folded.placed else scopes:
-        known = dataclasses.replace(folded, vocabulary=whole, any_end=any_end)
-        for digits in map(prose.Digits, DIGITS):
-            body = Body(known, called, told, digits)
-            body.write()
-            answers.write(body, asked, calibration.scale, calibration.shift or {})
-            if body.unruly:
-                raise Refusal(_no_rule(circuit, body))
-            if whole and any(name.startswith("keeps_") for name in body.columns):
-                break  # what AbsTopK keeps was only looked at on the prompts
-            yield body
+def _scopes(folded: Folded, token: Callable[[int], str]) -> Iterator[Folded]:
+    """Which words a program may know, the most first. Beyond the prompts' words nobody
+    looked at what AbsTopK keeps, nor at words with their places."""
+    if not folded.placed and not nodes.active_sites(folded.config):
+        own = _with_texts(folded, token)
+        yield dataclasses.replace(folded, vocabulary=own, any_end=True)
+        yield dataclasses.replace(folded, vocabulary=own)
+    yield folded
+
+
+def _with_texts(folded: Folded, token: Callable[[int], str]) -> tuple[int, ...]:
+    """The tokens that a text means: not parts of characters that look alike, nor what
+    only fills the embedding up."""
+    texts: dict[str, list[int]] = {}
+    for i in range(folded.config.vocab_size):
+        try:
+            texts.setdefault(token(i), []).append(i)
+        except ValueError:  # the tokenizer has fewer
+            break
+    return tuple(sorted(ids[0] for ids in texts.values() if len(ids) == 1))
 
 
 def _no_rule(circuit: Circuit, body: Body) -> str:

@@ -6,8 +6,8 @@ effect  how many nats the task's loss rises when one more node is put at its mea
 direct  what a write says to the answers without passing another node: its difference
         from its mean, times the last norm and the unembedding, towards the right answer
         and away from the wrong one, at the last token, in nats of logit.
-swap    which part of the way to the other answer it takes the circuit when it is what
-        it is in the other prompt of the pair (swap.py).
+swap    how far the answer moves towards the other prompt's, as a part of the whole way,
+        when this node alone is what it is there (swap.py).
 
 Losses are those of the circuit under mean ablation, uncalibrated.
 """
@@ -24,8 +24,8 @@ import numpy.typing as npt
 
 from sparsetx import mesh, model, nodes, parameters, taps
 from sparsetx.circuits import ablate, edges, effective, swap
-from sparsetx.circuits.exhibit import Exhibit
 from sparsetx.circuits.question import Question
+from sparsetx.circuits.specimen import Specimen
 from sparsetx.config import ModelConfig
 from sparsetx.nodes import Node, Nodes
 
@@ -48,27 +48,29 @@ class Effects:
 
 def of(circuit: Any, asked: Question, most: int = MOST) -> Effects:
     """Everything, of a circuit on some prompts."""
-    exhibit = Exhibit(
+    specimen = Specimen(
         circuit.config, circuit.params, circuit.keep, circuit.means, asked
     )
-    loss = float(_losses(exhibit, [()])[0])
-    alone = _losses(exhibit, [(node,) for node in exhibit.kept])
-    by_node = dict(zip(exhibit.kept, (alone - loss).tolist(), strict=True))
-    by_edge = _of_edges(exhibit, loss, most)
-    return Effects(loss, by_node, by_edge, _direct(exhibit), swap.shares(exhibit))
+    loss = float(_losses(specimen, [()])[0])
+    alone = _losses(specimen, [(node,) for node in specimen.kept])
+    by_node = dict(zip(specimen.kept, (alone - loss).tolist(), strict=True))
+    by_edge = _of_edges(specimen, loss, most)
+    return Effects(loss, by_node, by_edge, _direct(specimen), swap.shares(specimen))
 
 
-def _losses(exhibit: Exhibit, gone: list[tuple[Node, ...]]) -> npt.NDArray[np.float64]:
+def _losses(
+    specimen: Specimen, gone: list[tuple[Node, ...]]
+) -> npt.NDArray[np.float64]:
     """[N] losses, each without some of the kept nodes."""
     devices = tuple(jax.local_devices())
-    program, many = _of_masks(exhibit.config, devices), AT_ONCE * len(devices)
+    program, many = _of_masks(specimen.config, devices), AT_ONCE * len(devices)
     found = []
     for which in mesh.portions(len(gone), many):
-        tree = nodes.repeated(exhibit.keep, many)
+        tree = nodes.repeated(specimen.keep, many)
         for row, number in enumerate(which):
             for node in gone[number]:
                 nodes.put(tree, row, node, 0)
-        given = exhibit.params, exhibit.asked, exhibit.means
+        given = specimen.params, specimen.asked, specimen.means
         found.append(np.asarray(program(*given, tree)))
     if not found:
         return np.zeros(0)
@@ -85,13 +87,13 @@ def _of_masks(config: ModelConfig, devices: tuple[jax.Device, ...]) -> Any:
     return mesh.OverLanes(all_of, devices, whole=3)
 
 
-def _of_edges(exhibit: Exhibit, loss: float, most: int) -> dict[EdgeKey, float]:
-    config, params = exhibit.config, exhibit.params
-    found = list(edges.located(config, params, exhibit.keep))
+def _of_edges(specimen: Specimen, loss: float, most: int) -> dict[EdgeKey, float]:
+    config, params = specimen.config, specimen.params
+    found = list(edges.located(config, params, specimen.keep))
     if not found or not most:
         return {}
     bench = effective.Bench(
-        config, params, exhibit.means, exhibit.asked, exhibit.keep, None,
+        config, params, specimen.means, specimen.asked, specimen.keep, None,
         effective.places(config, found),
     )  # fmt: skip
     chosen = np.arange(len(found))
@@ -107,11 +109,11 @@ def _of_edges(exhibit: Exhibit, loss: float, most: int) -> dict[EdgeKey, float]:
     return out
 
 
-def _direct(exhibit: Exhibit) -> dict[Node, float]:
-    sites = [s for s in (*edges.WRITES, nodes.FINAL) if s in exhibit.keep]
+def _direct(specimen: Specimen) -> dict[Node, float]:
+    sites = [s for s in (*edges.WRITES, nodes.FINAL) if s in specimen.keep]
     parts = _said(
-        exhibit.config, tuple(sites), exhibit.params, exhibit.asked, exhibit.keep,
-        exhibit.means,
+        specimen.config, tuple(sites), specimen.params, specimen.asked, specimen.keep,
+        specimen.means,
     )  # fmt: skip
     return {
         node: float(
@@ -119,7 +121,7 @@ def _direct(exhibit: Exhibit) -> dict[Node, float]:
             if node.site in nodes.END_SITES
             else parts[node.site][node.layer, node.index]
         )
-        for node in exhibit.kept
+        for node in specimen.kept
         if node.site in sites
     }
 

@@ -31,8 +31,8 @@ class Folded:
     own: Arrays
     rows: list[list[int]]  # prompts, without padding
     traces: list[Trace] = field(repr=False)
-    vocabulary: bool = False  # words are all tokens, not only those of the prompts
-    any_end: bool = False  # and so are the last ones
+    vocabulary: tuple[int, ...] = ()  # its words, if not only those of the prompts
+    any_end: bool = False  # any of them may come last
 
     @property
     def config(self) -> ModelConfig:
@@ -76,7 +76,7 @@ class Folded:
     def everywhere(self) -> list[Hashable]:
         """The words that are known, in a fixed order."""
         if self.vocabulary:
-            return list(range(self.config.vocab_size))
+            return list(self.vocabulary)
         found = {w for row in self.rows for w in self.words(row)}
         return sorted(found)  # type: ignore[type-var]
 
@@ -88,13 +88,14 @@ class Folded:
         found = {self.words(row)[-1] for row in self.rows}
         return sorted(found)  # type: ignore[type-var]
 
-    def base(self, word: Any) -> Array:
-        """The first residual."""
-        place, token = word if self.placed else (None, word)
-        x_D: Array = self.own.embed_VD[token].astype(np.float64)
-        if place is not None and self.own.positions is not None:
-            x_D = x_D + self.own.positions[place]
-        return x_D
+    def bases(self, words: Sequence[Any], channels: Any = slice(None)) -> Array:
+        """The first residual at each word, or some channels of it."""
+        tokens = [word[1] for word in words] if self.placed else list(words)
+        found: Array = self.own.embed_VD[tokens][:, channels].astype(np.float64)
+        if self.placed and self.own.positions is not None:
+            places = [word[0] for word in words]
+            found = found + self.own.positions[places][:, channels]
+        return found
 
     # --- the residual ----------------------------------------------------------------
 
@@ -119,16 +120,16 @@ class Folded:
                 found.setdefault(node.index, []).append(node)
         return dict(sorted(found.items()))
 
-    def others(self, at: Place, word: Any) -> float:
-        """The sum of squares over the channels that no kept node has written."""
-        x_D = self.base(word) + self.constant(at)
-        x_D[list(self.written(at))] = 0
-        return float(np.square(x_D).sum())
+    def rest(self, at: Place, words: Sequence[Any]) -> Array:
+        """[word, channel]: the residual, but for channels that kept nodes wrote to."""
+        x_ND = self.bases(words) + self.constant(at)
+        x_ND[:, list(self.written(at))] = 0
+        return x_ND
 
     def read(self, node: Node, word: Any) -> float:
         """A read before any kept write, its choice made; gains are left to weights."""
         at = node.site, node.layer
-        x_D = self.base(word) + self.constant(at)
+        x_D = self.bases([word])[0] + self.constant(at)
         x_D = x_D / np.sqrt(np.square(x_D).mean() + NORM_EPS)
         count = nodes.active_count(self.config, node.site)
         if count is not None:

@@ -1,9 +1,9 @@
 """What words say, as the table of a program; and which words the program knows.
 
 The table stands by column: for each thing that is asked of words, the words that say
-something of their own, and what all others say. Where a program does not know all words
-of the vocabulary, or not as the last one, it tells so: by a column in which most of
-them stand anyway, else by a list.
+something of their own, and what all others say, if several say the same. Where not all
+words of the vocabulary are known, or not as the last one, a program refuses others: by
+a column in which all that are known stand anyway, else by a list.
 """
 
 from collections import Counter
@@ -22,10 +22,13 @@ TOLD = """
 LAST = """
     def last(what):
         return told(what, words[-1:])[0]"""
-KNOWN = """    unknown = [word for word in words if word not in {known}]
-    if unknown:
+SOME = """    if not words:
+        raise ValueError("wanted a prompt, at least one word")"""
+KNOWN = """    known = {known}
+    if unknown := [word for word in words if word not in known]:
         raise ValueError(f"words that the table does not know: {{unknown}}")"""
-ENDED = """    if words[-1] not in {known}:
+ENDED = """    known = {known}
+    if words[-1] not in known:
         raise ValueError(f"no prompt of the table ends in {{words[-1]!r}}")"""
 
 
@@ -35,29 +38,36 @@ class Lexicon:
     token: Callable[[int], str]
 
     @cached_property
-    def limits(self) -> dict[str, list[Hashable]]:
-        """{name: words}, where a program does not know others."""
+    def scopes(self) -> dict[str, list[Hashable]]:
         folded = self.body.folded
+        return {WORDS: folded.everywhere, ENDS: folded.at_the_end}
+
+    @cached_property
+    def usual(self) -> dict[str, str | None]:
+        """{column: what several of its words say, if they do}, as it is printed."""
         found = {}
-        if self.body.columns and not folded.vocabulary:
-            found[WORDS] = folded.everywhere
-        if self.body.columns and not folded.any_end:
-            found[ENDS] = folded.at_the_end
+        for name, column in self.body.columns.items():
+            ((value, count),) = Counter(self._said(column)).most_common(1)
+            found[name] = value if count > 1 else None
         return found
 
     @cached_property
-    def full(self) -> dict[str, str]:
-        """{name: a column in which most of those words stand anyway}."""
-        found = {}
-        for name, words in self.limits.items():
+    def limits(self) -> dict[str, str | None]:
+        """{WORDS or ENDS, where others are not known: the column that lists them}."""
+        folded, columns = self.body.folded, self.body.columns
+        closed = {WORDS: not folded.vocabulary, ENDS: not folded.any_end}
+        found: dict[str, str | None] = {}
+        for name, words in self.scopes.items():
             own = {
-                what: len(set(column.values()))
-                for what, column in self.body.columns.items()
+                what: len(set(self._said(column)))
+                for what, column in columns.items()
                 if column.keys() == set(words)
             }
             best = max(own, key=lambda what: own[what], default=None)
-            if best is not None and 2 * own[best] >= len(words):
-                found[name] = best
+            full = best is not None and 2 * own[best] >= len(words)
+            alone = any(self.usual[what] is None for what in own)
+            if columns and (closed[name] or alone):
+                found[name] = best if full else None
         return found
 
     def lines(self) -> list[str]:
@@ -68,28 +78,30 @@ class Lexicon:
         for name, column in self.body.columns.items():
             found += prose.entry(prose.quoted(name), list(self._row(name, column)))
         found.append("}")
-        for name, words in self.limits.items():
-            if name not in self.full:
-                found += prose.listed(name, list(map(self._word, words)), "{}")
+        for name, full in self.limits.items():
+            if full is None:
+                words = list(map(self._word, self.scopes[name]))
+                found += prose.listed(name, words, "{}")
         return found
 
+    def _said(self, column: Column) -> list[str]:
+        return list(map(self.body.digits.number, column.values()))
+
     def _row(self, name: str, column: Column) -> list[str]:
-        usual = Counter(column.values()).most_common(1)[0][0]
-        whole = name in self.full.values()
-        own = {w: x for w, x in column.items() if whole or x != usual}
-        order = sorted(own.items(), key=lambda row: -row[1])
-        number = self.body.digits.number
-        said = [f"{self._word(word)}: {number(x)}" for word, x in order]
-        return said if whole else [*said, f"REST: {number(usual)}"]
+        usual = None if name in self.limits.values() else self.usual[name]
+        order = sorted(column.items(), key=lambda row: -row[1])
+        said = [(self._word(word), self.body.digits.number(x)) for word, x in order]
+        own = [f"{word}: {x}" for word, x in said if x != usual]
+        return own if usual is None else [*own, f"REST: {usual}"]
 
     def functions(self, statements: str) -> list[str]:
         """The start of a program: what it refuses, and how it asks the table."""
-        checks = {WORDS: KNOWN, ENDS: ENDED}
-        found = []
-        for name in self.limits:
-            column = self.full.get(name)
-            known = f"SAYS[{prose.quoted(column)}]" if column else name
-            found.append(checks[name].format(known=known))
+        found = [SOME]
+        for name, column in self.limits.items():
+            known = name
+            if column is not None:
+                known = f"SAYS[{prose.quoted(column)}]  # where all of them stand"
+            found.append({WORDS: KNOWN, ENDS: ENDED}[name].format(known=known))
         found += [TOLD] if self.body.columns else []
         return found + ([LAST] if "last(" in statements else [])
 

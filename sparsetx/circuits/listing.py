@@ -8,6 +8,7 @@ from sparsetx import nodes
 from sparsetx.block import NORM_EPS
 from sparsetx.circuits import prose, rivals, text
 from sparsetx.circuits.circuit import Circuit
+from sparsetx.circuits.fold import Folded
 from sparsetx.circuits.lexicon import Lexicon
 from sparsetx.circuits.statements import Body
 from sparsetx.tasks.pairs import Pairs
@@ -101,28 +102,19 @@ def _header(circuit: Circuit, body: Body, pairs: Pairs) -> str:
     """What it is, and what was worked out beforehand."""
     folded, facts = body.folded, circuit.facts
     kept, joined = len(folded.own.kept), len(folded.own.edges)
-    known = "SAYS holds what a token says by its embedding alone"
-    if body.columns and folded.vocabulary:
-        known += ": REST is for all tokens of the vocabulary that are not listed."
-    elif body.columns:
-        each = "each token at each place" if folded.placed else "the tokens"
-        known += (
-            f", for {each} of the prompts that it was checked on; it knows no others."
-        )
-    if body.columns and folded.vocabulary and not folded.any_end:
-        known += " A prompt may only end in a token that one of those it was checked on"
-        known += " ends in."
+    left = len(folded.own.kept) - len(body.stated)
     paragraphs = [
         f"The circuit of {circuit.task}, written down by sparsetx: {kept} nodes, "
         f"{joined} edges.",
         "Every kept node is a statement, named after what it was seen to do. Pruned "
         "nodes are folded into constants"
         + (
-            f"; {len(body.silent)} kept nodes that say nothing are left out."
-            if body.silent
+            f"; {left} kept nodes that lead to no answer, or that AbsTopK did not keep "
+            "on these pairs, are left out."
+            if left
             else "."
         ),
-        known if body.columns else "",
+        _told(folded) if body.columns else "",
         _chosen(body),
         f"It gives the circuit's calibrated answers on all {len(pairs)} pairs of the "
         f"{pairs.split} pool, within {AGREE:g} (of the larger of 1 and the logit)."
@@ -133,7 +125,26 @@ def _header(circuit: Circuit, body: Body, pairs: Pairs) -> str:
         ),
     ]
     first, *others = [prose.paragraph(part) for part in paragraphs if part]
-    return '"""' + "\n\n".join([first, *others]).replace("\\", "\\\\") + '\n"""'
+    told = "\n\n".join([first, *others]).replace("\\", "\\\\").replace('"""', '\\"""')
+    return f'"""{told}\n"""'
+
+
+def _told(folded: Folded) -> str:
+    """What the header says of the table."""
+    if not folded.vocabulary:
+        each = "each token at each place" if folded.placed else "the tokens"
+        return (
+            f"SAYS holds what a token alone decides, for {each} of the prompts that it "
+            "was checked on; it knows no others. REST is for those that are not listed."
+        )
+    told = (
+        "SAYS holds what a token alone decides: REST is for all tokens of the "
+        "vocabulary that are not listed."
+    )
+    if not folded.any_end:
+        told += " A prompt may only end in a token that one of those it was checked on"
+        told += " ends in."
+    return told
 
 
 def _chosen(body: Body) -> str:

@@ -10,7 +10,7 @@ from sparsetx import nodes
 from sparsetx.nodes import Node
 
 WIDE = 88
-GLUE = "\x1f"  # a space at which no line ends; repr never leaves one in a string
+GLUE, INSIDE = "\x1f", "\x1e"  # spaces at which no line ends; these are in a string
 STRING = r'"(?:\\.|[^"\\])*"' + "|" + r"'(?:\\.|[^'\\])*'"
 KINDS = {
     nodes.ATTN_IN: "read",
@@ -22,12 +22,12 @@ KINDS = {
     nodes.MLP_NEURON: "neuron",
     nodes.MLP_OUT: "write",
 }
-Terms = Sequence[tuple[float, str]]
+Terms = list[tuple[float, str]]
 
 
 @dataclass(frozen=True)
 class Digits:
-    """How numbers are written: with so many digits at most. A float32 has nine."""
+    """How numbers are written: with so many digits at most."""
 
     most: int = 9
 
@@ -92,7 +92,7 @@ def statement(name: str, value: str, indent: str = "    ") -> list[str]:
     value = value[len(call) + 1 : -1] if call else value
     # Lines end before a sign: what it belongs to is glued to it, as strings are. Of a
     # call they end behind a comma, unless an argument is too long for that.
-    glued = re.sub(STRING, lambda found: found[0].replace(" ", GLUE), value)
+    glued = re.sub(STRING, lambda found: found[0].replace(" ", INSIDE), value)
     if call and max(map(len, glued.split(", "))) <= WIDE // 2:
         glued = glued.replace(" ", GLUE).replace(f",{GLUE}", ", ")
     glued = re.sub(r" ([*/@]) ", rf"{GLUE}\1{GLUE}", glued)
@@ -100,7 +100,7 @@ def statement(name: str, value: str, indent: str = "    ") -> list[str]:
     body = textwrap.wrap(
         glued, WIDE - len(inner), break_long_words=False, break_on_hyphens=False
     )
-    parts = [inner + part.replace(GLUE, " ") for part in body]
+    parts = [inner + part.replace(GLUE, " ").replace(INSIDE, " ") for part in body]
     return [f"{indent}{name} = {call}(", *parts, f"{indent})"]
 
 

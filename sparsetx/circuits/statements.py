@@ -40,6 +40,7 @@ class Body:
     tables: dict[str, rivals.Rows] = field(default_factory=dict)  # of rivals
     said: str = ""
     silent: set[Node] = field(default_factory=set)  # never chosen
+    stated: set[Node] = field(default_factory=set)  # that have a statement
 
     # --- pieces --------------------------------------------------------------------
 
@@ -88,6 +89,7 @@ class Body:
             value = f"{self.column(f'keeps_{name}', flags, last)} * ({value})"
         self.say(node)
         self.define(name, value, last)
+        self.stated.add(node)
 
     def _cut(self, node: Node, last: bool) -> str:
         """The variable that holds how large a channel of a node's site must be."""
@@ -153,7 +155,9 @@ class Body:
         known = self.channels.get((index, writes))
         if known is not None:
             return self.use(known, last), constant
-        base = {w: float(folded.base(w)[index]) for w in self.words(last)}
+        words = self.words(last)
+        base_N = folded.bases(words, index).tolist()
+        base = dict(zip(words, base_N, strict=True))
         said = self.column(f"channel_{index}", base, last)
         parts = [] if said is None else [said]
         parts += [self.use(self.called[node], last) for node in writes]
@@ -174,10 +178,12 @@ class Body:
     def norm(self, at: Place, last: bool) -> str:
         """The root mean square of the residual, its name."""
         folded = self.folded
-        others = {w: folded.others(at, w) for w in self.words(last)}
-        if len(set(others.values())) == 1:
-            parts = [self.digits.number(next(iter(others.values())))]
+        words = self.words(last)
+        others_N = np.square(folded.rest(at, words)).sum(1).tolist()
+        if len(set(map(self.digits.number, others_N))) == 1:
+            parts = [self.digits.number(others_N[0])]
         else:
+            others = dict(zip(words, others_N, strict=True))
             parts = [self.column("others", others, last) or "0.0"]
         parts += [self.heard(at, i, last) for i in folded.written(at)]
         name = f"rms_{at[0].split('_')[0]}_{at[1]}"
@@ -209,6 +215,7 @@ class Body:
             return
         self.say(node)
         self.define(name, said, last)
+        self.stated.add(node)
 
     # --- sublayers -----------------------------------------------------------------
 

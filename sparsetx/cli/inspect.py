@@ -150,7 +150,7 @@ def listed(seen: "Portrait", most: int) -> str:
     ]
     for node in order[:most]:
         direct = "" if node.direct is None else f"{node.direct:+.2f}"
-        swap = "" if node.swap is None else f"{node.swap:.0%}"
+        swap = "" if node.swap is None else f"{round(node.swap, 2) + 0.0:.0%}"
         lines.append(f"  {node.name:<18} {node.effect:+7.3f} {direct:>7} {swap:>5}")
         lines.append(paragraph(node.description, "    "))
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -79,13 +80,18 @@ def test_the_known_circuit_reads_like_its_algorithm(fixture: decompile.Program) 
         assert f"    {line}\n" in fixture.text
 
 
-def test_a_program_has_a_statement_for_each_node(fixture: decompile.Program) -> None:
-    tree = ast.parse(fixture.text)
+def body_of(tree: ast.Module) -> ast.FunctionDef:
     (body,) = [
         f
         for f in ast.walk(tree)
         if isinstance(f, ast.FunctionDef) and f.name == "answer_logits"
     ]
+    return body
+
+
+def stated(source: str) -> int:
+    """How many nodes have a statement in a program."""
+    body = body_of(ast.parse(source))
     names = [
         target.id
         for line in body.body
@@ -93,10 +99,18 @@ def test_a_program_has_a_statement_for_each_node(fixture: decompile.Program) -> 
         for target in line.targets
         if isinstance(target, ast.Name)
     ]
-    kinds = ("read", "neuron", "key", "value", "write")
-    own = [name for name in names if any(kind in name for kind in kinds)]
-    assert len(own) == len(set(own)) == len(compiled.CIRCUIT)
-    assert not any(isinstance(part, ast.For | ast.While) for part in ast.walk(body))
+    kinds = ("read", "query", "key", "value", "neuron", "write")
+    nodes_of = [name for name in names if not name.startswith("cut_")]
+    own = [name for name in nodes_of if any(kind in name for kind in kinds)]
+    assert len(own) == len(set(own))
+    return len(own)
+
+
+def test_a_program_has_a_statement_for_each_node(fixture: decompile.Program) -> None:
+    assert stated(fixture.text) == len(compiled.CIRCUIT)
+    tree = ast.parse(fixture.text)
+    parts = list(ast.walk(body_of(tree)))
+    assert not any(isinstance(part, ast.For | ast.While) for part in parts)
     imported = [p for p in ast.walk(tree) if isinstance(p, ast.Import)]
     assert {alias.name for p in imported for alias in p.names} == {
         "math",
@@ -189,6 +203,44 @@ def test_random_circuits_are_written_as_they_are(name: str, seed: int) -> None:
     assert off.max() == pytest.approx(found.off)
     assert found.off <= decompile.AGREE
     assert ("RIVALS" in found.text) == (" cut(" in found.text)
+    told = " ".join(found.text.split())
+    left = re.search(r"(\d+) kept nodes that lead to no answer", told)
+    assert stated(found.text) + int(left[1] if left else 0) == len(own.nodes)
+
+
+@pytest.mark.parametrize("name", ["plain", "sink"])
+def test_a_program_of_the_whole_vocabulary_is_right_about_all_of_it(name: str) -> None:
+    own = cut_at_random(name, 1, 0.35)
+    found = decompile.written(own, PAIRS, token, 10_000)
+    rng = np.random.default_rng(3)
+    other = dataclasses.replace(
+        PAIRS, tokens_BL=rng.integers(1, 14, PAIRS.tokens_BL.shape, np.int32)
+    )
+    wanted = own.answer_logits(other.tokens_BL, other.position_B, other.answers_B2)
+    off = np.abs(answers(found.text, other) - wanted) / np.maximum(1, np.abs(wanted))
+    assert off.max() <= decompile.AGREE
+    assert max(map(len, found.text.splitlines())) <= 88
+
+
+def test_tokens_that_look_alike_or_have_no_text_are_not_told_apart() -> None:
+    """A program knows the words that mean one token; it must not answer for others."""
+
+    def few(i: int) -> str:
+        if i > 12:
+            raise ValueError(f"wanted ids below 13, got {i}")
+        return "alike" if i in (5, 6) else token(i)
+
+    asked = PAIRS.tokens_BL[:2].copy()
+    asked[:, 1:-1] = 3
+    parts = (asked, PAIRS.position_B[:2], PAIRS.answers_B2[:2], PAIRS.sign_B[:2])
+    own = cut_at_random("plain", 0, 0.35)
+    pairs = Pairs("quotes", "test", *parts, (None,), False)
+    found = decompile.written(own, pairs, few, 10_000)
+    assert "alike" not in found.text
+    space: dict[str, Any] = {"__name__": "elsewhere"}
+    exec(found.text, space)
+    with pytest.raises(ValueError, match=r"does not know: \['alike'\]"):
+        space["answer_logits"](["alike", token(3)])
 
 
 def longest_number(source: str) -> int:
@@ -221,7 +273,6 @@ def test_it_knows_all_words_if_that_is_short_enough() -> None:
     ended = decompile.written(own, few, token, long.lines - 1)
     short = decompile.written(own, few, token, ended.lines - 1)
     ask = {"end": [token(0), word], "inside": [word, token(end)]}
-    refused = {"end": "no prompt of the table ends in", "inside": "does not know: "}
     for program, unknown in ((long, ()), (ended, ("end",)), (short, ("end", "inside"))):
         space: dict[str, Any] = {"__name__": "elsewhere"}
         exec(program.text, space)
@@ -229,8 +280,12 @@ def test_it_knows_all_words_if_that_is_short_enough() -> None:
             if where not in unknown:
                 assert len(space["answer_logits"](words)) == 2
                 continue
-            with pytest.raises(ValueError, match="|".join(refused.values())):
+            inner = "inside" in unknown
+            message = "does not know: " if inner else "no prompt of the table ends in "
+            with pytest.raises(ValueError, match=message):
                 space["answer_logits"](words)
+        with pytest.raises(ValueError, match="wanted a prompt, at least one word"):
+            space["answer_logits"]([])
 
 
 def test_a_read_without_a_rule_is_refused() -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from sparsetx import model, nodes, taps
 from sparsetx.circuits import ablate, question, swap
-from sparsetx.circuits.exhibit import Exhibit
 from sparsetx.circuits.question import Question
+from sparsetx.circuits.specimen import Specimen
 from sparsetx.nodes import Node
 from tests.circuits import compiled
 from tests.circuits.test_circuit import MEANS, PARAMS
@@ -21,14 +21,14 @@ TELLS = (  # the type of the quote, from where it is read to where it is said
 SHARED = (Node(nodes.MLP_NEURON, 0, 0), Node(nodes.K, 1, 0), Node(nodes.ATTN_IN, 1, 3))
 
 
-def exhibit(asked: Question, keep: nodes.Nodes | None = None) -> Exhibit:
-    return Exhibit(
+def specimen(asked: Question, keep: nodes.Nodes | None = None) -> Specimen:
+    return Specimen(
         CONFIG, PARAMS, compiled.mask() if keep is None else keep, MEANS, asked
     )
 
 
 def test_what_tells_the_quotes_apart_carries_the_decision() -> None:
-    found = swap.shares(exhibit(FEW))
+    found = swap.shares(specimen(FEW))
     assert set(found) == compiled.CIRCUIT
     for node in TELLS:
         assert found[node] == pytest.approx(1, abs=0.02)
@@ -52,7 +52,7 @@ def test_a_share_is_how_far_the_answer_moves(node: Node, even: bool) -> None:
     """By hand: prompt by prompt, the whole site substituted."""
     asked = FEW if even else uneven(FEW)
     everything = {s: np.ones(x) for s, x in nodes.shapes(CONFIG).items()}
-    found = swap.shares(exhibit(asked, everything))[node]
+    found = swap.shares(specimen(asked, everything))[node]
     mean = ablate.mean(everything, MEANS)
     taken = model.trace(
         CONFIG, PARAMS, asked.tokens_BL, taps.compose(mean, taps.capture([node.site]))
@@ -72,5 +72,21 @@ def test_a_share_is_how_far_the_answer_moves(node: Node, even: bool) -> None:
 
 
 def test_where_nothing_is_decided_nothing_is_carried() -> None:
-    nothing = {s: np.zeros(x) for s, x in nodes.shapes(CONFIG).items()}
-    assert swap.shares(exhibit(FEW, nothing)) == {}
+    """Without the type both prompts are one: parts of their lead would be of noise."""
+    shared = compiled.mask({*SHARED, Node(nodes.ATTN_OUT, 1, 5)})
+    assert swap.shares(specimen(FEW, shared)) == {}
+
+
+def test_between_one_token_and_all_others() -> None:
+    """The lead is of log odds; all of it goes through the last write."""
+    asked = compiled.question(8, 5)
+    sign_B = np.where(np.arange(len(asked)) % 2 == 0, 1.0, -1.0)
+    first_B2 = np.asarray(asked.answers_B2)[:, :1].repeat(2, 1)
+    first_B2[1::2] = first_B2[::2]  # the one token: right, and wrong, of each pair
+    one = Question(
+        asked.tokens_BL, asked.position_B, jax.numpy.asarray(first_B2),
+        jax.numpy.asarray(sign_B, "float32"), jax.numpy.float32(1),
+    )  # fmt: skip
+    found = swap.shares(specimen(one))
+    assert found[Node(nodes.ATTN_OUT, 1, 5)] == pytest.approx(1, abs=1e-3)
+    assert found[Node(nodes.K, 1, 0)] == pytest.approx(0, abs=1e-3)

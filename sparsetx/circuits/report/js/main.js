@@ -2,7 +2,8 @@
 
 const ANY = DATA.circuits.filter((c) => c.graph && c.detail);
 const FIRST = ANY.find((c) => c.controls) || ANY[0] || DATA.circuits[0];
-const WORTH = [["effect", "cost of removal"], ["swap", "share of the decision"]];
+const WORTH = [["effect", "cost of removal"]];
+const SHARES = [["swap", "share of the decision"]];
 const AT_TOKENS = [["a", "activation on A"], ["b", "activation on B"],
   ["diff", "A minus B"]];
 
@@ -25,8 +26,9 @@ function showTools() {
   if (!circuit) return;
   choices(byId("metric"), [["weight", "weights"],
     ...(circuit.known ? [["effect", "cost of removal"]] : [])], metricOf(circuit));
-  choices(byId("view"), [...WORTH, ...(circuit.raw.prompts ? AT_TOKENS : [])],
-      state.view);
+  const shared = circuit.nodes.some((node) => node.swap !== undefined);
+  choices(byId("view"), [...WORTH, ...(shared ? SHARES : []),
+    ...(circuit.raw.prompts ? AT_TOKENS : [])], state.view);
   byId("threshold").value = state.threshold;
   byId("query").value = state.query;
   byId("links").checked = state.links;

@@ -1,4 +1,4 @@
-"""What is asked what its nodes are worth: a circuit's arrays, and prompts."""
+"""A circuit under the knife: its arrays, and the prompts that it is examined on."""
 
 import functools
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from sparsetx.nodes import Node, Nodes
 
 
 @dataclass(frozen=True, eq=False)
-class Exhibit:
+class Specimen:
     """A Circuit gives the first four."""
 
     config: ModelConfig
