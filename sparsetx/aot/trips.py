@@ -114,7 +114,8 @@ class _Carried:
     def number(self, one: Instruction) -> int | None:
         """A constant, in the loop or among what it carries and never changes."""
         if one.opcode == "constant":
-            return int(one.given) if one.given.lstrip("-").isdecimal() else None
+            given = one.given.strip("{}")  # of a single lane: an array of one
+            return int(given) if given.lstrip("-").isdecimal() else None
         if one.opcode != "get-tuple-element":
             return None
         _, new = self._handed_on(one)

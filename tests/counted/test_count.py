@@ -67,10 +67,12 @@ def test_a_loop_that_may_stop_early_is_counted_to_its_end() -> None:
     assert lengths == {31, 6}  # bits of a float's magnitude, and of a place among 32
 
 
-def test_lanes_side_by_side_share_the_bound() -> None:
-    one = functools.partial(topk.keep_largest, axis=-1)
-    ks = jnp.array([3, 5])
-    found = count.tally(text_of(lambda x: jax.vmap(one)(x, ks), (2, 64, 32)))
+@pytest.mark.parametrize("ks", [[3, 5], [3]])
+def test_lanes_side_by_side_share_the_bound(ks: list[int]) -> None:
+    """A single lane's counter, and its bound, are arrays of one."""
+    lanes = jax.vmap(functools.partial(topk.keep_largest, axis=-1))
+    shape = (len(ks), 64, 32)
+    found = count.tally(text_of(lambda x: lanes(x, jnp.array(ks)), shape))
     assert (len(found.bounded), found.unknown) == (2, [])
 
 
