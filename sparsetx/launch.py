@@ -257,6 +257,7 @@ class Described:
     shape: tuple[int, ...]
     sharding: str
     bytes: int  # of the whole array
+    parts: int  # that it is cut into
     kept: float  # fraction of its entries, in the end
 
 
@@ -269,9 +270,10 @@ def described(config: RunConfig, devices: Mesh) -> list[Described]:
         spec = mesh.parameter_spec(devices, parameter)
         cuts = [str(axis) if axis else "-" for axis in spec]
         size = 4 * int(np.prod(shape))
+        parts = int(np.prod([devices.shape[axis] for axis in spec if axis]))
         rows.append(
             Described(
-                parameter.name, shape, " x ".join(cuts), size,
+                parameter.name, shape, " x ".join(cuts), size, parts,
                 kept.get(parameter.path, 1.0),
             )
         )  # fmt: skip

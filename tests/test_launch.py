@@ -70,7 +70,9 @@ def test_the_table_says_how_each_parameter_lies() -> None:
     rows = {row.name: row for row in launch.described(config(), devices)}
     fc = rows["blocks/fc/w"]
     assert fc.shape == (2, 16, 32)
-    assert (fc.sharding, fc.bytes, fc.kept) == ("- x - x fsdp", 4 * 1024, 0.25)
+    assert (fc.sharding, fc.bytes, fc.parts) == ("- x - x fsdp", 4 * 1024, 4)
+    assert fc.kept == 0.25
+    assert rows["final_norm/gain"].parts == 1
     assert rows["embed/w"].kept == 0.5
     assert rows["bigram/table"].kept == 1.0
 

@@ -5,7 +5,7 @@
 # started again; one that ended with 1 or 2 never is: it would fail again, for money.
 #   RESTARTS=5: give up after so many in a row without a newly saved step
 #   BACKOFF=30: seconds before a second start; doubled each time, up to ten minutes
-#   MAX_USD=: save, give the machine back and end when it has spent so much
+#   MAX_USD=: save, give the machine back and end when this call of it has spent so much
 #   POLL=60: seconds between two looks   KEEP=1: never give the machine back at the end
 . "$(dirname "$0")/lib.sh"
 verb=${1:-}
@@ -16,6 +16,10 @@ case $verb in
 esac
 need_type
 need_bucket
+numbers RESTARTS BACKOFF POLL GRACE
+case ${MAX_USD:-0} in
+  *[!0-9.]* | *.*.* | .) refuse "MAX_USD: wanted a number of dollars, got '$MAX_USD'" ;;
+esac
 settings
 export NAME
 if dry; then
@@ -26,6 +30,9 @@ if dry; then
   exit
 fi
 
+committed
+COMMIT=$commit # of machines to come as well, whatever is done to the checkout meanwhile
+export COMMIT
 launched='' restarts=0 best=0 paid=0 looked=$(now) is=''
 
 # What is saved: the last step of training, the number of circuits of pruning.
@@ -54,14 +61,17 @@ give_back() {
 }
 
 finish() { # CODE MESSAGE
-  trap '' INT TERM
+  trap '' INT TERM HUP
+  trap - EXIT
+  set +e # perhaps nobody is there to read this; the machine is given back all the same
   say "babysit: $2"
   [ "$is" != READY ] || [ "$1" = 0 ] || worker stop "${GRACE:-120}" || true
   give_back
   say "babysit: about $(spent) USD, by list price, since it began; the run is in $RUN"
   exit "$1"
 }
-trap 'finish 130 "stopped by you: saving, and giving the machine back"' INT TERM
+trap 'finish 130 "stopped by you: saving, and giving the machine back"' INT TERM HUP
+trap 'finish 1 "it failed, see above: saving, and giving the machine back"' EXIT
 
 # Before anything is done a second time: was the last time of any use?
 again() {

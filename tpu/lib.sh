@@ -46,6 +46,27 @@ patiently() {
   return "$code"
 }
 
+# Refuse what is no whole number, of these that are set.
+numbers() {
+  local name
+  for name; do
+    case ${!name:-0} in
+      *[!0-9]*) refuse "$name: wanted a whole number, got '${!name}'" ;;
+    esac
+  done
+}
+
+# The commit that workers shall run: COMMIT, or what is checked out, without changes.
+committed() {
+  git -C "$TPU/.." rev-parse HEAD >/dev/null 2>&1 || refuse "wanted a git checkout here"
+  commit=${COMMIT:-$(git -C "$TPU/.." rev-parse HEAD)}
+  [ -z "${COMMIT:-}" ] || return 0
+  [ -n "$(git -C "$TPU/.." status --porcelain)" ] || return 0
+  local changed="the tree has changes that $commit has not: commit them, since a run \
+records its commit"
+  if dry; then say "would be refused: $changed"; else refuse "$changed"; fi
+}
+
 # Refuse unless all of these are set, naming every one that is not.
 need() {
   local name hint missing=''

@@ -3,13 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 settings
 cd "$TPU/.."
-git rev-parse HEAD >/dev/null 2>&1 || refuse "wanted a git checkout here"
-commit=$(git rev-parse HEAD)
-if [ -n "$(git status --porcelain)" ]; then
-  changed="the tree has changes that $commit has not: commit them, since a run records \
-its commit"
-  if dry; then say "would be refused: $changed"; else refuse "$changed"; fi
-fi
+committed
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -152,6 +152,11 @@ print(d["name"], c["model"]["vocab_size"], d["tokens"], d["path"] or "")' \
     "$SPARSETX_HOME/config.json")
   rm -f "$SPARSETX_HOME/config.json"
   folder=${path:-$SPARSETX_DATA/$name-$vocab}
+  case $folder in gs://*) # read from there, by every host
+    printf 'data %s %s\n' "$ME" "$folder"
+    return
+    ;;
+  esac
   if [ -n "$FROM" ]; then
     mkdir -p "$folder"
     gcloud storage rsync --recursive "$FROM" "$folder"

@@ -128,7 +128,8 @@ def best(config: RunConfig, here: Slice, tell: Tell) -> Setting:
     remat only cost time: more of them are tried only where less does not fit."""
     found: list[tuple[float, Setting]] = []
     cuts = sorted({s.fsdp for s in possible(config, here)})
-    for fsdp in [cut for cut in cuts if cut in (1, 4, 16, 64) or len(cuts) < 3]:
+    always = {1, 4, 16, 64, widest(config, here), config.mesh.fsdp}
+    for fsdp in [cut for cut in cuts if cut in always or len(cuts) < 3]:
         for setting in _cheapest_first(config, here, fsdp):
             made = compiled(setting.applied(config), here, tell)
             if made is not None:

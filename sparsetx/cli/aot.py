@@ -6,7 +6,7 @@ step, hours and cost. Exit code 1 if it does not fit or is not as it should be.
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from sparsetx.cli.experiment import EXPERIMENT_HELP
@@ -107,18 +107,24 @@ def _one(
         setting = settings.best(config, here, lambda text: say(f"  tried {text}"))
         say(f"  best of these: {setting.words}")
         config = setting.applied(config)
+    if not args.table:
+        print("\n".join(laid_out(config, here)))
     price = args.price if args.price is not None else here.price
     priced = "--price" if args.price is not None else here.priced
-    try:
-        for made in _compiled(args, config, here, programs):
-            one = report.Found(name, config, here, made, price, priced)
-            every.append(one)
-            _details(one, say)
-    except TooLarge as large:
-        print(f"DOES NOT FIT: {name}, {large} a chip on {topology.short(here)}")
-        _advise(config, here)
-        return False
-    return True
+    fits = True
+    for which in programs:
+        _say(f"compiling {which}")
+        try:
+            made = _compiled(args, config, here, which)
+        except TooLarge as large:
+            print(f"DOES NOT FIT: {name}, {large} a chip on {topology.short(here)}")
+            _advise(config, here, which)
+            fits = False
+            continue
+        one = report.Found(name, config, here, made, price, priced)
+        every.append(one)
+        _details(one, say)
+    return fits
 
 
 def _details(one: "Found", say: Callable[[str], None]) -> None:
@@ -137,29 +143,33 @@ def _say(text: str) -> None:
 
 
 def _compiled(
-    args: argparse.Namespace, config: "RunConfig", here: "Slice", names: Sequence[str]
-) -> Iterator["Compiled"]:
+    args: argparse.Namespace, config: "RunConfig", here: "Slice", which: str
+) -> "Compiled":
     from sparsetx.aot import program
 
-    on = program.target(config, here)
-    for name in names:
-        _say(f"compiling {name}")
-        if name == "prune":
-            yield program.pruning(config, here, args.length)
-        elif name == "train":
-            yield program.training(on)
-        elif name == "eval":
-            yield program.evaluation(on)
-        else:
-            yield program.projecting(on)
+    if which == "prune":
+        return program.pruning(config, here, args.length)
+    make = {
+        "train": program.training,
+        "eval": program.evaluation,
+        "project": program.projecting,
+    }[which]
+    return make(program.target(config, here))
 
 
-def _advise(config: "RunConfig", here: "Slice") -> None:
+def _advise(config: "RunConfig", here: "Slice", which: str) -> None:
     from sparsetx.aot import settings
 
+    if which != "train":  # which remat and parts of a batch do not concern
+        other = "shorter prompts (--length), " if which == "prune" else "a wider fsdp, "
+        print(f"wanted {other}or a larger slice")
+        return
     setting = settings.fitting(config, here, lambda text: _say(f"  tried {text}"))
     if setting is None:
-        print("no remat, accumulation or fsdp makes it fit: take a larger slice")
+        print(
+            "of the settings of remat, accumulation and fsdp those that need least do "
+            "not fit: take a larger slice"
+        )
     else:
         print(f"the nearest setting that fits: {setting.words}")
 
@@ -184,6 +194,17 @@ def configured(args: argparse.Namespace, path: str, here: "Slice") -> "RunConfig
             raise Refusal(f"--mesh: wanted data=N,fsdp=N or auto, got {args.mesh!r}")
         changes.append(f"mesh.{axis}={size}")
     return experiment.load(path, changes)
+
+
+def laid_out(config: "RunConfig", here: "Slice") -> list[str]:
+    """Which parameter is cut over which chips."""
+    from sparsetx import launch
+    from sparsetx.aot import program
+    from sparsetx.cli import train
+
+    return train.parameters(
+        launch.described(config, program.target(config, here).devices)
+    )
 
 
 def describe(config: "RunConfig", here: "Slice") -> str:

@@ -1,10 +1,12 @@
 """Write a circuit down as a program: short, readable, in NumPy alone.
 
-    sparsetx decompile runs/demo/circuits/single_double_quote -o quotes.py
+    sparsetx decompile runs/quotes/circuits/single_double_quote -o quotes.py --lines 800
     python quotes.py 'print' '("' 'red'
 
 It is run on every pair of the circuit's test pool first, and only written where it
-agrees with the circuit to 1e-5.
+agrees with the circuit to 1e-5 (of the larger of 1 and the logit). Positions, and all
+but the simplest choices of AbsTopK, have no short program: experiments/quotes.py makes
+a model without them.
 """
 
 import argparse

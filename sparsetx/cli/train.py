@@ -7,6 +7,7 @@ exits with 42 (run the same command again to go on), Ctrl-C saves and exits with
 import argparse
 import sys
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from sparsetx.cli.experiment import EXPERIMENT_HELP
 
 if TYPE_CHECKING:
     from sparsetx.config import RunConfig
-    from sparsetx.launch import Launch
+    from sparsetx.launch import Described, Launch
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,21 +78,26 @@ def describe(ready: "Launch") -> str:
     at = f", going on at step {ready.step:,}" if ready.step else ""
     lines = [f"{ready.path}{at}", *settings(ready.config), ""]
     rows = launch.described(ready.config, ready.devices)
-    cells = [("parameter", "shape", "cut over", "MB", "kept")]
-    for row in rows:
-        shape = " x ".join(map(str, row.shape))
-        size = f"{row.bytes / 1e6:.2f}"
-        cells.append((row.name, shape, row.sharding, size, f"{row.kept:.4g}"))
-    widths = [max(len(cell[i]) for cell in cells) for i in range(5)]
-    for name, shape, cut, size, kept in cells:
-        lines.append(
-            f"  {name:<{widths[0]}}  {shape:<{widths[1]}}  {cut:<{widths[2]}}  "
-            f"{size:>{widths[3]}}  {kept:>{widths[4]}}"
-        )
     count = sum(row.bytes // 4 for row in rows)
     left = sum(row.bytes // 4 * row.kept for row in rows)
-    lines.append(f"  {count:,} parameters, {left:,.0f} kept in the end")
-    return "\n".join(lines)
+    total = f"  {count:,} parameters, {left:,.0f} kept in the end"
+    return "\n".join([*lines, *parameters(rows), total])
+
+
+def parameters(rows: Sequence["Described"]) -> list[str]:
+    """How each is cut, what a device holds of it, and what is kept."""
+    cells = [("parameter", "shape", "cut over", "MB", "a device", "kept")]
+    for row in rows:
+        shape = " x ".join(map(str, row.shape))
+        sizes = f"{row.bytes / 1e6:.2f}", f"{row.bytes / row.parts / 1e6:.2f}"
+        cells.append((row.name, shape, row.sharding, *sizes, f"{row.kept:.4g}"))
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    sides = "<<<>>>"
+    return [
+        "  "
+        + "  ".join(f"{x:{s}{w}}" for x, s, w in zip(cell, sides, widths, strict=True))
+        for cell in cells
+    ]
 
 
 def settings(config: "RunConfig") -> list[str]:

@@ -1,5 +1,6 @@
 """`sparsetx aot`: tables, what does not fit, being told to stop while it compiles."""
 
+import re
 import signal
 import time
 from pathlib import Path
@@ -34,11 +35,13 @@ def test_what_does_not_fit_gets_the_nearest_setting(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A batch whose activations are too many for a chip, but not with remat."""
-    words = ["--topology", "v5e-1", "--programs", "train"]
+    words = ["--topology", "v5e-1", "--programs", "train,project"]
     words += ["--set", "train.batch=16384"]
     assert main.main(["aot", TINY, *words]) == 1
     text = capsys.readouterr().out
+    assert re.search(r"blocks/fc/w +2 x 64 x 256 +- x - x - +0\.13 +0\.13", text)
     assert "DOES NOT FIT: tiny, train: " in text
+    assert "project: compiled in" in text  # the others are told all the same
     assert "the nearest setting that fits: model.remat=true" in text
 
 

@@ -106,17 +106,29 @@ class Cloud:
     def make(self, *words: str, **more: str) -> Ended:
         return ended(self.start(["make", "--no-print-directory", *words], **more))
 
-    def interrupted(
+    def begun(
         self, script: str, *words: str, when: Callable[[], bool], **more: str
-    ) -> Ended:
-        """Ctrl-C, as a terminal sends it, once something is so."""
+    ) -> "subprocess.Popen[str]":
+        """A script that runs, once something is so."""
         process = self.start([f"tpu/{script}.sh", *words], **more)
         end = time.monotonic() + SECONDS
         while not when():
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < end
             time.sleep(0.02)
-        os.killpg(process.pid, signal.SIGINT)
+        return process
+
+    def interrupted(
+        self,
+        script: str,
+        *words: str,
+        when: Callable[[], bool],
+        number: int = signal.SIGINT,
+        **more: str,
+    ) -> Ended:
+        """A signal to all of it, as a terminal sends Ctrl-C, once something is so."""
+        process = self.begun(script, *words, when=when, **more)
+        os.killpg(process.pid, number)
         return ended(process)
 
     def worker(self, number: int, *words: str, **more: str) -> Ended:

@@ -1,8 +1,11 @@
 """The babysitter, against a cloud that takes machines away."""
 
+import os
+import signal
+
 import pytest
 
-from tests.tpu.cloud import GOLDEN, READY, Cloud
+from tests.tpu.cloud import FAKES, GOLDEN, READY, Cloud, ended
 
 LOST = ("ACTIVE:PREEMPTED", "SUSPENDED")
 
@@ -70,9 +73,11 @@ def test_the_most_that_it_may_cost(cloud: Cloud) -> None:
     assert cloud.left() == []
 
 
-def test_ctrl_c_saves_and_gives_back(cloud: Cloud) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_ctrl_c_saves_and_gives_back(cloud: Cloud, number: int) -> None:
+    """And so does a terminal that is closed."""
     started = cloud.folder / "worker1" / "words"
-    end = cloud.interrupted("babysit", "train", when=started.exists)
+    end = cloud.interrupted("babysit", "train", when=started.exists, number=number)
     assert end.code == 130
     assert "stopped by you: saving, and giving the machine back" in end.err
     assert cloud.left() == []
@@ -114,6 +119,49 @@ def test_what_it_refuses(cloud: Cloud) -> None:
         end = cloud.run("babysit", "train")
     finally:
         (cloud.code / "new.txt").unlink()
+    assert (end.code, "the tree has changes that" in end.err) == (2, True)
+    for name, value, wanted in (
+        ("POLL", "1m", "whole number, got '1m'"),
+        ("BACKOFF", "0.5", "whole number, got '0.5'"),
+        ("RESTARTS", "many", "whole number, got 'many'"),
+        ("MAX_USD", "$200", "number of dollars, got '$200'"),
+        ("MAX_USD", "1.2.3", "number of dollars, got '1.2.3'"),
+    ):
+        end = cloud.run("babysit", "train", **{name: value})
+        assert (end.code, f"{name}: wanted a {wanted}" in end.err) == (2, True)
+    assert cloud.log == []  # nothing was asked for
+    assert cloud.left() == []
+
+
+def test_a_run_keeps_its_commit(cloud: Cloud) -> None:
+    """Whoever works on the checkout meanwhile neither stops nor changes it."""
+    cloud.plan(1, *[READY] * 3, *LOST)
+    cloud.plan(2, "ACCEPTED", READY)
+    cloud.unit(2, "1 0")
+    started = cloud.folder / "worker1" / "words"
+    process = cloud.begun("babysit", "train", when=started.exists, WORKERS="2")
+    (cloud.code / "new.txt").touch()
+    try:
+        end = ended(process)
+    finally:
+        (cloud.code / "new.txt").unlink()
+    assert end.code == 0, end.err
+    assert sum("scp sparsetx-COMMIT" in line for line in cloud.log) == 2
+    assert cloud.left() == []
+
+
+def test_what_nobody_foresaw_gives_the_machine_back(cloud: Cloud) -> None:
+    """The clock breaks, of all things."""
+    broken = cloud.folder / "path" / "date"
+    process = cloud.begun(
+        "babysit",
+        "train",
+        when=(cloud.folder / "worker1" / "words").exists,
+        PATH=f"{cloud.folder / 'path'}:{FAKES}:{FAKES / 'clock'}:{os.environ['PATH']}",
+    )
+    broken.write_text("#!/bin/sh\nexit 9\n")
+    broken.chmod(0o755)
+    end = ended(process)
     assert end.code == 1
-    assert "cannot be started as it is asked for" in end.err
+    assert "it failed, see above: saving, and giving the machine back" in end.err
     assert cloud.left() == []

@@ -54,7 +54,6 @@ def test_a_sky_task() -> None:
     assert 'worker.sh run train "$EXP" --run "$RUN"' in found["run"]
     assert found["setup"] == "bash tpu/install.sh"
     recovery = found["resources"]["job_recovery"]
-    assert (recovery["recover_on_exit_codes"], recovery["max_restarts_on_errors"]) == (
-        [42],
-        0,
-    )
+    assert recovery["recover_on_exit_codes"] == [42, 134, 137, 143]
+    assert recovery["max_restarts_on_errors"] == 0
+    assert 'worker.sh data "$EXP" || exit\n' in found["run"]  # its code is the job's

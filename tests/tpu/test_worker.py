@@ -138,6 +138,12 @@ def test_data_is_made_and_its_fingerprint_told(cloud: Cloud) -> None:
     assert (made / "meta.json").exists()
 
 
+def test_data_on_a_bucket_is_read_from_there(cloud: Cloud) -> None:
+    end = cloud.worker(0, "data", "experiments/x.py", STUB_DATA='"gs://bucket/data"')
+    assert (end.code, end.out) == (0, "data w0 gs://bucket/data\n"), end.err
+    assert not (cloud.folder / "worker0" / ".sparsetx" / "data").exists()
+
+
 def test_unlock_ends_who_holds_the_tpu_and_spares_the_unit(cloud: Cloud) -> None:
     tpu = cloud.folder / "accel0"
     tpu.touch()

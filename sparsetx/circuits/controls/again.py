@@ -195,7 +195,7 @@ def _compared(
         words = "Every redraw did the task as it stood, so that none was a control"
     elif least is None:
         verdict, ratio = table.PASS, 0.0
-        words = f"{len(tried)} {what} had no circuit at all"
+        words = f"{len(tried)} {what} had no circuit that the same search found"
     else:
         ratio = size / max(least["edges_plus"], 1)
         verdict = table.SMALLER.verdict(ratio)
