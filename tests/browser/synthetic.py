@@ -118,7 +118,7 @@ def drawn(edges: int, text: str) -> dict[str, Any]:
     worth = rng.normal(size=len(names)).round(3).tolist()
     told = [
         {"id": n, "says": f"does {n} {text}", "title": "quote type", "effect": 0.1 * w,
-         "swap": -w, "contexts": [context],
+         "swap": -w, "auc": [0.9, 0.75], "contexts": [context],
          "classes": {"low": -1, "high": 1, "a": [1, 2], "b": [2, 1], "where": text}}
         for n, w in zip(names, worth, strict=True)
     ]  # fmt: skip

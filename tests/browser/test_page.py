@@ -122,7 +122,10 @@ def test_a_click_pins_and_traces(desk: Page) -> None:
     lit = desk.js("document.querySelectorAll('.edges .lit').length")
     dim = desk.js("document.querySelectorAll('.edges .dim').length")
     assert 0 < lit < dim
-    for side in ("What feeds it", "What it feeds", "it was trained on", "without it"):
+    for side in (
+        "What feeds it", "What it feeds", "it was trained on", "without it",
+        "tells A from B", "taken from the other prompt",
+    ):  # fmt: skip
         assert side in desk.js("document.querySelector('#panel').textContent")
     assert desk.js("document.querySelectorAll('#panel pre.context span').length") > 9
     desk.click("#panel .rows.edges a")  # on to a neighbour

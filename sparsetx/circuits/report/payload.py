@@ -26,6 +26,7 @@ from sparsetx import fields, files, metrics
 from sparsetx.circuits import circuit, effects, portrait
 from sparsetx.circuits import prompts as pools
 from sparsetx.circuits.circuit import Circuit, name_of
+from sparsetx.circuits.drive import Drive
 from sparsetx.circuits.facts import REACHED
 from sparsetx.circuits.report import compare, contexts, network, prompts
 from sparsetx.circuits.report.gather import Cut, Subject
@@ -160,6 +161,7 @@ def _detail(cut: Cut, found: Circuit, wishes: Wishes) -> dict[str, Any]:
     beside: dict[str, dict[str, Any]] = {
         name_of(node): {
             "title": seen.told[node].title or None,
+            "auc": _aucs(seen.told[node].drive),
             "classes": own,
             "contexts": contexts.of_node(read.values[node], each) if read else None,
         }
@@ -177,6 +179,11 @@ def _detail(cut: Cut, found: Circuit, wishes: Wishes) -> dict[str, Any]:
             for side in ("a", "b")
         },
     }
+
+
+def _aucs(drive: Drive) -> list[float]:
+    """How well a node tells A from B: where they differ, and at the last token."""
+    return [round(max(x, 1 - x), 2) for x in (drive.tells, drive.end_tells)]
 
 
 def controls(cut: Cut) -> list[dict[str, Any]] | None:

@@ -47,6 +47,11 @@ def test_its_nodes_are_named(told: dict[str, Any]) -> None:
     assert nodes["mlp_neuron/0/0"]["title"] == "quote detector"
     assert "quote type" in nodes["v/1/0"]["title"]
     assert nodes["mlp_neuron/0/0"]["contexts"][0]["name"].startswith("largest")
+    assert (
+        nodes["mlp_neuron/0/1"]["auc"][0] == 1.0
+    )  # the type, where the prompts differ
+    assert nodes["attn_out/1/5"]["auc"][1] == 1.0  # and at the end
+    assert nodes["attn_out/1/5"]["swap"] == pytest.approx(1, abs=0.02)
     texts = [n["text"] for n in nodes.values() if "text" in n]
     assert sorted(texts) == sorted(['("', "('", '")\n', "')\n"])
 

@@ -141,7 +141,8 @@ function facts(node) {
   if (node.direct) list.push(["straight to the answers",
       number(Math.abs(node.direct)) + " logits " +
       (node.direct > 0 ? "towards the right one" : "away from the right one")]);
-  if (has(node.auc)) list.push(["tells A from B", "AUC " + number(node.auc, 2)]);
+  if (has(node.auc)) list.push(["tells A from B", `AUC ${number(node.auc[0], 2)} ` +
+      `where they differ, ${number(node.auc[1], 2)} at the end`]);
   if (has(node.mean)) list.push(["mean, in all text", number(node.mean)]);
   if (node.constant) list.push(["input", "none is kept: a constant"]);
   for (const [name, value] of node.facts || []) list.push([name, value]);
