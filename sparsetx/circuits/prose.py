@@ -29,7 +29,7 @@ Terms = list[tuple[float, str]]
 class Digits:
     """How numbers are written: with so many digits at most."""
 
-    most: int = 9
+    most: int
 
     def number(self, x: float) -> str:
         if abs(x) == float("inf"):
