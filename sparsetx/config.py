@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sparsetx import fields
-from sparsetx.fields import setting
+from sparsetx.system import fields
+from sparsetx.system.fields import setting
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsetx import fields
 from sparsetx.config import ModelConfig
+from sparsetx.system import fields
 
 # Sites of a block, in the order in which they are computed.
 RESID_PRE_ATTN = "resid_pre_attn"
@@ -47,6 +47,18 @@ RESIDUAL_SITES = (RESID_POST_ATTN, RESID_POST_MLP)
 BOUNDARY_SITES = (RESID_PRE_ATTN, RESID_POST_ATTN)
 # One number per token, 1/rms: holding them fixed makes the reads linear.
 NORM_SITES = (ATTN_NORM, MLP_NORM, FINAL_NORM)
+
+# What a node is, in a word of a sentence.
+KINDS = {
+    ATTN_IN: "read",
+    Q: "query",
+    K: "key",
+    V: "value",
+    ATTN_OUT: "write",
+    MLP_IN: "read",
+    MLP_NEURON: "neuron",
+    MLP_OUT: "write",
+}
 
 Nodes = Mapping[str, Any]
 

@@ -18,8 +18,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from sparsetx import fields, nodes
+from sparsetx import nodes
 from sparsetx.nodes import Nodes
+from sparsetx.system import fields
 
 Fn = Callable[[str, jax.Array, Any], tuple[jax.Array, Any]]
 BareFn = Callable[[str, jax.Array], jax.Array]

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sparsetx import launch
 from sparsetx.config import (
     DataConfig,
     ModelConfig,
@@ -15,7 +14,8 @@ from sparsetx.config import (
     SparsityConfig,
     TrainConfig,
 )
-from sparsetx.signals import Stop
+from sparsetx.system.signals import Stop
+from sparsetx.training import launch
 
 STEPS = 12
 
@@ -48,7 +48,7 @@ def config(data: Path) -> RunConfig:
 
 def experiment(folder: Path, data: Path) -> Path:
     """The same as a file that the command line takes."""
-    from sparsetx import fields, files
+    from sparsetx.system import fields, files
 
     path = folder / "small.json"
     files.write_json(path, fields.to_json(config(data)))

@@ -6,8 +6,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from sparsetx import nodes, parameters
+from sparsetx import nodes
 from sparsetx.config import ModelConfig
+from sparsetx.model import parameters
 
 SMALL = ModelConfig(
     vocab_size=37,

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from sparsetx import config, fields
+from sparsetx import config
 from sparsetx.config import RunConfig, SparsityConfig
+from sparsetx.system import fields
 
 RUN = RunConfig()
 

@@ -9,9 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sparsetx import model, parameters, train
+from sparsetx import model
 from sparsetx.cli import experiment
 from sparsetx.config import RunConfig
+from sparsetx.model import parameters
+from sparsetx.training import step
 from tests.house import ROOT
 
 EXPERIMENTS = sorted((ROOT / "experiments").glob("*.py"))
@@ -30,11 +32,11 @@ def test_it_traces_at_full_size(path: Path) -> None:
         table = jax.ShapeDtypeStruct((run.model.vocab_size,) * 2, jnp.float32)
     params = jax.eval_shape(lambda t: model.init(run.model, key, t), table)
     parameters.check_tree(run.model, params, str(path))
-    state = jax.eval_shape(lambda p: train.init_state(run, p), params)
+    state = jax.eval_shape(lambda p: step.init_state(run, p), params)
     shape = (run.train.batch, run.model.context + 1)
     rows = jax.ShapeDtypeStruct(shape, jnp.int32)
-    step = functools.partial(train.train_step, run)
-    after, metrics = jax.eval_shape(step, state, rows)
+    one = functools.partial(step.train_step, run)
+    after, metrics = jax.eval_shape(one, state, rows)
     jax.tree.map(lambda a, b: (a.shape, a.dtype) == (b.shape, b.dtype), state, after)
     assert jax.tree.structure(state) == jax.tree.structure(after)
     assert metrics["loss"].shape == ()

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sparsetx import nodes, openai_config, openai_format, parameters
+from sparsetx import nodes, openai_format
 from sparsetx.config import ModelConfig
-from sparsetx.errors import Refusal
+from sparsetx.model import parameters
+from sparsetx.openai_format import config
+from sparsetx.system.errors import Refusal
 from tests.small import SMALL, params_of
 
 CONFIGS = {
@@ -170,7 +172,7 @@ def test_parameters_of_another_model_are_not_exported() -> None:
 
 def test_every_site_has_one_released_name() -> None:
     """The eight sites of a block and the two residual ones, each once."""
-    ours = list(openai_config._SITES.values())
+    ours = list(config._SITES.values())
     assert sorted(ours) == sorted({*nodes.NODE_SITES, *nodes.RESIDUAL_SITES})
 
 
@@ -179,7 +181,7 @@ def test_without_torch_the_message_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     released, _ = state()
-    (tmp_path / openai_config.CONFIG_FILE).write_text(json.dumps(released))
+    (tmp_path / config.CONFIG_FILE).write_text(json.dumps(released))
     with pytest.raises(Refusal, match=r"pip install 'sparsetx\[torch\]'"):
         openai_format.load(tmp_path)
 
@@ -193,6 +195,6 @@ def test_folders_that_are_none(tmp_path: Path) -> None:
         openai_format.load(file)
     with pytest.raises(Refusal, match=r"config of a released model at .*No such file"):
         openai_format.load(tmp_path)
-    (tmp_path / openai_config.CONFIG_FILE).write_text("{")
+    (tmp_path / config.CONFIG_FILE).write_text("{")
     with pytest.raises(Refusal, match="it is not JSON"):
         openai_format.load(tmp_path)

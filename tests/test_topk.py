@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jax.sharding import AxisType, PartitionSpec
 
 from sparsetx import topk
+from sparsetx.topk import bisection
 
 SHAPES: list[tuple[tuple[int, ...], Any]] = [
     ((1,), None),
@@ -97,20 +99,47 @@ def test_the_bits_per_pass_change_nothing(
 ) -> None:
     """Accelerators decide several bits per pass; this machine's tests run that too."""
 
-    def bisect(masks: Any, over: Any, at_zero: Any, wanted: Any, bits: Any) -> Any:
-        def count(candidate: Any) -> Any:
-            found = zip(masks(candidate), over, strict=True)
-            return [topk._count(mask, axes, narrow=False) for mask, axes in found]
+    def thresholds(ranks: Any, over: Any, wanted: Any) -> Any:
+        sizes = [r.size // w.size for r, w in zip(ranks, wanted, strict=True)]
+        everything = [jnp.full_like(w, n) for w, n in zip(wanted, sizes, strict=True)]
+        return bisection._at_once(over, ranks, everything, wanted, step)
 
-        return topk._bisect_loop(count, bits, step, at_zero, wanted)
-
-    monkeypatch.setattr(topk, "_bisect", bisect)
+    monkeypatch.setattr(bisection, "thresholds", thresholds)
     select = jax.jit(lambda x, k: topk.select([topk.rank(x)], [k], [None])[0])
     for dtype in DTYPES:
         for seed in range(20):
             x = values(seed, seed % 9, (7, 9), dtype)
             k = seed * 11 % 66
             np.testing.assert_array_equal(select(x, k), sorted_mask(x, k, None))
+
+
+def alone(f: Any) -> Any:
+    """As a device runs it that knows of no other: arrays are laid out in pieces."""
+    one = jax.make_mesh((1,), ("one",), axis_types=(AxisType.Auto,))
+    everywhere = PartitionSpec()
+    return jax.jit(
+        jax.shard_map(
+            f, mesh=one, in_specs=everywhere, out_specs=everywhere, check_vma=False
+        )
+    )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [((5, n), -1) for n in (31, 32, 96, 1008, 1023, 1024, 1040, 2048, 2085, 4112)]
+    + [((2, 3, 64), (1, 2)), ((7, 300), None), ((2, 3, 7), 1), ((3, 40, 5), (0, 1))],
+)
+def test_rows_in_pieces(shape: tuple[int, ...], axis: Any, dtype: str) -> None:
+    """Around the size of a piece, and its multiples; whole rows that tie too; and
+    axes that are not the last ones, which are counted where they lie."""
+    select = alone(lambda x, k: topk.keep_mask(x, k, axis))
+    for palette in (0, 3, 9):
+        x = np.array(values(sum(shape), palette, shape, dtype))
+        x[1], x[-1] = 0, 1.5
+        for k in (1, shape[-1] // 4, shape[-1] - 1):
+            mask = select(jnp.asarray(x), jnp.int32(k))
+            np.testing.assert_array_equal(mask, sorted_mask(x, k, axis))
 
 
 def test_several_arrays_in_one_loop() -> None:

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sparsetx import files
 from sparsetx.aot.memory import Memory
+from sparsetx.system import files
 
 FOLDER = Path(".cache") / "aot"
 

@@ -14,16 +14,20 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from sparsetx import fit, launch, mesh, nodes, parameters, projection
-from sparsetx.aot import cache, count, memory, topology
-from sparsetx.aot.count import Tally
+from sparsetx import nodes, projection
+from sparsetx.aot import cache, memory, operation_counts, topology
 from sparsetx.aot.memory import Memory
+from sparsetx.aot.operation_counts import Tally
 from sparsetx.aot.topology import Slice
-from sparsetx.circuits import ablate, lanes, prune, search
-from sparsetx.circuits.pools import Sizes
-from sparsetx.circuits.question import Question
-from sparsetx.circuits.search import Lanes, Settings, Task
+from sparsetx.circuits.measure import ablations
+from sparsetx.circuits.measure.questions import Question, Task
+from sparsetx.circuits.search import lanes, mask_search
+from sparsetx.circuits.search.mask_search import Lanes, Settings
+from sparsetx.circuits.search.pools import Sizes
+from sparsetx.circuits.search.pruning import CALL, Effort
 from sparsetx.config import MeshConfig, RunConfig
+from sparsetx.model import mesh, parameters
+from sparsetx.training import launch, loop
 
 PROMPT = 64  # tokens of the prompts that masks are trained on, if nothing else is said
 
@@ -68,7 +72,7 @@ class Target:
             raise memory.TooLarge(name, made.memory.peak, self.here.available)
         count_of = self.devices.size
         own = on_a_device(given)
-        tally = count.tally(made.text, count_of)
+        tally = operation_counts.tally(made.text, count_of)
         return Compiled(
             name, count_of, made.memory, tally, made.seconds, tokens, own, note
         )
@@ -91,7 +95,7 @@ def on_a_device(tree: Any) -> float:
 def training(on: Target) -> Compiled:
     """The step that `fit` runs: it takes the state's buffers."""
     state = launch.state_shapes(on.config, on.devices)
-    step: Any = fit.step_function(on.config)
+    step: Any = loop.step_function(on.config)
     with jax.set_mesh(on.devices):
         lowered = step.lower(state, _rows(on))
     return on.compiled("train", lowered, _tokens(on), state)
@@ -130,14 +134,14 @@ def _cut_along(on: Target, params: Any, axis: int) -> Any:
     return parameters.replaced(params, placed)
 
 
-def pruning(config: RunConfig, pod: Slice, length: int | None = None) -> Compiled:
+def prune(config: RunConfig, pod: Slice, length: int | None = None) -> Compiled:
     """One call of the search for circuits on one host of a pod: each searches with its
     own devices, every lane a mask. Half of the memory is for lanes, as `prune` does."""
     here = topology.host_of(pod)
     devices = topology.devices(here)
-    run, effort = config.model, prune.Effort()
+    run, effort = config.model, Effort()
     length = min(length or PROMPT, run.context)
-    plan = search.Plan(run, effort.pairs, prune.CALL)
+    plan = mask_search.Plan(run, effort.pairs, CALL)
     room = here.available / 2 * len(devices)
     deck = lanes.deck(plan, length, room, effort.settings, devices)
     on = Target(here, config, mesh.make(MeshConfig(), len(devices), devices))
@@ -147,7 +151,7 @@ def pruning(config: RunConfig, pod: Slice, length: int | None = None) -> Compile
         for site, shape in nodes.shapes(run, plan.sites).items()
     }
     own = jax.eval_shape(functools.partial(_lanes, deck.lanes))
-    mask = jax.eval_shape(functools.partial(search.begin, plan), own)
+    mask = jax.eval_shape(functools.partial(mask_search.begin, plan), own)
     times = _each(deck.lanes, jnp.int32, jnp.float32)
     tasks = _tasks(config, params, length)
     lowered = lanes.program(deck).lower(params, means, tasks, own, mask, *times)
@@ -168,7 +172,7 @@ def _tasks(config: RunConfig, params: Any, length: int) -> Task:
         row_B, ones_B = jnp.zeros(rows, jnp.int32), jnp.ones(rows)
         answers_B2 = jnp.zeros((rows, 2), jnp.int32)
         asked = Question(tokens_BL, row_B, answers_B2, ones_B, jnp.float32(0))
-        task = Task(asked, ablate.norm_scales(config.model, params, asked))
+        task = Task(asked, ablations.norm_scales(config.model, params, asked))
         return jax.tree.map(lambda x: x[None], task)
 
     tokens = jax.ShapeDtypeStruct((rows, length), jnp.int32)

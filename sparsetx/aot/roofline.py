@@ -8,10 +8,10 @@ rest. A real step takes longer. The vector unit's rate is our estimate (topology
 
 from dataclasses import dataclass
 
-from sparsetx import parameters
-from sparsetx.aot.count import Exchange, Tally, Work
+from sparsetx.aot.operation_counts import Exchange, Tally, Work
 from sparsetx.aot.topology import Slice
 from sparsetx.config import RunConfig
+from sparsetx.model import parameters
 
 HOP = 1e-6  # seconds to the next chip
 HOUR = 3600.0

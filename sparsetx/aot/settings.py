@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sparsetx import config as configuration
-from sparsetx import launch, mesh, train
 from sparsetx.aot import program, roofline, topology
 from sparsetx.aot.memory import TooLarge
 from sparsetx.aot.program import Compiled
 from sparsetx.aot.topology import GIB, Slice
 from sparsetx.config import RunConfig
-from sparsetx.errors import Refusal
+from sparsetx.model import mesh
+from sparsetx.system.errors import Refusal
+from sparsetx.training import launch, step
 
 TRIES = 6  # programs that are compiled to find a setting that fits
 WIDEST = 64  # fsdp: beyond, weights are gathered by sums of whole arrays
@@ -84,7 +85,7 @@ def least(config: RunConfig, here: Slice, fsdp: int) -> float:
     sizes = configuration.MeshConfig(None, fsdp)
     devices = mesh.make(sizes, here.chips, topology.devices(here))
     state = launch.state_shapes(config, devices)
-    given = [train.as_tree(state), state.params]
+    given = [step.as_tree(state), state.params]
     return sum(map(program.on_a_device, given))
 
 

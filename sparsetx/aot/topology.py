@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparsetx import fields, files
-from sparsetx.errors import Refusal
+from sparsetx.system import fields, files
+from sparsetx.system.errors import Refusal
 
 TABLE = Path(__file__).resolve().parents[2] / "tpu" / "types.tsv"
 GIB = 2**30

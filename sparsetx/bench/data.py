@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from sparsetx.bench.timing import Row, race
-from sparsetx.data import documents, stream
+from sparsetx.data import documents, token_files
 from sparsetx.data.loader import Loader
 from sparsetx.data.prepare import Request, prepare
-from sparsetx.tokenizer import Tokenizer
+from sparsetx.data.tokenizer import Tokenizer
 
 TOKENS = 1_000_000  # of the corpus: seconds, and still more than a cache holds
 CONTEXT, BATCH, STEPS = 256, 64, 40
@@ -54,10 +54,10 @@ def _parts(tokenizer: Tokenizer, count: int) -> list[Row]:
     return race(f"its parts, {count:,} documents", parts, rounds=3, tokens=amount)
 
 
-def _loader(source: stream.Stream, steps: int) -> list[Row]:
+def _loader(source: token_files.Stream, steps: int) -> list[Row]:
     """`steps` batches one after another; the limit is a copy of tokens as they lie."""
     tokens = source.windows(np.array([0]), len(source))[0]
-    sharded = stream.Stream("four shards", np.array_split(tokens, 4))
+    sharded = token_files.Stream("four shards", np.array_split(tokens, 4))
     one, four = (Loader(s, CONTEXT, BATCH) for s in (source, sharded))
 
     def read(loader: Loader) -> None:

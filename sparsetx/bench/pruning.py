@@ -10,9 +10,10 @@ import numpy as np
 from sparsetx import model, nodes
 from sparsetx.bench import training
 from sparsetx.bench.timing import Row, race
-from sparsetx.circuits import ablate, lanes
-from sparsetx.circuits.question import Question
-from sparsetx.circuits.search import Plan, Settings, Task
+from sparsetx.circuits.measure import ablations
+from sparsetx.circuits.measure.questions import Question, Task
+from sparsetx.circuits.search import lanes
+from sparsetx.circuits.search.mask_search import Plan, Settings
 from sparsetx.config import ModelConfig
 
 LANES, STEPS, PAIRS, LENGTH, POOL = 32, 2, 8, 48, 64
@@ -62,7 +63,7 @@ def tasks(config: ModelConfig, params: Any) -> Task:
             jnp.ones(rows),
             jnp.float32(0),
         )
-        return Task(asked, ablate.norm_scales(config, params, asked))
+        return Task(asked, ablations.norm_scales(config, params, asked))
 
     found: Task = jax.tree.map(lambda *x: jnp.stack(x), *map(one, range(TASKS)))
     return found

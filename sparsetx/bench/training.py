@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from sparsetx import model, projection, train
+from sparsetx import model, projection
 from sparsetx.bench.timing import Row, race
 from sparsetx.config import (
     DataConfig,
@@ -17,6 +17,7 @@ from sparsetx.config import (
     SparsityConfig,
     TrainConfig,
 )
+from sparsetx.training.step import init_state, train_step
 
 MIB = 2**20
 
@@ -67,11 +68,11 @@ class _Step:
 
     def __init__(self, config: RunConfig):
         params = model.init(config.model, jax.random.key(0))
-        self.state = train.init_state(config, params)
+        self.state = init_state(config, params)
         shape = (config.train.batch, config.model.context + 1)
         rng = np.random.default_rng(0)
         self.rows = jax.numpy.asarray(rng.integers(0, config.model.vocab_size, shape))
-        step = functools.partial(train.train_step, config)
+        step = functools.partial(train_step, config)
         self.compiled = jax.jit(step).lower(self.state, self.rows).compile()
 
     def __call__(self) -> jax.Array:

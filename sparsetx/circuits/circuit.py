@@ -17,20 +17,23 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from sparsetx import fields, files, model, nodes, parameters
-from sparsetx.circuits import ablate, edges
-from sparsetx.circuits.calibrate import Calibration
-from sparsetx.circuits.edges import Edge
+from sparsetx import model, nodes
 from sparsetx.circuits.facts import REACHED, VERSION, Facts
+from sparsetx.circuits.measure import ablations, edges
+from sparsetx.circuits.measure.calibration import Calibration
+from sparsetx.circuits.measure.edges import Edge
+from sparsetx.circuits.measure.node_means import MEAN
 from sparsetx.config import ModelConfig
-from sparsetx.errors import Refusal, refuse_all
+from sparsetx.model import parameters
 from sparsetx.nodes import Node
 from sparsetx.run import CONFIG, check_ids, load_run, params_hash
+from sparsetx.system import fields, files
+from sparsetx.system.errors import Refusal, refuse_all
 from sparsetx.tasks.score import log_odds
 
 JSON, NPZ = "circuit.json", "circuit.npz"
 CARRIED = 20 * 10**6  # bytes of weights that go with a circuit
-MEAN, PARAM = "mean/", "param/"
+PARAM = "param/"  # before a parameter's path, in archives
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +76,7 @@ class Circuit:
     def logits(self, tokens_BL: Any) -> npt.NDArray[np.float32]:
         """Of the pruned model, uncalibrated, [B, L, V]."""
         ids = check_ids(self.config, tokens_BL)
-        tap = ablate.mean(self.keep, self.means)
+        tap = ablations.mean(self.keep, self.means)
         return np.asarray(model.apply(self.config, self.params, ids, tap))
 
     def answer_logits(

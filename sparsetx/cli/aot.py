@@ -66,7 +66,7 @@ def main(args: argparse.Namespace) -> int:
     # The compiler is libtpu; JAX itself must not look for a TPU.
     os.environ["JAX_PLATFORMS"] = "cpu"
     from sparsetx.aot import report, topology
-    from sparsetx.errors import refuse_all
+    from sparsetx.system.errors import refuse_all
 
     programs = args.programs.split(",")
     unknown = [f"{p}: wanted some of {', '.join(PROGRAMS)}" for p in programs]
@@ -148,7 +148,7 @@ def _compiled(
     from sparsetx.aot import program
 
     if which == "prune":
-        return program.pruning(config, here, args.length)
+        return program.prune(config, here, args.length)
     make = {
         "train": program.training,
         "eval": program.evaluation,
@@ -178,7 +178,7 @@ def configured(args: argparse.Namespace, path: str, here: "Slice") -> "RunConfig
     """The experiment with what the options change."""
     from sparsetx.aot import settings
     from sparsetx.cli import experiment
-    from sparsetx.errors import Refusal
+    from sparsetx.system.errors import Refusal
 
     changes = list(args.set)
     if args.remat:
@@ -198,9 +198,9 @@ def configured(args: argparse.Namespace, path: str, here: "Slice") -> "RunConfig
 
 def laid_out(config: "RunConfig", here: "Slice") -> list[str]:
     """Which parameter is cut over which chips."""
-    from sparsetx import launch
     from sparsetx.aot import program
     from sparsetx.cli import train
+    from sparsetx.training import launch
 
     return train.parameters(
         launch.described(config, program.target(config, here).devices)

@@ -22,8 +22,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     import importlib
 
-    from sparsetx import fields
-    from sparsetx.errors import refuse_all
+    from sparsetx.system import fields
+    from sparsetx.system.errors import refuse_all
 
     refuse_all(
         "no such benchmark",

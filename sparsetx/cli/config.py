@@ -28,8 +28,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    from sparsetx import fields
     from sparsetx.cli import experiment
+    from sparsetx.system import fields
 
     config = experiment.load(args.experiment, args.overrides)
     if args.diff:

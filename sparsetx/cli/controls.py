@@ -42,17 +42,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    from sparsetx import runtime
+    from sparsetx.system import hosts
 
-    runtime.device_per_core()
-    from sparsetx.circuits.controls import gather
+    hosts.device_per_core()
+    from sparsetx.circuits.controls import evidence_files
     from sparsetx.cli.progress import ProgressLine
 
     asked = wanted(args)
-    folders = [gather.checked(path) for path in args.circuits]
+    folders = [evidence_files.checked(path) for path in args.circuits]
     line, found = ProgressLine(), {}
     for folder in folders:
-        if not gather.has_circuit(folder):
+        if not evidence_files.has_circuit(folder):
             print(f"{folder}: its search found no circuit; there is nothing to doubt")
             continue
         found[folder] = one(folder, args, asked, line)
@@ -64,9 +64,9 @@ def main(args: argparse.Namespace) -> int:
 def wanted(args: argparse.Namespace) -> "Asked":
     import math
 
-    from sparsetx.circuits.controls import battery, table
+    from sparsetx.circuits.controls import battery, thresholds
     from sparsetx.circuits.controls.battery import Asked
-    from sparsetx.errors import refuse_all
+    from sparsetx.system.errors import refuse_all
 
     offences = [
         f"--{name} {getattr(args, name)}: wanted more than 0"
@@ -74,9 +74,9 @@ def wanted(args: argparse.Namespace) -> "Asked":
         if getattr(args, name) is not None and not 0 < getattr(args, name) < math.inf
     ]
     refuse_all("these cannot be used", offences)
-    names = battery.named(args.only) if args.only else list(table.NAMES)
+    names = battery.named(args.only) if args.only else list(thresholds.NAMES)
     if args.quick:
-        names = [name for name in names if name in table.QUICK]
+        names = [name for name in names if name in thresholds.QUICK]
     return Asked(names, args.seeds, args.redraws)
 
 
@@ -86,26 +86,26 @@ def one(
     """The entries of one circuit, those computed now and those that were there."""
     import dataclasses
 
-    from sparsetx import lock
     from sparsetx.circuits import circuit
-    from sparsetx.circuits.controls import battery, gather, store
-    from sparsetx.circuits.controls.searches import Searches
+    from sparsetx.circuits.controls import battery, controls_file, evidence_files
+    from sparsetx.circuits.controls.repeated_search import Searches
+    from sparsetx.system import lock
 
     facts = circuit.load_facts(folder)
     with lock.held(folder):
-        found, binarised = store.load(folder, facts)
+        found, binarised = controls_file.load(folder, facts)
         left = [
             name
             for name in asked.names
-            if args.again or not store.done(found, name, asked)
+            if args.again or not controls_file.done(found, name, asked)
         ]
         print(f"{folder}: {facts.task}, {facts.search.kind}", flush=True)
         if not left and not (args.binarise and (args.again or binarised is None)):
             return found
-        evidence = gather.of_circuit(folder, line, args.task_file)
+        evidence = evidence_files.of_circuit(folder, line, args.task_file)
         kept = Searches(
-            folder / gather.FOLDER / "searches.json",
-            store.fingerprint(facts),
+            folder / evidence_files.FOLDER / "searches.json",
+            controls_file.fingerprint(facts),
             args.memory and args.memory * 1e9,
         )
         if args.again:
@@ -113,29 +113,29 @@ def one(
         own = dataclasses.replace(asked, names=left, searches=kept)
         for entry in battery.run(evidence, own):
             found = {**found, entry.name: entry}
-            store.save(folder, facts, found, binarised)
+            controls_file.save(folder, facts, found, binarised)
             line.close()
             print(f"  {entry.name:<15} {entry.verdict:<12} {entry.words}", flush=True)
         if args.binarise and (args.again or binarised is None):
-            from sparsetx.circuits import binarise
+            from sparsetx.circuits.controls import binarisation
 
-            binarised = binarise.told(binarise.binarise(evidence))
-            store.save(folder, facts, found, binarised)
+            binarised = binarisation.told(binarisation.binarise(evidence))
+            controls_file.save(folder, facts, found, binarised)
             line.close()
-            print(f"  {binarise.words(binarised)}", flush=True)
+            print(f"  {binarisation.words(binarised)}", flush=True)
     return found
 
 
 def show(found: "Mapping[Path, Mapping[str, Entry]]") -> None:
     """A row for each control, a column for each circuit."""
-    from sparsetx.circuits.controls import table
+    from sparsetx.circuits.controls import thresholds
 
     print()
     for number, folder in enumerate(found, 1):
         print(f"[{number}] {folder}")
     head = "".join(f"  {f'[{number}]':<22}" for number in range(1, len(found) + 1))
     print(f"{'control':<15}{head.rstrip()}")
-    for name in table.NAMES:
+    for name in thresholds.NAMES:
         cells = "".join(f"  {cell(own.get(name)):<22}" for own in found.values())
         print(f"{name:<15}{cells.rstrip()}")
     seconds = [sum(e.seconds for e in own.values()) for own in found.values()]

@@ -9,7 +9,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sparsetx.data.stream import Prepared
+    from sparsetx.data.token_files import Prepared
 
 SAMPLE = 80  # tokens
 
@@ -101,7 +101,7 @@ def summary(found: "Prepared") -> str:
     """What was prepared, for a person: figures and the beginning of a document."""
     import numpy as np
 
-    from sparsetx.tokenizer import Tokenizer
+    from sparsetx.data.tokenizer import Tokenizer
 
     lines = [f"{found.path}: {found.meta['provenance']['origin']}"]
     for name, split in found.meta["splits"].items():

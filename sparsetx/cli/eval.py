@@ -33,14 +33,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    from sparsetx import evaluate
     from sparsetx.cli.progress import ProgressLine
     from sparsetx.run import load_run
+    from sparsetx.tasks import table
+    from sparsetx.training import evaluation
 
     run = load_run(args.run, args.step)
     line = ProgressLine()
-    tasks = evaluate.chosen(args.tasks) if args.tasks else []
-    found = evaluate.validation(run, args.batches)
+    tasks = table.chosen(args.tasks) if args.tasks else []
+    found = evaluation.validation(run, args.batches)
     line.close()
     print(f"{run.path}, step {run.step:,}")
     for name, value in found.items():
@@ -52,15 +53,15 @@ def main(args: argparse.Namespace) -> int:
 
 
 def show_tasks(run: "Run", tasks: list[str], pairs: int, line: object) -> None:
-    from sparsetx import evaluate
+    from sparsetx.training import evaluation
 
     width = max(map(len, tasks))
     print(f"  {'task':<{width}}   loss   accuracy   ({pairs} held-out pairs)")
     good = 0
-    for name, found in evaluate.tasks(run, tasks, pairs):
+    for name, found in evaluation.tasks(run, tasks, pairs):
         if isinstance(found, str):
             print(f"  {name:<{width}}   {found}")
             continue
-        good += found.loss <= evaluate.DONE
+        good += found.loss <= evaluation.DONE
         print(f"  {name:<{width}}  {found.loss:.4f}  {found.accuracy:.4f}")
-    print(f"  {good} of {len(tasks)} tasks at a loss of {evaluate.DONE} or less")
+    print(f"  {good} of {len(tasks)} tasks at a loss of {evaluation.DONE} or less")

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sparsetx import fields, files, parameters
 from sparsetx.config import RunConfig
-from sparsetx.errors import Refusal
+from sparsetx.model import parameters
+from sparsetx.system import fields, files
+from sparsetx.system.errors import Refusal
 
 EXPERIMENT_HELP = (
     "a .py file whose config() returns a RunConfig, or a run's config.json"

@@ -18,8 +18,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    from sparsetx import files, importing
+    from sparsetx.run import openai_import
+    from sparsetx.system import files
 
-    run = importing.from_openai(args.folder, files.place(args.run), args.tokenizer)
+    run = openai_import.from_openai(args.folder, files.place(args.run), args.tokenizer)
     print(f"{args.run}: {run.n_layer} layers of {run.d_model} channels, as step 0")
     return 0

@@ -1,5 +1,7 @@
-"""Look into a run: its steps, and what is kept of each matrix and for each neuron. Or
-into a circuit: its size, how it decides, and what its nodes do.
+"""Show what is in a run or a circuit.
+
+Of a run: its steps, and the nonzero weights of each matrix and neuron. Of a circuit:
+its size, how it decides, and what its nodes do.
 """
 
 import argparse
@@ -7,10 +9,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sparsetx.circuits.circuit import Circuit
-    from sparsetx.circuits.portrait import Portrait
-    from sparsetx.density import Density
+    from sparsetx.circuits.explain.explanation import Explanation
+    from sparsetx.projection.density import Density
 
 NODES = 16
+MEANINGS = (
+    "(Ablation cost: nats by which the loss rises without a node. Interchange effect: "
+    "how far the answer moves towards the other prompt's when the node alone takes its "
+    "value there.)"
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,20 +28,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--nodes",
         type=int,
         metavar="N",
-        help=f"of a circuit: those that matter most (default: {NODES})",
+        help="of a circuit: how many nodes are listed, the largest ablation costs "
+        f"first (default: {NODES})",
     )
     add(
         "--task-file",
         metavar="F.jsonl",
-        help="of a circuit: the pairs of a task of your own",
+        help="of a circuit: the pairs of your own task",
     )
 
 
 def main(args: argparse.Namespace) -> int:
-    from sparsetx import files
     from sparsetx.circuits.circuit import JSON
-    from sparsetx.errors import Refusal, refuse_all
     from sparsetx.run import CONFIG
+    from sparsetx.system import files
+    from sparsetx.system.errors import Refusal, refuse_all
 
     path = files.place(args.path)
     circuit = path.name == JSON or (path / JSON).is_file()
@@ -47,18 +55,23 @@ def main(args: argparse.Namespace) -> int:
         others = {"--nodes": args.nodes, "--task-file": args.task_file}
     refuse_all(
         f"{path} is a {'circuit' if circuit else 'run'}",
-        [f"{name} {x}: not for it" for name, x in others.items() if x is not None],
+        [
+            f"{name} {x} does not apply to it"
+            for name, x in others.items()
+            if x is not None
+        ],
     )
     return of_circuit(args) if circuit else of_run(args)
 
 
 def of_run(args: argparse.Namespace) -> int:
-    from sparsetx import checkpoint, density, files
     from sparsetx.cli.train import settings
-    from sparsetx.run import ENVIRONMENT, load_run
+    from sparsetx.projection import density
+    from sparsetx.run import ENVIRONMENT, checkpoints, load_run
+    from sparsetx.system import files
 
     run = load_run(args.path, args.step)
-    saved = checkpoint.steps(run.path)
+    saved = checkpoints.steps(run.path)
     print(f"{run.path}, step {run.step:,} (saved: {', '.join(map(str, saved))})")
     print("\n".join(settings(run.config)))
     if (run.path / ENVIRONMENT).exists():
@@ -75,7 +88,7 @@ def of_run(args: argparse.Namespace) -> int:
 
 
 def table(rows: list["Density"]) -> str:
-    """Nonzero entries of each parameter and layer, and per neuron."""
+    """Nonzero entries of each parameter and layer, in all and per neuron."""
     wide = max(len(row.name) for row in rows)
     head = "layer    nonzero  fraction   per neuron: least median   most   dead"
     lines = [f"  {'parameter':<{wide}}  {head}"]
@@ -95,9 +108,11 @@ def table(rows: list["Density"]) -> str:
 
 
 def of_circuit(args: argparse.Namespace) -> int:
-    from sparsetx.circuits import circuit, portrait, prompts, watch
+    from sparsetx.circuits import circuit
+    from sparsetx.circuits.explain import activations, explanation
     from sparsetx.circuits.facts import REACHED
-    from sparsetx.errors import Refusal
+    from sparsetx.circuits.search import pools
+    from sparsetx.system.errors import Refusal
 
     most = NODES if args.nodes is None else args.nodes
     if most < 0:
@@ -106,15 +121,16 @@ def of_circuit(args: argparse.Namespace) -> int:
     facts = circuit.load_facts(folder)
     print(f"{folder}: {facts.task}, {facts.search.kind}")
     if facts.status != REACHED:
-        print(f"  {facts.status}: there is no circuit to look into")
+        print(f"  {facts.status}: there is no circuit to show")
         return 0
     found = circuit.load_circuit(folder)
-    asked = prompts.of(folder, facts, args.task_file, count=portrait.PAIRS)
-    pairs = prompts.first_of(asked.pairs, portrait.PAIRS, found.config)
-    sample = watch.of(found, pairs.tokens_BL, pairs.position_B)
-    seen = portrait.of(found, pairs, sample, asked.tokenizer.token, edges=0)
+    asked = pools.again(folder, facts, args.task_file, count=explanation.PAIRS)
+    pairs = pools.first_of(asked.pairs, explanation.PAIRS, found.config)
+    sample = activations.of(found, pairs.tokens_BL, pairs.position_B)
+    seen = explanation.of(found, pairs, sample, asked.tokenizer.token, edges=0)
     print(figures(found))
     print(f"\nHow it decides, on {len(pairs)} pairs of the test pool")
+    print(paragraph(MEANINGS))
     for number, step in enumerate(seen.steps, 1):
         print(paragraph(f"{number}. {step.text}"))
     if most:
@@ -123,7 +139,7 @@ def of_circuit(args: argparse.Namespace) -> int:
 
 
 def figures(found: "Circuit") -> str:
-    """Its size, and how well it does what it does."""
+    """A circuit's size, losses and accuracy."""
     size, test = found.facts.size, found.facts.test
 
     def told(name: str, value: float | None) -> str:
@@ -131,27 +147,27 @@ def figures(found: "Circuit") -> str:
 
     return (
         f"  {size.edges:,} edges, {size.edges_plus:,} with constants, "
-        f"{size.nodes:,} nodes ({size.pairs:,} pairs of them)\n"
+        f"{size.nodes:,} nodes ({size.pairs:,} node pairs)\n"
         f"  on test prompts: {told('loss', test.mean)}, {told('H', test.H)}, "
         f"{told('right', test.accuracy)}, "
         f"{told('with distractors', test.distractor_accuracy)}"
     )
 
 
-def listed(seen: "Portrait", most: int) -> str:
-    """The nodes that matter most, and what each was seen to do."""
-    order = sorted(seen.graph.nodes, key=lambda node: -abs(node.effect or 0))
+def listed(seen: "Explanation", most: int) -> str:
+    """The nodes of the largest ablation costs, with effects and descriptions."""
+    order = sorted(seen.graph.nodes, key=lambda node: -abs(node.cost or 0))
     lines = [
-        f"The {min(most, len(order))} nodes of {len(order)} that matter most: nats of "
-        "loss without each, of logit straight",
-        "to the right answer, the part of the decision that it carries into the other "
-        "prompt,",
-        "and what it does",
+        f"The {min(most, len(order))} nodes of {len(order)} with the largest ablation "
+        "costs: node, ablation cost (nats),",
+        "direct effect on the right answer (nats of logit), interchange effect; and "
+        "what it does",
     ]
     for node in order[:most]:
         direct = "" if node.direct is None else f"{node.direct:+.2f}"
-        swap = "" if node.swap is None else f"{round(node.swap, 2) + 0.0:.0%}"
-        lines.append(f"  {node.name:<18} {node.effect:+7.3f} {direct:>7} {swap:>5}")
+        moved = node.interchange
+        effect = "" if moved is None else f"{round(moved, 2) + 0.0:.0%}"
+        lines.append(f"  {node.name:<18} {node.cost:+7.3f} {direct:>7} {effect:>5}")
         lines.append(paragraph(node.description, "    "))
     return "\n".join(lines)
 

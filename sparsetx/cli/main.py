@@ -15,8 +15,8 @@ import sys
 from collections.abc import Sequence
 
 import sparsetx
-from sparsetx import heap, signals
-from sparsetx.errors import Refusal
+from sparsetx.system import malloc, signals
+from sparsetx.system.errors import Refusal
 
 COMMANDS = {
     "aot": "sparsetx.cli.aot",
@@ -132,5 +132,5 @@ def run() -> None:
     """The console script."""
     sys.unraisablehook = _unraisable
     if sys.argv[1:2] == ["train"]:  # one program for long; others compile many
-        heap.keep()
+        malloc.keep()
     sys.exit(main())

@@ -4,7 +4,7 @@ import sys
 import time
 from typing import TextIO
 
-from sparsetx.metrics import Progress
+from sparsetx.system.progress import Progress
 
 
 def clock(seconds: float) -> str:

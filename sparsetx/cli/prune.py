@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sparsetx.circuits.cut import Request
     from sparsetx.circuits.facts import Facts
-    from sparsetx.circuits.job import Job
+    from sparsetx.circuits.search.batch_job import Job
+    from sparsetx.circuits.search.cutting import Request
 
 ROUNDS = "8x200,4x400,2x800"
 
@@ -94,28 +94,28 @@ def how_to_search(add: Callable[..., Any]) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    from sparsetx import files, runtime
+    from sparsetx.system import files, hosts
 
-    runtime.device_per_core()
-    from sparsetx.circuits import job
+    hosts.device_per_core()
+    from sparsetx.circuits.search import batch_job
     from sparsetx.cli.progress import ProgressLine
-    from sparsetx.errors import Refusal
-    from sparsetx.evaluate import chosen
     from sparsetx.run import load_run
+    from sparsetx.system.errors import Refusal
+    from sparsetx.tasks.table import chosen
 
     request = asked(args)
     run = load_run(args.run, args.step)
     if args.task_file:
-        tasks = job.of_file(run, args.task_file, request)
+        tasks = batch_job.of_file(run, args.task_file, request)
     else:
-        tasks, unfit = job.of_names(run, chosen(args.tasks), request)
+        tasks, unfit = batch_job.of_names(run, chosen(args.tasks), request)
         if unfit and args.tasks != "all":
             raise Refusal("\n".join(unfit.values()))
         for name, reason in unfit.items():
             print(f"{name}: left out. {reason.splitlines()[0]}")
-    own = job.of_run(run, tasks, request, out_folder(args, files.place(args.run)))
+    own = batch_job.of_run(run, tasks, request, out_folder(args, files.place(args.run)))
     line = ProgressLine()
-    for facts in job.work(own, line):
+    for facts in batch_job.work(own, line):
         line.close()
         print(f"  {told(facts)}", flush=True)
     line.close()
@@ -124,11 +124,11 @@ def main(args: argparse.Namespace) -> int:
 
 
 def asked(args: argparse.Namespace) -> "Request":
-    from sparsetx.circuits import lanes
-    from sparsetx.circuits.cut import Request
-    from sparsetx.circuits.pools import Sizes
-    from sparsetx.circuits.prune import Aim, Effort
-    from sparsetx.errors import refuse_all
+    from sparsetx.circuits.search import lanes
+    from sparsetx.circuits.search.cutting import Request
+    from sparsetx.circuits.search.pools import Sizes
+    from sparsetx.circuits.search.pruning import Aim, Effort
+    from sparsetx.system.errors import refuse_all
 
     offences = []
     if not 0 <= args.honest <= 1:
@@ -162,7 +162,7 @@ def asked(args: argparse.Namespace) -> "Request":
 
 
 def out_folder(args: argparse.Namespace, run: "Path") -> "Path":
-    from sparsetx import files
+    from sparsetx.system import files
 
     if args.out:
         return files.place(args.out)
@@ -193,9 +193,10 @@ def told(facts: "Facts") -> str:
 
 def show(own: "Job") -> None:
     """The table of all circuits that are there, and their means."""
-    from sparsetx.circuits import job, summary
+    from sparsetx.circuits import size_means
+    from sparsetx.circuits.search import batch_job
 
-    found = job.results(own)
+    found = batch_job.results(own)
     left = [task for task in own.tasks if task not in dict(found)]
     width = max([len(task) for task, _ in found], default=4)
     head = (
@@ -209,11 +210,11 @@ def show(own: "Job") -> None:
             print(f"{task:<{width}}  {row(facts)}")
     for level in own.levels:
         same = [f for _, own_ in found for f in own_ if f.search.honest == level]
-        counted = summary.counted(same)
+        counted = size_means.counted(same)
         kind = "honest" if level else "plain"
         for name in ("edges", "edges_plus", "pairs", "effective_edges"):
             sizes = [getattr(f.size, name) for f in counted]
-            mean = summary.geometric_mean([s for s in sizes if s is not None])
+            mean = size_means.geometric_mean([s for s in sizes if s is not None])
             if mean:
                 print(
                     f"geometric mean of {name}, {kind}: {mean}, {mean.count} tasks "

@@ -1,8 +1,8 @@
-"""Write a page about circuits: one HTML file that opens anywhere, without a network.
+"""Write a report page about circuits: one HTML file that opens without a network.
 
-Name a run, or several to compare: circuits of the first are explored, node by node and
-token by token; those of the others stand beside them. Circuits of the same run with
-shuffled weights are found beside its own.
+Give a run, or several to compare: circuits of the first can be explored, node by node
+and token by token; those of the others are compared with them. Circuits of a run with
+shuffled weights are found with its own.
 """
 
 import argparse
@@ -24,26 +24,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="pairs of your own task, to step through its prompts",
     )
     parser.add_argument(
-        "--effects",
+        "--costs",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="find what every node and edge is worth, by running the circuit without "
-        "it (default: yes)",
+        help="measure ablation costs of all nodes and edges, and interchange effects "
+        "(default: yes)",
     )
 
 
 def main(args: argparse.Namespace) -> int:
-    from sparsetx import files
-    from sparsetx.circuits.report import gather
+    from sparsetx.circuits.report import runs_and_circuits
     from sparsetx.circuits.report.page import page
-    from sparsetx.circuits.report.payload import Wishes, payload
+    from sparsetx.circuits.report.page_data import Wishes, payload
     from sparsetx.cli.progress import ProgressLine
+    from sparsetx.system import files
 
     out = files.place(args.out or files.place(args.paths[0]) / "report.html")
-    found = gather.subjects(args.paths)
+    found = runs_and_circuits.subjects(args.paths)
     files.check_writable(out.parent)
     line = ProgressLine()
-    wishes = Wishes(args.task_file, measured=args.effects)
+    wishes = Wishes(args.task_file, measured=args.costs)
     text = page(payload(found, wishes, line))
     line.close()
     files.write_text(out, text)

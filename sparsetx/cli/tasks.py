@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from sparsetx.errors import Refusal, refuse_all
+from sparsetx.system.errors import Refusal, refuse_all
 
 if TYPE_CHECKING:
     from sparsetx.tasks.pairs import Pairs, Tokenizer
@@ -83,7 +83,7 @@ def main(args: argparse.Namespace) -> int:
 def _tokenizer(path: str | None) -> "Tokenizer | None":
     if path is None:
         return None
-    from sparsetx.tokenizer import Tokenizer
+    from sparsetx.data.tokenizer import Tokenizer
 
     return Tokenizer.load(path)
 
@@ -126,7 +126,7 @@ def _show(
 
 
 def _show_file(args: argparse.Namespace, tokenizer: "Tokenizer | None") -> None:
-    from sparsetx.tasks.jsonl import file_pairs
+    from sparsetx.tasks.task_file import file_pairs
 
     assert tokenizer is not None
     pairs = file_pairs(args.task_file, tokenizer, args.split, context=args.context)
@@ -162,7 +162,7 @@ def _check(
 ) -> None:
     """One line per task; then one refusal with every task that cannot be said."""
     from sparsetx.data.grammar.document import document
-    from sparsetx.tasks.constructs import rates
+    from sparsetx.tasks.checks import rates
     from sparsetx.tasks.table import task_pairs
 
     assert tokenizer is not None
@@ -192,13 +192,13 @@ def _check(
 
 
 def _figures(train: "Pairs", val: "Pairs", test: "Pairs") -> str:
-    from sparsetx.tasks import shortcuts
+    from sparsetx.tasks import checks
 
-    told = shortcuts.bag(train, test)
+    told = checks.bag(train, test)
     sizes = "/".join(str(len(pairs)) for pairs in (train, val, test))
     return (
         f"{sizes:>14}{(test.position_B + 1).mean():>8.1f}"
-        f"{shortcuts.bigram(train, test).mean():>8.3f}"
-        f"{shortcuts.ends(train, test).mean():>7.3f}"
+        f"{checks.bigram(train, test).mean():>8.3f}"
+        f"{checks.ends(train, test).mean():>7.3f}"
         f"{told.mean():>7.3f}{told[test.distractor_P.repeat(2)].mean():>11.3f}"
     )

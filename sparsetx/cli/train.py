@@ -15,7 +15,7 @@ from sparsetx.cli.experiment import EXPERIMENT_HELP
 
 if TYPE_CHECKING:
     from sparsetx.config import RunConfig
-    from sparsetx.launch import Described, Launch
+    from sparsetx.training.launch import Described, Launch
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,11 +39,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    from sparsetx import checkpoint, files, fit, launch, runtime
     from sparsetx.cli import experiment
     from sparsetx.cli.progress import ProgressLine, clock
+    from sparsetx.run import checkpoints
+    from sparsetx.system import files, hosts
+    from sparsetx.training import launch, loop
 
-    runtime.start(args.stop)
+    hosts.start(args.stop)
     config = experiment.load(args.experiment, args.overrides)
     place = Path(args.experiment)
     name = place.parent.name if place.name == "config.json" else place.stem
@@ -55,25 +57,25 @@ def main(args: argparse.Namespace) -> int:
         print(f"warning: {text}", file=sys.stderr)
 
     with launch.opened(config, path, args.allow, line, notice) as ready:
-        if runtime.is_first_host():
+        if hosts.is_first_host():
             print(describe(ready))
         try:
             state = ready.train(args.stop, line)
-        except (fit.Diverged, checkpoint.Unsaved) as error:
+        except (loop.Diverged, checkpoints.Unsaved) as error:
             line.close()
             print(f"sparsetx train: {error}", file=sys.stderr)
             return 1
         finally:
             line.close()
     done, steps = int(state.step), config.train.steps
-    if runtime.is_first_host():
+    if hosts.is_first_host():
         print(ending(path, done, steps, int(state.skipped), clock(line.elapsed)))
     return args.stop.code if done < steps else 0
 
 
 def describe(ready: "Launch") -> str:
     """The resolved configuration, and the parameters with where they lie."""
-    from sparsetx import launch
+    from sparsetx.training import launch
 
     at = f", going on at step {ready.step:,}" if ready.step else ""
     lines = [f"{ready.path}{at}", *settings(ready.config), ""]
@@ -102,7 +104,7 @@ def parameters(rows: Sequence["Described"]) -> list[str]:
 
 def settings(config: "RunConfig") -> list[str]:
     """One paragraph a section: what is worth keeping in a log."""
-    from sparsetx import fields
+    from sparsetx.system import fields
 
     sections: dict[str, list[str]] = {}
     for path, value in fields.leaves(config):

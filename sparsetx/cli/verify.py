@@ -6,6 +6,7 @@ next start of the run, which goes on from the one before it.
 """
 
 import argparse
+import itertools
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,11 +14,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    from sparsetx import verify
+    from sparsetx.circuits.verification import circuits
     from sparsetx.cli.progress import ProgressLine
+    from sparsetx.run import verification
 
     line, damaged = ProgressLine(), 0
-    for n, found in enumerate(verify.run(args.run, line)):
+    every = itertools.chain(verification.run(args.run, line), circuits(args.run))
+    for n, found in enumerate(every):
         line.close()
         if n == 0:  # not before: there may be no run there
             print(args.run)

@@ -23,7 +23,7 @@ import tensorflow_datasets as tfds
 
 from sparsetx.data import documents as docs
 from sparsetx.data.grammar.document import VERSION
-from sparsetx.errors import Refusal
+from sparsetx.system.errors import Refusal
 
 FORMAT = "array_record"
 READ = 512  # documents at a time

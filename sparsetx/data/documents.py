@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparsetx.data.grammar.document import document
-from sparsetx.errors import Refusal, refuse_all
+from sparsetx.system.errors import Refusal, refuse_all
 
 TRAIN, VALIDATION = "train", "validation"
 VALIDATION_SHARE = 0.02  # of documents

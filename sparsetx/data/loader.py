@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparsetx.data.stream import Stream
-from sparsetx.errors import Refusal
+from sparsetx.data.token_files import Stream
+from sparsetx.system.errors import Refusal
 
 ROUNDS = 6
 

@@ -21,14 +21,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sparsetx import files, lock
 from sparsetx.data import documents as docs
-from sparsetx.data import stream
+from sparsetx.data import token_files
 from sparsetx.data.grammar.document import VERSION as GRAMMAR
-from sparsetx.data.shards import ShardWriter, dtype_of
-from sparsetx.errors import Refusal
-from sparsetx.metrics import Progress, Reporter, silent
-from sparsetx.tokenizer import Tokenizer, check_size
+from sparsetx.data.shard_writer import ShardWriter, dtype_of
+from sparsetx.data.tokenizer import Tokenizer, check_size
+from sparsetx.system import files, lock
+from sparsetx.system.errors import Refusal
+from sparsetx.system.progress import Progress, Reporter, silent
 
 TINYPYTHON, STDLIB, FILES = "tinypython", "stdlib", "files"
 VOCAB = 2048
@@ -67,7 +67,7 @@ class Request:
         if self.out:
             return files.place(self.out)
         plain = re.sub(r"[^\w.]+", "-", self.name)  # names of TFDS hold / and :
-        return stream.default_folder(plain, self.vocab)
+        return token_files.default_folder(plain, self.vocab)
 
     @property
     def command(self) -> str:
@@ -106,7 +106,7 @@ class Corpus:
         return sum(split.num_examples for split in splits)
 
 
-def prepare(request: Request, report: Reporter = silent) -> stream.Prepared:
+def prepare(request: Request, report: Reporter = silent) -> token_files.Prepared:
     """The prepared folder; made now, unless the same tinypython is there already."""
     request = request.checked()
     if (done := already(request)) is not None:
@@ -115,14 +115,14 @@ def prepare(request: Request, report: Reporter = silent) -> stream.Prepared:
         return _made(request, report)
 
 
-def _made(request: Request, report: Reporter) -> stream.Prepared:
+def _made(request: Request, report: Reporter) -> token_files.Prepared:
     corpus = open_corpus(request)
-    (request.folder / stream.META).unlink(missing_ok=True)
+    (request.folder / token_files.META).unlink(missing_ok=True)
     tokenizer = train_tokenizer(corpus, report)
-    tokenizer.save(request.folder / stream.TOKENIZER)
+    tokenizer.save(request.folder / token_files.TOKENIZER)
     splits = write_splits(corpus, tokenizer, report)
     meta = {
-        "version": stream.VERSION,
+        "version": token_files.VERSION,
         "name": request.name,
         "command": request.command,
         "fingerprint": fingerprint(tokenizer, splits),
@@ -134,8 +134,8 @@ def _made(request: Request, report: Reporter) -> stream.Prepared:
         "provenance": asdict(corpus.provenance),
         "splits": splits,
     }
-    files.write_json(request.folder / stream.META, meta)
-    return stream.open_prepared(request.folder, request.command)
+    files.write_json(request.folder / token_files.META, meta)
+    return token_files.open_prepared(request.folder, request.command)
 
 
 def recipe(request: Request) -> dict[str, Any]:
@@ -148,13 +148,13 @@ def recipe(request: Request) -> dict[str, Any]:
     }
 
 
-def already(request: Request) -> stream.Prepared | None:
+def already(request: Request) -> token_files.Prepared | None:
     """The folder as it is, where preparing tinypython would only write it again."""
-    if request.name != TINYPYTHON or not (request.folder / stream.META).exists():
+    if request.name != TINYPYTHON or not (request.folder / token_files.META).exists():
         return None
     try:
-        found = stream.open_prepared(request.folder, request.command)
-        for split in stream.SPLITS:
+        found = token_files.open_prepared(request.folder, request.command)
+        for split in token_files.SPLITS:
             found.split(split)
         same = Tokenizer.load(found.tokenizer_path).fingerprint
     except Refusal:
@@ -208,7 +208,7 @@ def write_splits(
     request = corpus.request
     dtype = dtype_of(tokenizer.vocab_size)
     writers = {
-        split: ShardWriter(request.folder, split, dtype) for split in stream.SPLITS
+        split: ShardWriter(request.folder, split, dtype) for split in token_files.SPLITS
     }
     train, held = writers[docs.TRAIN], writers[docs.VALIDATION]
     limit = request.tokens or (TINYPYTHON_TOKENS if corpus.builder is None else 0)
@@ -231,14 +231,17 @@ def write_splits(
 
 def fingerprint(tokenizer: Tokenizer, splits: dict[str, dict[str, Any]]) -> str:
     """16 hex digits of the tokenizer and of every token, however they are sharded."""
-    content = [tokenizer.fingerprint, *(splits[s]["sha256"] for s in stream.SPLITS)]
+    content = [
+        tokenizer.fingerprint,
+        *(splits[s]["sha256"] for s in token_files.SPLITS),
+    ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
-def verify(found: stream.Prepared) -> None:
+def verify(found: token_files.Prepared) -> None:
     """Reads every token and refuses a folder whose content is not what it says."""
     splits = {}
-    for name in stream.SPLITS:
+    for name in token_files.SPLITS:
         content = hashlib.sha256()
         for shard in found.split(name).shards:
             content.update(shard.astype(shard.dtype.newbyteorder("<")).tobytes())

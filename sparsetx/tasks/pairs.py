@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from sparsetx.errors import Refusal
+from sparsetx.system.errors import Refusal
 from sparsetx.tasks.task import SPLITS
 from sparsetx.tasks.template import Draft, Side
 

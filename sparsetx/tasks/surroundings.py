@@ -4,7 +4,7 @@ Each pool has its own forms. They bind new names or use those they bound before,
 hold no quotes, brackets, loops, branches or `+=`, which the tasks ask about.
 """
 
-from sparsetx.tasks.draw import Draw
+from sparsetx.tasks.seeded_draws import Draw
 from sparsetx.tasks.template import Filler
 
 # The first of each pool need nothing; the others use a name bound by an earlier line.

@@ -4,14 +4,15 @@ import difflib
 from collections.abc import Iterator
 from itertools import zip_longest
 
-from sparsetx.errors import Refusal
-from sparsetx.tasks.brackets import BRACKET_BRACE, BRACKET_COUNTING
-from sparsetx.tasks.branches import ELSE_ELIF, IF_EQUALS, IF_TERNARY, VAR_IF
-from sparsetx.tasks.definitions import CLASS_INIT, FINAL_KWARG, LAMBDA_FUNC
-from sparsetx.tasks.draw import Draw
-from sparsetx.tasks.loops import ENUMERATE_RANGE, FOR_WHILE, INDENT_FOR
-from sparsetx.tasks.names import VAR_SWAP, WHILE_RETURN_TRUE
-from sparsetx.tasks.opens import WITH_AS, WITH_OPEN
+from sparsetx.system.errors import Refusal
+from sparsetx.tasks.families.brackets import BRACKET_BRACE, BRACKET_COUNTING
+from sparsetx.tasks.families.branches import ELSE_ELIF, IF_EQUALS, IF_TERNARY, VAR_IF
+from sparsetx.tasks.families.definitions import CLASS_INIT, FINAL_KWARG, LAMBDA_FUNC
+from sparsetx.tasks.families.file_opens import WITH_AS, WITH_OPEN
+from sparsetx.tasks.families.loops import ENUMERATE_RANGE, FOR_WHILE, INDENT_FOR
+from sparsetx.tasks.families.names import VAR_SWAP, WHILE_RETURN_TRUE
+from sparsetx.tasks.families.quotes import FSTRING_BRACE, SINGLE_DOUBLE_QUOTE
+from sparsetx.tasks.families.types import SET_OR_STRING, SET_OR_STRING_FIXEDVARNAME
 from sparsetx.tasks.pairs import (
     CONTEXT,
     Encoded,
@@ -21,12 +22,11 @@ from sparsetx.tasks.pairs import (
     pack,
     pool_name,
 )
-from sparsetx.tasks.quotes import FSTRING_BRACE, SINGLE_DOUBLE_QUOTE
+from sparsetx.tasks.pool_words import dealt_words
+from sparsetx.tasks.seeded_draws import Draw
 from sparsetx.tasks.surroundings import filler
 from sparsetx.tasks.task import Task
 from sparsetx.tasks.template import Draft, fill
-from sparsetx.tasks.types import SET_OR_STRING, SET_OR_STRING_FIXEDVARNAME
-from sparsetx.tasks.words import words
 
 TASKS = {
     task.name: task
@@ -67,7 +67,7 @@ def find(name: str) -> Task:
 
 def drafts(task: Task, split: str, seed: int) -> Iterator[Draft]:
     """Pairs in words, without end: every other one has a distractor."""
-    templates, lines, pool = task.templates[split], filler(split), words(split)
+    templates, lines, pool = task.templates[split], filler(split), dealt_words(split)
     number = 0
     while True:
         draw = Draw(f"{task.name}/{split}/{seed}/{number}", pool)
@@ -108,3 +108,10 @@ def task_pairs(
             raise sieve.refuse(name, split, n)
     rows = [row for two in zip_longest(kept[True], kept[False]) for row in two if row]
     return pack(name, split, rows, tokenizer.eot, task.one_token)
+
+
+def chosen(text: str) -> list[str]:
+    """`all`, or names with commas between them."""
+    if text == "all":
+        return list(TASKS)
+    return [find(name.strip()).name for name in text.split(",")]

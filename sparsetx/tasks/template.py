@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sparsetx.tasks.draw import Draw
+from sparsetx.tasks.seeded_draws import Draw
 
 FIELD = re.compile(r"<([a-z]+)(\d*)>")
 SIDES = re.compile(r"«([^«»|]*)\|([^«»|]*)»")

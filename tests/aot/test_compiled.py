@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from sparsetx.aot import count, memory, program, report, roofline, topology
+from sparsetx.aot import memory, operation_counts, program, report, roofline, topology
 from sparsetx.cli import experiment
 from sparsetx.config import MeshConfig, RunConfig
 from sparsetx.projection import project_matrix
@@ -40,8 +40,8 @@ def step() -> report.Found:
 def test_the_recorded_text_is_what_the_compiler_writes() -> None:
     """If not: another version; `python -m tests.counted.recorded` writes it anew."""
     chips = topology.devices(topology.find("v5e-4"))
-    found = count.tally(recorded.compiled(chips).as_text(), 4)
-    kept = count.tally(recorded.FILE.read_text(), 4)
+    found = operation_counts.tally(recorded.compiled(chips).as_text(), 4)
+    kept = operation_counts.tally(recorded.FILE.read_text(), 4)
     assert found.products == kept.products == recorded.PRODUCTS
     assert found.by_kind == kept.by_kind
 
@@ -100,7 +100,7 @@ def test_a_matrix_over_either_axis_of_128_chips(axis: int) -> None:
     k = jax.ShapeDtypeStruct((), jnp.int32)
     f = jax.jit(functools.partial(project_matrix, alive=4, neuron_axis=1))
     made = f.lower(w, k).compile()
-    found = count.tally(made.as_text(), 128)
+    found = operation_counts.tally(made.as_text(), 128)
     single = max(
         shape.bytes for one in _exchanged(made.as_text()) for shape in one.shapes
     )
@@ -118,7 +118,7 @@ def _exchanged(text: str) -> list[Any]:
         one
         for computation in module.computations.values()
         for one in computation.instructions
-        if one.opcode.removesuffix("-start") in count.COLLECTIVES
+        if one.opcode.removesuffix("-start") in operation_counts.COLLECTIVES
     ]
 
 

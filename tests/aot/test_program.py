@@ -19,7 +19,7 @@ from sparsetx.config import (
     SparsityConfig,
     TrainConfig,
 )
-from sparsetx.errors import Refusal
+from sparsetx.system.errors import Refusal
 
 HERE = topology.find("v5e-8")
 SHAPE = ModelConfig(

@@ -1,4 +1,4 @@
-"""`python -m tests.browser`: the browser that the tests will use, or what to do."""
+"""`python -m tests.browser`: print the tests' browser, or how to get one."""
 
 import sys
 

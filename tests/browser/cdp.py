@@ -1,4 +1,4 @@
-"""A browser, driven over its own debugging pipe: no driver, no package, no network.
+"""Drive Chromium over its debugging pipe: no driver, no package, no network.
 
 Chromium started with --remote-debugging-pipe reads commands from file descriptor 3 and
 writes answers and events to 4, each a line of JSON that ends in a zero byte.
@@ -28,7 +28,7 @@ INSTALL = (
 
 
 def executable() -> str | None:
-    """The browser of this machine."""
+    """The path of an installed browser."""
     asked = os.environ.get("CHROMIUM")
     found = (shutil.which(name) for name in ((asked,) if asked else NAMES))
     return next((path for path in found if path), None)
@@ -118,7 +118,7 @@ class Page:
         )  # fmt: skip
 
     def open(self, address: str) -> None:
-        """Until the page's script says that it is ready."""
+        """Open an address and wait until the page's script is ready."""
         self.call("Page.navigate", url=address)
         self.until("document.documentElement?.dataset?.ready")
 
@@ -141,13 +141,13 @@ class Page:
         return value
 
     def settled(self) -> None:
-        """After the next frames: what was asked for is drawn, the address written."""
+        """Wait for two frames: the page is drawn and its address written."""
         self.js(
             "new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))"
         )
 
     def click(self, selector: str) -> None:
-        """With the pointer, where the element is: one that is covered is not hit."""
+        """Click with the pointer at the element: a covered element is not hit."""
         x, y = self.js(
             f"(() => {{const e = document.querySelector({json.dumps(selector)});"
             "e.scrollIntoView({block: 'center', inline: 'center'});"
@@ -199,7 +199,7 @@ class Page:
         return [e for e in self.browser.events if e.get("sessionId") == self.session]
 
     def complaints(self) -> list[str]:
-        """Exceptions, and whatever the console holds above a note."""
+        """Exceptions, and errors and warnings of the console."""
         found = []
         for event in self.told():
             params = event["params"]
@@ -214,7 +214,7 @@ class Page:
         return found
 
     def requests(self) -> list[str]:
-        """Addresses that were asked for."""
+        """Addresses that the page requested."""
         return [
             e["params"]["request"]["url"]
             for e in self.told()
@@ -227,11 +227,11 @@ class Page:
 
 @contextmanager
 def started(path: str) -> Iterator[Browser]:
-    """A headless browser with a profile of its own, gone when the block ends."""
+    """A headless browser with its own profile; both are removed when the block ends."""
     profile = Path(tempfile.mkdtemp(prefix="sparsetx-browser-"))
     theirs_read, ours_write = os.pipe()
     ours_read, theirs_write = os.pipe()
-    # Its ends become 3 and 4 in a shell, which then becomes the browser.
+    # A shell makes its ends file descriptors 3 and 4, then executes the browser.
     command = [
         "bash", "-c", f'exec "$0" "$@" 3<&{theirs_read} 4>&{theirs_write}', path,
         "--headless", "--remote-debugging-pipe", f"--user-data-dir={profile}",

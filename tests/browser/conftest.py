@@ -1,4 +1,4 @@
-"""Leave this folder out unless it is named: its tests want a browser."""
+"""Fixtures of the browser tests, which only run when this folder is named."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +27,7 @@ def browser() -> Iterator[cdp.Browser]:
 
 @pytest.fixture(scope="session")
 def large(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The address of a page with 2,000 edges, whose every text is hostile."""
+    """The address of a page with 2,000 edges, in which every text is hostile."""
     path = tmp_path_factory.mktemp("page") / "large.html"
     path.write_text(page(synthetic.payload()))
     return path.as_uri()
@@ -35,7 +35,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def desk(browser: cdp.Browser, large: str) -> Iterator[cdp.Page]:
-    """The page on a desktop; nothing may have gone wrong in it when the test ends."""
+    """The page at desktop size; fails if it had errors or requested anything else."""
     found = browser.page(1440, 900)
     found.open(large)
     yield found

@@ -1,4 +1,4 @@
-"""A payload as large as a page must bear, at random; any text in it is hostile."""
+"""Random data of a page, as large as a page may be; every text in it is hostile."""
 
 import base64
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from sparsetx import nodes
-from sparsetx.circuits.report import network
-from sparsetx.circuits.report.payload import VERSION
+from sparsetx.circuits.report import drawn_graph
+from sparsetx.circuits.report.page_data import VERSION
 
 HOSTILE = "</script><img src=x onerror=\"document.title='taken'\"><!--"
 LAYERS, WIDE, EDGES, TOKENS = 8, 16, 2000, 48
@@ -18,7 +18,7 @@ STEPS = (
 
 
 def payload(edges: int = EDGES, text: str = HOSTILE) -> dict[str, Any]:
-    """Two explored circuits of a sparse model, one small one of its dense twin."""
+    """Two explored circuits of a sparse model, two compared ones of a dense model."""
     circuits = [
         circuit("quotes/honest", 0, "honest", edges, text),
         circuit("quotes/plain", 0, "plain", edges // 4, text),
@@ -40,7 +40,7 @@ def payload(edges: int = EDGES, text: str = HOSTILE) -> dict[str, Any]:
         "title": f"Circuits of {text}",
         "maker": "a test",
         "limits": {"honest": 0.15, "weak": 0.3},
-        "kinds": network.KINDS,
+        "kinds": drawn_graph.KINDS,
         "models": [model(text, "sparse"), model("dense", "dense")],
         "comparison": [
             {
@@ -86,7 +86,7 @@ def circuit(name: str, number: int, kind: str, edges: int, text: str) -> dict[st
              "figure": {}, "baseline": {}},
         ],
         "graph": graph,
-        "account": [{"text": text, "nodes": ["mlp_neuron/3/2", "attn_out/0/1"]}],
+        "mechanism": [{"text": text, "nodes": ["mlp_neuron/3/2", "attn_out/0/1"]}],
         "prompts": prompts(kept, text),
         "example": {side: {"tokens": ["<eot>", text, "x"], "answer": text}
                     for side in "ab"},
@@ -94,7 +94,7 @@ def circuit(name: str, number: int, kind: str, edges: int, text: str) -> dict[st
 
 
 def drawn(edges: int, text: str) -> dict[str, Any]:
-    """Layers of equal columns; weights between neighbours, some links beyond them."""
+    """Layers of equal columns; weights between neighbouring columns, and some links."""
     rng = np.random.default_rng(0)
     names = [
         f"{site}/{layer}/{index}"
@@ -115,16 +115,16 @@ def drawn(edges: int, text: str) -> dict[str, Any]:
     chosen = rng.choice(len(ways), edges, replace=edges > len(ways))
     src, dst = (list(x) for x in zip(*(ways[i] for i in chosen), strict=True))
     context = {"name": text, "places": [[0, 13]], "values": packed(np.full(16, 200))}
-    worth = rng.normal(size=len(names)).round(3).tolist()
+    size = rng.normal(size=len(names)).round(3).tolist()
     told = [
-        {"id": n, "says": f"does {n} {text}", "title": "quote type", "effect": 0.1 * w,
-         "swap": -w, "auc": [0.9, 0.75], "contexts": [context],
+        {"id": n, "says": f"does {n} {text}", "title": "quote type", "cost": 0.1 * w,
+         "interchange": -w, "auc": [0.9, 0.75], "contexts": [context],
          "classes": {"low": -1, "high": 1, "a": [1, 2], "b": [2, 1], "where": text}}
-        for n, w in zip(names, worth, strict=True)
+        for n, w in zip(names, size, strict=True)
     ]  # fmt: skip
     told += [{"id": "token/0/5", "text": text}, {"id": "answer/0/7", "text": text}]
     weight = rng.normal(size=edges).round(3).tolist()
-    effect = (rng.normal(size=edges) / 9).round(4).tolist()
+    cost = (rng.normal(size=edges) / 9).round(4).tolist()
     kind = [0] * edges
     for i in range(6):  # links: a token in, writes along, an answer out
         links = [
@@ -132,16 +132,16 @@ def drawn(edges: int, text: str) -> dict[str, Any]:
             (place[f"mlp_out/7/{i}"], len(names) + 1, 1, 3),
         ]
         links.append((place[f"attn_out/0/{i}"], place[f"mlp_in/0/{i}"], None, 1))
-        for one, other, worth, sort in links:
+        for one, other, value, sort in links:
             src.append(one)
             dst.append(other)
-            weight.append(worth)
-            effect.append(None)
+            weight.append(value)
+            cost.append(None)
             kind.append(sort)
     return {
         "nodes": told,
-        "edges": {"src": src, "dst": dst, "weight": weight, "effect": effect,
-                  "kind": kind, "kinds": list(network.KINDS)},
+        "edges": {"src": src, "dst": dst, "weight": weight, "cost": cost,
+                  "kind": kind, "kinds": list(drawn_graph.KINDS)},
         "paths": [{"nodes": [0, 6, 24], "value": -0.1}],
         "left_out": 0,
     }  # fmt: skip
@@ -159,7 +159,7 @@ def prompts(kept: int, text: str) -> dict[str, Any]:
             "\n",
         ]
         return {
-            "tokens": tokens, "answer": answer, "lead": 2.5, "whole": 3.5,
+            "tokens": tokens, "answer": answer, "margin": 2.5, "whole": 3.5,
             "toward": rng.normal(size=TOKENS).round(3).tolist(),
             "acts": packed(rng.integers(0, 256, kept * TOKENS)),
             "looks": [packed(rng.integers(0, 256, TOKENS * (TOKENS + 1) // 2))],

@@ -1,4 +1,4 @@
-"""The page in a browser: what a reader does with it, end to end."""
+"""The page in a browser, used as a reader does."""
 
 import json
 import time
@@ -17,13 +17,13 @@ NEURON = "mlp_neuron/3/2"
 
 
 def shown(page: Page) -> tuple[int, int]:
-    """(edges, nodes) that the page says it shows."""
+    """(edges, nodes) that the page counts as visible."""
     words = page.js("document.getElementById('counts').textContent").split()
     return int(words[0].replace(",", "")), int(words[4])
 
 
 def visible(page: Page) -> int:
-    """Lines of weights that are really there."""
+    """Edges that are drawn."""
     return int(page.js("document.querySelectorAll('.edges path.weight').length"))
 
 
@@ -81,7 +81,7 @@ def test_the_slider_hides_weak_edges(desk: Page) -> None:
     assert shown(desk)[1] < before[1]
     desk.put("#metric", "weight")
     desk.put("#threshold", 50)
-    assert shown(desk)[0] != counts[1]  # that was by what their removal costs
+    assert shown(desk)[0] != counts[1]  # that was by ablation cost
 
 
 def test_search_finds_names_and_descriptions(desk: Page) -> None:
@@ -97,19 +97,19 @@ def test_search_finds_names_and_descriptions(desk: Page) -> None:
     assert "0 nodes found" in desk.js("document.getElementById('counts').textContent")
 
 
-def test_a_sentence_shows_the_nodes_that_it_speaks_of(desk: Page) -> None:
+def test_a_sentence_shows_its_nodes(desk: Page) -> None:
     desk.click("#steps button")
     hits = desk.js("document.querySelectorAll('.node.hit').length")
-    assert hits == len(synthetic.payload()["circuits"][0]["account"][0]["nodes"])
-    assert "mlp_neuron%2F3%2F2" in desk.js("location.hash")  # a view to be sent
+    assert hits == len(synthetic.payload()["circuits"][0]["mechanism"][0]["nodes"])
+    assert "mlp_neuron%2F3%2F2" in desk.js("location.hash")  # the view can be shared
     desk.click("#steps button")
     assert desk.js("document.querySelectorAll('.node.hit').length") == 0
 
 
-def test_ways_lead_from_a_token_on(desk: Page) -> None:
+def test_paths_start_at_a_token(desk: Page) -> None:
     (way,) = synthetic.drawn(10, "")["paths"]
     links = desk.js("document.querySelectorAll('#panel .ways a').length")
-    assert links == 1 + len(way["nodes"])  # no answer is read off its last node
+    assert links == 1 + len(way["nodes"])  # no answer is read from its last node
     assert "onerror" in desk.js("document.querySelector('#panel .ways a').textContent")
 
 
@@ -123,8 +123,8 @@ def test_a_click_pins_and_traces(desk: Page) -> None:
     dim = desk.js("document.querySelectorAll('.edges .dim').length")
     assert 0 < lit < dim
     for side in (
-        "What feeds it", "What it feeds", "it was trained on", "without it",
-        "tells A from B", "taken from the other prompt",
+        "Inputs", "Outputs", "In training text", "ablation cost", "tells A from B",
+        "interchange effect",
     ):  # fmt: skip
         assert side in desk.js("document.querySelector('#panel').textContent")
     assert desk.js("document.querySelectorAll('#panel pre.context span').length") > 9
@@ -134,7 +134,7 @@ def test_a_click_pins_and_traces(desk: Page) -> None:
     assert desk.js("document.querySelectorAll('.node.pinned, .edges .dim').length") == 0
 
 
-def test_keys_alone_do_it_too(desk: Page) -> None:
+def test_the_keyboard_is_enough(desk: Page) -> None:
     desk.js("document.querySelector('.node[tabindex=\"0\"]').focus()")
     seen = []
     for key in ("ArrowDown", "ArrowDown", "ArrowRight"):
@@ -146,10 +146,10 @@ def test_keys_alone_do_it_too(desk: Page) -> None:
     name = desk.js("document.querySelector('#panel h3').textContent")
     assert seen[-1].startswith(name)
     tabs = desk.js("document.querySelectorAll('.circuit [tabindex=\"0\"]').length")
-    assert tabs == 1  # hundreds of nodes are not hundreds of stops
+    assert tabs == 1  # Tab does not stop at every node
 
 
-def test_everything_that_acts_has_a_name(desk: Page) -> None:
+def test_every_control_has_a_name(desk: Page) -> None:
     nameless = desk.js(
         "[...document.querySelectorAll('button, input, select, a, [role=button]')]"
         ".filter(e => !(e.textContent.trim() || e.getAttribute('aria-label') ||"
@@ -175,7 +175,7 @@ def test_a_pair_is_stepped_through(desk: Page) -> None:
     assert many["a"] > 3
     assert many["b"] > 3
     seen = {difference}
-    for view in ("a", "swap", "effect"):
+    for view in ("a", "interchange", "cost"):
         desk.put("#view", view)
         assert desk.js(colours) not in seen
         seen.add(desk.js(colours))
@@ -213,7 +213,18 @@ def test_circuits_are_compared(desk: Page) -> None:
     )
 
 
-def test_controls_and_charts_are_told(desk: Page) -> None:
+def test_the_glossary_opens_and_the_view_stays(desk: Page) -> None:
+    desk.click(at(NEURON))
+    before = desk.js("location.hash")
+    desk.click("#to-glossary")
+    assert desk.js("document.getElementById('glossary').open")
+    assert "interchange effect" in desk.js(
+        "document.querySelector('#glossary dl').innerText"
+    )
+    assert desk.js("location.hash") == before
+
+
+def test_controls_and_charts_are_shown(desk: Page) -> None:
     rows = desk.js(
         "[...document.querySelectorAll('#controls tbody tr')].map(r => r.textContent)"
     )
@@ -225,7 +236,7 @@ def test_controls_and_charts_are_told(desk: Page) -> None:
     assert desk.js("document.querySelectorAll('#history .lost').length") == 1
 
 
-def test_a_view_can_be_sent(desk: Page, browser: Browser, large: str) -> None:
+def test_a_view_can_be_shared(desk: Page, browser: Browser, large: str) -> None:
     desk.click(at(NEURON))
     desk.put("#threshold", 30)
     desk.put("#pair", 1)
@@ -243,7 +254,7 @@ def test_a_view_can_be_sent(desk: Page, browser: Browser, large: str) -> None:
     other.close()
 
 
-def test_where_nothing_was_found_that_is_said(desk: Page) -> None:
+def test_a_task_without_a_circuit(desk: Page) -> None:
     desk.js("location.hash = '#c=dense/quotes/plain'")
     desk.until("!document.getElementById('absent').hidden")
     assert desk.js("document.getElementById('absent').textContent").startswith("None.")
@@ -275,11 +286,13 @@ def test_the_view_is_saved(desk: Page, saved: Callable[[str, str], Path]) -> Non
     many = shown(desk)[0]
     value: Any = json.loads(saved("#save-json", "quotes-honest.json").read_text())
     assert sum(e["kind"] == "weight" for e in value["edges"]) == many
-    assert {"src", "dst", "weight", "effect"} <= set(value["edges"][0])
+    assert {"src", "dst", "weight", "cost"} <= set(value["edges"][0])
     root = ElementTree.fromstring(saved("#save-svg", "quotes-honest.svg").read_text())
     paths = list(root.iter("{http://www.w3.org/2000/svg}path"))
     assert len(paths) >= many
-    assert all(p.get("stroke", "none") != "none" for p in paths)  # it stands alone
+    assert all(
+        p.get("stroke", "none") != "none" for p in paths
+    )  # no style sheet is needed
     assert not [e for e in root.iter() if e.get("class") or e.get("style")]
 
 

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from sparsetx import nodes, parameters
+from sparsetx import nodes
 from sparsetx.config import ModelConfig
+from sparsetx.model import parameters
 from sparsetx.nodes import Node
 from tests.circuits import compiled
 

@@ -11,9 +11,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from sparsetx import nodes, parameters
-from sparsetx.circuits.question import Question
+from sparsetx import nodes
+from sparsetx.circuits.measure.questions import Question
 from sparsetx.config import ModelConfig
+from sparsetx.model import parameters
 from sparsetx.nodes import Node
 
 EOT, DOUBLE, SINGLE, CLOSE_DOUBLE, CLOSE_SINGLE = range(5)

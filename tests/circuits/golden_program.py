@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from sparsetx.circuits import decompile, facts
+from sparsetx.circuits import facts
 from sparsetx.circuits.circuit import Circuit
+from sparsetx.circuits.program import numpy_program
 from sparsetx.tasks.pairs import Pairs
+from tests.circuits.explain.test_descriptions import token
 from tests.circuits.test_circuit import ASKED, made
-from tests.circuits.test_describe import token
 
 PATH = Path(__file__).parents[2] / "experiments" / "results" / "quotes_by_hand.py"
 
@@ -29,8 +30,8 @@ def own() -> Circuit:
     return made(model=model, calibration=facts.Calibration())
 
 
-def program() -> decompile.Program:
-    return decompile.written(own(), as_pairs(ASKED), token)
+def program() -> numpy_program.Program:
+    return numpy_program.written(own(), as_pairs(ASKED), token)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from sparsetx import fields, files, parameters
-from sparsetx.checkpoint import PARAMS, Checkpoints
 from sparsetx.config import SparsityConfig
-from sparsetx.data import feed
-from sparsetx.metrics import silent
-from sparsetx.tokenizer import Tokenizer
+from sparsetx.data import batches
+from sparsetx.data.tokenizer import Tokenizer
+from sparsetx.model import parameters
+from sparsetx.run.checkpoints import PARAMS, Checkpoints
+from sparsetx.system import fields, files
+from sparsetx.system.progress import silent
 from tests import runs
 from tests.circuits import compiled
 
@@ -28,7 +29,7 @@ def run(folder: Path) -> Path:
         model=CONFIG,
         sparsity=SparsityConfig(block=1.0, embed=1.0),
     )
-    data = feed.open_data(config, silent)
+    data = batches.open_data(config, silent)
     path = folder / "run"
     files.write_json(path / "config.json", fields.to_json(config))
     files.write_bytes(path / "tokenizer.json", data.tokenizer_path.read_bytes())

@@ -8,23 +8,28 @@ import jax.numpy as jnp
 import numpy as np
 
 from sparsetx import nodes
-from sparsetx.circuits import ablate, circuit, facts, question
-from sparsetx.circuits import prompts as asked
+from sparsetx.circuits import circuit, facts
 from sparsetx.circuits.circuit import Circuit
-from sparsetx.circuits.report import gather
-from sparsetx.circuits.report.gather import Cut
+from sparsetx.circuits.measure import ablations, questions
+from sparsetx.circuits.report import runs_and_circuits
+from sparsetx.circuits.report.runs_and_circuits import Cut
+from sparsetx.circuits.search import pools
+from sparsetx.data.tokenizer import Tokenizer
 from sparsetx.run import TOKENIZER, Run, load_run, params_hash
-from sparsetx.tasks import jsonl
+from sparsetx.tasks import task_file
 from sparsetx.tasks.pairs import Pairs
-from sparsetx.tokenizer import Tokenizer
 from tests.circuits import compiled, handmade
 
 
 def made(folder: Path) -> Path:
     """The run's folder: its circuit, and the file of its task beside it."""
     run, file = load_run(handmade.run(folder)), handmade.task_file(folder)
-    asked = jsonl.file_pairs(file, run.tokenizer, "train", context=32)
-    save(run, run.path / gather.CIRCUITS / handmade.TASK, question.of(asked).tokens_BL)
+    asked = task_file.file_pairs(file, run.tokenizer, "train", context=32)
+    save(
+        run,
+        run.path / runs_and_circuits.CIRCUITS / handmade.TASK,
+        questions.of(asked).tokens_BL,
+    )
     return run.path
 
 
@@ -33,7 +38,7 @@ def save(run: Run, folder: Path, tokens_BL: Any, **more: Any) -> None:
     keep = {s: np.zeros(n, np.float32) for s, n in nodes.shapes(config).items()}
     for node in compiled.CIRCUIT:
         keep[node.site][node.layer, node.index] = 1
-    means = ablate.means(config, run.params, jnp.asarray(tokens_BL)[None])
+    means = ablations.means(config, run.params, jnp.asarray(tokens_BL)[None])
     order = np.flatnonzero(nodes.flatten(config, keep))
     kept = [circuit.name_of(nodes.node_at(config, int(i))) for i in order]
     told = facts.Facts(
@@ -58,7 +63,7 @@ def save(run: Run, folder: Path, tokens_BL: Any, **more: Any) -> None:
 
 
 def cut(run: Path) -> Cut:
-    folder = run / gather.CIRCUITS / handmade.TASK
+    folder = run / runs_and_circuits.CIRCUITS / handmade.TASK
     return Cut(folder, circuit.load_facts(folder))
 
 
@@ -66,8 +71,8 @@ def pairs(run: Path, most: int = 4) -> Pairs:
     """The first of the pool that reports use."""
     own = cut(run)
     file = run.parent / f"{handmade.TASK}.jsonl"
-    found = asked.of(own.folder, own.facts, file).pairs
-    return asked.first_of(found, most, own.facts.model.config)
+    found = pools.again(own.folder, own.facts, file).pairs
+    return pools.first_of(found, most, own.facts.model.config)
 
 
 def tokenizer(run: Path) -> Tokenizer:

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from sparsetx import nodes
-from sparsetx.circuits import ablate, prune
-from sparsetx.circuits.prune import Aim, Effort
+from sparsetx.circuits.measure import ablations
+from sparsetx.circuits.search import pruning
+from sparsetx.circuits.search.pruning import Aim, Effort
 from tests.circuits import compiled
-from tests.circuits.test_prune import case
+from tests.circuits.search.test_pruning import case
 
 SEEDS = 20
 EFFORT = Effort(rounds=((8, 200), (4, 300)), pairs=32, finalists=2)
@@ -20,7 +21,7 @@ EFFORT = Effort(rounds=((8, 200), (4, 300)), pairs=32, finalists=2)
 def main() -> None:
     config = compiled.CONFIG
     params = jax.tree.map(jnp.asarray, compiled.params())
-    means = ablate.means(config, params, compiled.corpus())
+    means = ablations.means(config, params, compiled.corpus())
     true = {site: np.asarray(x) for site, x in compiled.mask().items()}
     wanted = nodes.flatten(config, true) > 0
     for honest in (0.0, 1.0):
@@ -28,7 +29,7 @@ def main() -> None:
         for seed in range(SEEDS):
             aim = Aim(honest=honest, seed=seed, effort=EFFORT)
             cases = [case("quotes", 1 + seed)]
-            (found,) = prune.prune(config, params, means, cases, aim, memory=4e9)
+            (found,) = pruning.prune(config, params, means, cases, aim, memory=4e9)
             reached += found.chosen.reached
             exact += bool((found.chosen.mask == wanted).all())
         kind = "honest" if honest else "plain"

@@ -13,25 +13,26 @@ import pytest
 
 import sparsetx
 from sparsetx import nodes
-from sparsetx.circuits import ablate, calibrate, circuit, facts, question
+from sparsetx.circuits import circuit, facts
 from sparsetx.circuits.circuit import Circuit
-from sparsetx.errors import Refusal
+from sparsetx.circuits.measure import ablations, calibration, questions
 from sparsetx.run import params_hash
+from sparsetx.system.errors import Refusal
 from tests.circuits import compiled
 
 CONFIG = compiled.CONFIG
 PARAMS = compiled.params()
 MEANS = {
     site: np.asarray(x)
-    for site, x in ablate.means(CONFIG, PARAMS, compiled.corpus()).items()
+    for site, x in ablations.means(CONFIG, PARAMS, compiled.corpus()).items()
 }
 ASKED = compiled.question(32, 5)
 
 
 def made(**more: Any) -> Circuit:
     keep = {site: np.asarray(x) for site, x in compiled.mask().items()}
-    margin_B = question.margins(CONFIG, PARAMS, ASKED, ablate.mean(keep, MEANS))
-    fitted = calibrate.fit(ASKED, np.asarray(margin_B))
+    margin_B = questions.margins(CONFIG, PARAMS, ASKED, ablations.mean(keep, MEANS))
+    fitted = calibration.fit(ASKED, np.asarray(margin_B))
     shift = fitted.shift or {}
     loss = np.mean(np.logaddexp(0, -fitted.margins(ASKED, np.asarray(margin_B))))
     kept = [

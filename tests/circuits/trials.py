@@ -13,17 +13,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from sparsetx import nodes
-from sparsetx.circuits import ablate, attribution
-from sparsetx.circuits.assess import Subject
-from sparsetx.circuits.controls import battery, table
+from sparsetx.circuits.controls import battery, thresholds
 from sparsetx.circuits.controls.battery import Asked
 from sparsetx.circuits.controls.entry import Entry
 from sparsetx.circuits.controls.evidence import Evidence
 from sparsetx.circuits.controls.necessity import others_like
 from sparsetx.circuits.facts import Search
-from sparsetx.circuits.judge import Judge
-from sparsetx.circuits.question import Question
-from sparsetx.circuits.search import Task
+from sparsetx.circuits.measure import ablations
+from sparsetx.circuits.measure.questions import Question, Task
+from sparsetx.circuits.search import attribution
+from sparsetx.circuits.search.final_figures import Subject
+from sparsetx.circuits.search.judge import Judge
 from sparsetx.config import ModelConfig
 from tests.circuits import broken, compiled
 
@@ -56,7 +56,7 @@ def evidence(
 
     def task(pairs: int, seed: int) -> Task:
         asked = labelled(compiled.question(pairs, seed))
-        return Task(asked, ablate.norm_scales(config, params, asked))
+        return Task(asked, ablations.norm_scales(config, params, asked))
 
     return Evidence(
         Subject(config, params, remeasure(params), keep),
@@ -72,7 +72,7 @@ def evidence(
 
 
 def _means(config: ModelConfig, params: Any) -> Any:
-    return ablate.means(config, params, compiled.corpus())
+    return ablations.means(config, params, compiled.corpus())
 
 
 def random_nodes(seed: int = 0) -> dict[str, Any]:
@@ -121,16 +121,16 @@ def made(name: str) -> Evidence:
     return evidence(params(), known)
 
 
-def entries(name: str, names: Any = table.QUICK) -> Iterator[Entry]:
+def entries(name: str, names: Any = thresholds.QUICK) -> Iterator[Entry]:
     yield from battery.run(made(name), Asked(names, seeds=4))
 
 
 def main() -> None:
-    names = table.NAMES if "--searches" in sys.argv else table.QUICK
+    names = thresholds.NAMES if "--searches" in sys.argv else thresholds.QUICK
     asked = [arg for arg in sys.argv[1:] if not arg.startswith("--")]
     for name in asked or (KNOWN, TWIN, *REJECTED):
         found = list(entries(name, names))
-        bad = [e.name for e in found if e.verdict == table.FAIL]
+        bad = [e.name for e in found if e.verdict == thresholds.FAIL]
         print(f"\n{name}: {len(bad)} reject it ({', '.join(bad)})", flush=True)
         for entry in found:
             print(f"  {entry.name:<15} {entry.verdict:<12} {entry.words}", flush=True)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from matplotlib import image
 
-from sparsetx import metrics
 from sparsetx.circuits import circuit
-from sparsetx.circuits.controls import gather, store, table
+from sparsetx.circuits.controls import controls_file, evidence_files, thresholds
 from sparsetx.cli.main import main
+from sparsetx.system.progress import silent
 from tests import runs
 from tests.circuits import handmade
 from tests.cli.test_prune import cut
@@ -57,11 +57,11 @@ def test_some_controls_then_others_then_pictures(
     out = capsys.readouterr().out
     assert "frozen_norms    pass" in out
     first = told(own)
-    assert [entry["name"] for entry in first["controls"]] == list(table.NAMES)
+    assert [entry["name"] for entry in first["controls"]] == list(thresholds.NAMES)
     verdicts = {entry["name"]: entry["verdict"] for entry in first["controls"]}
-    assert verdicts[table.NECESSITY] == "pass"
-    assert verdicts[table.ROLES] == verdicts[table.SEEDS] == "not run"
-    assert set(first["bars"]) == set(table.BARS)
+    assert verdicts[thresholds.NECESSITY] == "pass"
+    assert verdicts[thresholds.ROLES] == verdicts[thresholds.SEEDS] == "not run"
+    assert set(first["bars"]) == set(thresholds.BARS)
     assert not list(own.rglob("lock"))
 
     assert main(ask(done, own, "--only", "roles,necessity", "--binarise")) == 0
@@ -72,8 +72,8 @@ def test_some_controls_then_others_then_pictures(
     second = told(own)
     assert second["binarised"]["at the target"] == 11
     by_name = {entry["name"]: entry for entry in second["controls"]}
-    assert by_name[table.NECESSITY] == first["controls"][4]
-    assert by_name[table.ROLES]["verdict"] == "pass"
+    assert by_name[thresholds.NECESSITY] == first["controls"][4]
+    assert by_name[thresholds.ROLES]["verdict"] == "pass"
 
     assert main(["plot", str(own)]) == 0
     drawn = {Path(line) for line in capsys.readouterr().out.splitlines()}
@@ -96,15 +96,15 @@ def test_searches_that_were_done_before_a_kill(
     kept = {"random_weights/0": one, "seeds/10001": one}
     (own / "controls").mkdir()
     (own / "controls" / "searches.json").write_text(
-        json.dumps({"circuit": store.fingerprint(facts), "found": kept})
+        json.dumps({"circuit": controls_file.fingerprint(facts), "found": kept})
     )
     more = ["--only", "random_weights,seeds", "--seeds", "1", "--redraws", "1"]
     assert main(ask(done, own, *more)) == 0
     found = {entry["name"]: entry for entry in told(own)["controls"]}
-    assert found[table.RANDOM_WEIGHTS]["verdict"] == "pass"
-    assert found[table.RANDOM_WEIGHTS]["figure"]["ratio"] == 0.1
-    assert found[table.SEEDS]["verdict"] == "fail"  # not a node in common
-    assert found[table.SEEDS]["asked"] == 1
+    assert found[thresholds.RANDOM_WEIGHTS]["verdict"] == "pass"
+    assert found[thresholds.RANDOM_WEIGHTS]["figure"]["ratio"] == 0.1
+    assert found[thresholds.SEEDS]["verdict"] == "fail"  # not a node in common
+    assert found[thresholds.SEEDS]["asked"] == 1
     capsys.readouterr()
     assert main(ask(done, own, *more)) == 0
     assert "[1]" in capsys.readouterr().out
@@ -117,7 +117,7 @@ def test_means_of_other_weights_are_those_of_its_own_text(
     done: Path, own: Path
 ) -> None:
     file = str(done.parent / f"{handmade.TASK}.jsonl")
-    evidence = gather.of_circuit(own, metrics.silent, file)
+    evidence = evidence_files.of_circuit(own, silent, file)
     assert evidence.remeasure is not None
     same = evidence.remeasure(evidence.params)
     for site, x in evidence.means.items():

@@ -1,4 +1,4 @@
-"""`sparsetx decompile` on a circuit in its run: a file that runs, or one message."""
+"""`sparsetx decompile` on a circuit in its run: writes a program, or refuses."""
 
 import dataclasses
 from pathlib import Path
@@ -9,8 +9,9 @@ import pytest
 
 import sparsetx
 from sparsetx import nodes
-from sparsetx.circuits import ablate, circuit, facts
+from sparsetx.circuits import circuit, facts
 from sparsetx.circuits.circuit import Circuit
+from sparsetx.circuits.measure import ablations
 from sparsetx.cli.main import main
 from sparsetx.run import params_hash
 from tests import runs
@@ -18,14 +19,14 @@ from tests.circuits import compiled, handmade
 
 
 def make(folder: Path) -> None:
-    """The known circuit, in the folder of a run that was written by hand."""
+    """Save the known circuit in the folder of a run that was made by hand."""
     path = handmade.run(folder)
     handmade.task_file(folder)
     run = sparsetx.load_run(path)
     keep = {site: np.asarray(x) for site, x in compiled.mask().items()}
     rng = np.random.default_rng(0)
     tokens_NBL = rng.integers(0, handmade.CONFIG.vocab_size, (2, 16, 32))
-    means = ablate.means(handmade.CONFIG, run.params, tokens_NBL)
+    means = ablations.means(handmade.CONFIG, run.params, tokens_NBL)
     kept = sorted(compiled.CIRCUIT, key=lambda n: nodes.flat_index(handmade.CONFIG, n))
     told = facts.Facts(
         task=handmade.TASK,
@@ -63,7 +64,7 @@ def test_a_program_is_written_and_runs(
     said = capsys.readouterr().out
     assert f"{out} is written: " in said
     assert "for 11 nodes and 9 edges" in said
-    assert "right in 100.0% of" in said
+    assert "right on 100.0% of" in said
     space: dict[str, Any] = {"__name__": "quotes"}
     exec(out.read_text(), space)
     double, single = (
@@ -83,7 +84,7 @@ def refused(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:
     return capsys.readouterr().err
 
 
-def test_bad_input_is_told(
+def test_bad_input_is_refused(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = ["-o", str(tmp_path / "never.py")]
@@ -95,7 +96,7 @@ def test_bad_input_is_told(
     assert not (tmp_path / "never.py").exists()
 
 
-def test_a_circuit_without_its_tokenizer_is_told(
+def test_a_circuit_without_its_tokenizer_is_refused(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own = sparsetx.load_circuit(ask(folder)[1])

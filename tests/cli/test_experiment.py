@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from sparsetx import fields
 from sparsetx.cli import experiment
 from sparsetx.cli import main as cli
 from sparsetx.config import RunConfig
-from sparsetx.errors import Refusal
+from sparsetx.system import fields
+from sparsetx.system.errors import Refusal
 from tests.house import ROOT
 
 TINY = str(ROOT / "experiments" / "tiny.py")

@@ -38,8 +38,8 @@ def test_a_circuit(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(ask(folder, "--nodes", "3")) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "1. The two prompts of a pair differ in one token" in said
-    assert "5. What speaks to the answers is the attention of layer 1 in" in said
-    assert "The 3 nodes of 11 that matter most" in said
+    assert "5. The answers are read from the attention of layer 1 in" in said
+    assert "The 3 nodes of 11 with the largest ablation costs" in said
     assert re.search(r"attn_out/1/5 \+\S+ \+\S+ 100% quote type at the end: ", said)
     for more, message in (
         (["--nodes", "-1"], "--nodes -1: wanted 0 or more"),
@@ -59,4 +59,4 @@ def test_where_no_circuit_was_found(
     )
     (tmp_path / circuit.JSON).write_text(json.dumps(told | {"status": "not reached"}))
     assert main(["inspect", str(tmp_path / circuit.JSON)]) == 0
-    assert "there is no circuit to look into" in capsys.readouterr().out
+    assert "there is no circuit to show" in capsys.readouterr().out

@@ -6,7 +6,7 @@ import pytest
 
 from sparsetx.cli import progress
 from sparsetx.cli.progress import ProgressLine, clock
-from sparsetx.metrics import Progress
+from sparsetx.system.progress import Progress
 
 
 class Terminal(io.StringIO):

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import sparsetx
-from sparsetx.circuits import circuit, job, summary
+from sparsetx.circuits import circuit, size_means
+from sparsetx.circuits.search import batch_job
 from sparsetx.cli.main import main
-from sparsetx.tasks import jsonl
+from sparsetx.tasks import task_file
 from tests import runs
 from tests.circuits import compiled, handmade
 
@@ -54,7 +55,7 @@ def test_its_stored_loss_is_reproduced(done: Path) -> None:
     found = sparsetx.load_circuit(done / "circuits" / handmade.TASK)
     tokenizer = sparsetx.load_run(done).tokenizer
     file = done.parent / f"{handmade.TASK}.jsonl"
-    pairs = jsonl.file_pairs(file, tokenizer, "heldout", context=32)
+    pairs = task_file.file_pairs(file, tokenizer, "heldout", context=32)
     logits_B2 = found.answer_logits(pairs.tokens_BL, pairs.position_B, pairs.answers_B2)
     loss = np.mean(np.logaddexp(0, logits_B2[:, 1] - logits_B2[:, 0]))
     assert loss == pytest.approx(found.loss, abs=1e-6)
@@ -156,12 +157,12 @@ def test_a_task_that_the_model_cannot_do(
 
 
 def test_means_over_tasks() -> None:
-    mean = summary.geometric_mean([10, 1000])
+    mean = size_means.geometric_mean([10, 1000])
     assert mean is not None
     assert mean.value == pytest.approx(100)
     assert (mean.low, mean.high) == pytest.approx((10, 1000))
-    assert summary.geometric_mean([]) is None
-    ratio = summary.ratio([160, 320], [10, 10])
+    assert size_means.geometric_mean([]) is None
+    ratio = size_means.ratio([160, 320], [10, 10])
     assert ratio is not None
     assert ratio.value == pytest.approx(22.627, rel=1e-3)
-    assert job.PLAIN == "plain"
+    assert batch_job.PLAIN == "plain"

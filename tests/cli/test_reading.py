@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from matplotlib import image
 
-from sparsetx import metrics, plots
 from sparsetx.cli.main import main
+from sparsetx.plots import training
+from sparsetx.run import metrics_log
 from tests import runs
 
 
@@ -15,7 +16,7 @@ def test_eval(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--tasks", "set_or_string,for_while", "--pairs", "8"]
     assert main(["eval", run, *arguments]) == 0
     said = capsys.readouterr().out
-    logged = metrics.read(runs.trained() / "metrics.jsonl")
+    logged = metrics_log.read(runs.trained() / "metrics.jsonl")
     last = [r["validation_loss"] for r in logged if "validation_loss" in r][-1]
     assert f"validation loss: {last:.4f} nats per token" in said
     assert "not with this tokenizer and context: " in said
@@ -45,7 +46,9 @@ def test_plot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_every_panel_shows_its_column() -> None:
     """A run logs all that is drawn."""
     logged = {
-        name for r in metrics.read(runs.trained() / "metrics.jsonl") for name in r
+        name for r in metrics_log.read(runs.trained() / "metrics.jsonl") for name in r
     }
-    drawn = {p.column for p in plots.PANELS} | {p.beside for p in plots.PANELS} - {""}
+    drawn = {p.column for p in training.PANELS} | {
+        p.beside for p in training.PANELS
+    } - {""}
     assert drawn <= logged

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from sparsetx.cli.main import main
+from sparsetx.data.tokenizer import Tokenizer
 from sparsetx.tasks.table import TASKS
-from sparsetx.tokenizer import Tokenizer
 from tests.tasks.conftest import trained
 
 

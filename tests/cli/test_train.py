@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparsetx import checkpoint, fit, launch
 from sparsetx.cli.main import main
+from sparsetx.run import checkpoints
+from sparsetx.training import launch, loop
 from tests import runs
 
 
@@ -27,7 +28,7 @@ def rows(run: Path) -> list[dict]:
 
 
 def sums(run: Path) -> dict:
-    return checkpoint.read_facts(run, runs.STEPS)["checksums"]
+    return checkpoints.read_facts(run, runs.STEPS)["checksums"]
 
 
 def test_ctrl_c_is_130_with_the_state_saved(
@@ -44,7 +45,7 @@ def test_ctrl_c_is_130_with_the_state_saved(
     run = tmp_path / "run"
     assert main(["train", str(experiment), "--run", str(run)]) == 130
     assert "stopped at step 3 of 12" in capsys.readouterr().out
-    assert checkpoint.steps(run) == [3]
+    assert checkpoints.steps(run) == [3]
 
 
 def test_what_it_says(experiment: Path, tmp_path: Path, capsys) -> None:
@@ -85,9 +86,9 @@ def test_a_run_that_diverges_exits_with_1(
     experiment: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def diverge(*_: object) -> None:
-        raise fit.Diverged("3 steps in a row")
+        raise loop.Diverged("3 steps in a row")
 
-    monkeypatch.setattr(fit, "fit", diverge)
+    monkeypatch.setattr(loop, "fit", diverge)
     command = ["train", str(experiment), "--run", str(tmp_path / "run")]
     assert main(command) == 1
     assert "sparsetx train: 3 steps in a row" in capsys.readouterr().err
@@ -100,9 +101,9 @@ def test_sharded_over_eight_devices(experiment: Path, tmp_path: Path, capsys) ->
     command = ["train", str(experiment), "--run", str(run), "mesh.fsdp=4"]
     assert main(command) == 0
     assert "- x - x fsdp" in capsys.readouterr().out
-    assert checkpoint.steps(run) == [8, 12]
+    assert checkpoints.steps(run) == [8, 12]
     ours, theirs = (
-        checkpoint.read_params(r, 12)["blocks"]["fc"]["w"]
+        checkpoints.read_params(r, 12)["blocks"]["fc"]["w"]
         for r in (run, runs.trained())
     )
     np.testing.assert_allclose(ours, theirs, atol=1e-3)

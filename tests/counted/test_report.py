@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from sparsetx.aot import cache, memory, report, roofline, topology
-from sparsetx.aot.count import Exchange, Tally, Work
 from sparsetx.aot.memory import Memory, TooLarge
+from sparsetx.aot.operation_counts import Exchange, Tally, Work
 from sparsetx.aot.program import Compiled
 from sparsetx.aot.report import Found
 from sparsetx.aot.settings import Setting

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from sparsetx import model
-from sparsetx.aot import count, roofline, topology
-from sparsetx.aot.count import Exchange, Tally, Work
+from sparsetx.aot import operation_counts, roofline, topology
+from sparsetx.aot.operation_counts import Exchange, Tally, Work
 from sparsetx.config import ModelConfig, RunConfig, TrainConfig
 from tests.house import ROOT
 
@@ -99,7 +99,7 @@ def test_what_is_expected_is_what_a_program_computes(remat: bool) -> None:
     want = roofline.expected(config)
     for f, each in ((loss, want.forwards), (jax.grad(loss), want.training)):
         text = jax.jit(f).lower(params, tokens).compile().as_text()
-        found = count.tally(text).products
+        found = operation_counts.tally(text).products
         np.testing.assert_allclose(found, each * 4 * 32, rtol=0.08)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sparsetx.aot import topology
-from sparsetx.errors import Refusal
+from sparsetx.system.errors import Refusal
 
 
 @pytest.mark.parametrize(

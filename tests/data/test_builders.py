@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 
 from sparsetx.data import builders
 from sparsetx.data import documents as docs
-from sparsetx.errors import Refusal
+from sparsetx.system.errors import Refusal
 
 COUNT = 300
 

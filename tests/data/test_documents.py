@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sparsetx.data import documents as docs
 from sparsetx.data.grammar.document import document
-from sparsetx.errors import Refusal
+from sparsetx.system.errors import Refusal
 
 
 def test_tinypython_starts_anywhere() -> None:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparsetx.data import lexicon
-from sparsetx.data.grammar.dice import Dice, Table
+from sparsetx.data import words
+from sparsetx.data.grammar.chances import Dice, Table
 from sparsetx.data.grammar.document import LONGEST, SHORTEST, document
 from sparsetx.data.grammar.scope import NUMBER, ROW, SEEN, Scope, Style
 from sparsetx.tasks.table import TASKS
@@ -150,14 +150,14 @@ def test_both_sides_of_a_pair_are_about_as_common(
 def test_the_stem_decides_the_mode(text: str) -> None:
     opened = re.findall(r"open\(.([a-z]+)\.[a-z]+., .([a-z]).\)", text)
     for stem, mode in opened:
-        stems = lexicon.READ_STEMS if mode == "r" else lexicon.WRITE_STEMS
+        stems = words.READ_STEMS if mode == "r" else words.WRITE_STEMS
         assert stem in stems
-    assert {stem for stem, _ in opened} == {*lexicon.READ_STEMS, *lexicon.WRITE_STEMS}
+    assert {stem for stem, _ in opened} == {*words.READ_STEMS, *words.WRITE_STEMS}
 
 
 def test_names_are_many_and_unequal(text: str) -> None:
     counts = Counter(re.findall(r"\w+", text))
-    assert sum(counts[name] > 0 for name in lexicon.NAMES) >= 350
+    assert sum(counts[name] > 0 for name in words.NAMES) >= 350
     assert counts["x"] > 5 * counts["wallet"] > 0
 
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsetx.data.loader import Loader, in_order, permuted, prefetched
-from sparsetx.data.stream import Stream
-from sparsetx.errors import Refusal
+from sparsetx.data.token_files import Stream
+from sparsetx.system.errors import Refusal
 
 
 def stream(tokens: int, shards: int = 1) -> Stream:

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sparsetx import files
 from sparsetx.data import documents as docs
 from sparsetx.data import prepare as prep
-from sparsetx.data import stream
+from sparsetx.data import token_files
 from sparsetx.data.prepare import Request, prepare, verify
-from sparsetx.errors import Refusal
-from sparsetx.metrics import Progress
-from sparsetx.tokenizer import Tokenizer
+from sparsetx.data.tokenizer import Tokenizer
+from sparsetx.system import files
+from sparsetx.system.errors import Refusal
+from sparsetx.system.progress import Progress
 from tests.data.test_builders import write_corpus
 
 TOKENS = 60_000
@@ -32,12 +32,12 @@ def small_sample() -> Any:
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> stream.Prepared:
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> token_files.Prepared:
     out = tmp_path_factory.mktemp("data") / "tiny"
     return prepare(Request("tinypython", 512, TOKENS, str(out)))
 
 
-def test_the_stream_is_the_documents(tiny: stream.Prepared) -> None:
+def test_the_stream_is_the_documents(tiny: token_files.Prepared) -> None:
     tokenizer = Tokenizer.load(tiny.tokenizer_path)
     eot = tokenizer.eot
     train = tiny.split("train")
@@ -53,7 +53,7 @@ def test_the_stream_is_the_documents(tiny: stream.Prepared) -> None:
     assert size == tiny.meta["splits"]["train"]["bytes"]
 
 
-def test_the_splits_share_no_document(tiny: stream.Prepared) -> None:
+def test_the_splits_share_no_document(tiny: token_files.Prepared) -> None:
     tokenizer = Tokenizer.load(tiny.tokenizer_path)
     held = tiny.split("validation")
     assert len(held) > 300
@@ -62,7 +62,7 @@ def test_the_splits_share_no_document(tiny: stream.Prepared) -> None:
         assert docs.split_of(docs.digest(one)) == "validation"
 
 
-def test_it_says_what_it_is(tiny: stream.Prepared) -> None:
+def test_it_says_what_it_is(tiny: token_files.Prepared) -> None:
     assert tiny.meta["dtype"] == "uint16"
     assert tiny.vocab_size == 512
     assert tiny.meta["provenance"]["licence"]
@@ -74,7 +74,7 @@ def test_it_says_what_it_is(tiny: stream.Prepared) -> None:
     verify(tiny)
 
 
-def test_a_second_time_does_nothing(tiny: stream.Prepared) -> None:
+def test_a_second_time_does_nothing(tiny: token_files.Prepared) -> None:
     before = {path.name: path.stat().st_mtime_ns for path in tiny.path.iterdir()}
     said: list[Progress] = []
     again = prepare(Request("tinypython", 512, TOKENS, str(tiny.path)), said.append)
@@ -86,7 +86,7 @@ def test_a_second_time_does_nothing(tiny: stream.Prepared) -> None:
 
 
 def test_the_same_under_another_hash_seed(
-    tiny: stream.Prepared, tmp_path: Path
+    tiny: token_files.Prepared, tmp_path: Path
 ) -> None:
     program = (
         "from sparsetx.data import prepare as p\n"
@@ -140,7 +140,7 @@ def test_no_description_while_it_is_written(
     with pytest.raises(KeyboardInterrupt):
         prepare(Request("tinypython", 512, 6000, str(tmp_path)))
     with pytest.raises(Refusal, match=r"there is none. Run"):
-        stream.open_prepared(tmp_path, "sparsetx data prepare tinypython")
+        token_files.open_prepared(tmp_path, "sparsetx data prepare tinypython")
 
 
 def test_a_changed_token_is_found(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_only_one_prepares_a_folder(tmp_path: Path) -> None:
 
 HOLD = """
 import sys
-from sparsetx import lock
+from sparsetx.system import lock
 with lock.held(sys.argv[1]):
     print('held', flush=True)
     sys.stdin.read()

@@ -24,9 +24,10 @@ MORE = 150  # steps of the run for every kill
 
 def main(kills: int) -> int:
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    from sparsetx import checkpoint, fields, files, metrics
     from sparsetx.cli import main as cli
     from sparsetx.data.prepare import Request, prepare
+    from sparsetx.run import checkpoints, metrics_log
+    from sparsetx.system import fields, files
     from tests import runs
 
     folder = Path(tempfile.mkdtemp(prefix="fortnight-"))
@@ -55,7 +56,9 @@ def main(kills: int) -> int:
         return pid
 
     def seen(run: Path) -> int:
-        return max((r["step"] for r in metrics.read(run / "metrics.jsonl")), default=0)
+        return max(
+            (r["step"] for r in metrics_log.read(run / "metrics.jsonl")), default=0
+        )
 
     whole, killed = folder / "whole", folder / "killed"
     assert os.waitstatus_to_exitcode(os.waitpid(life(whole), 0)[1]) == 0
@@ -75,7 +78,7 @@ def main(kills: int) -> int:
         os.kill(pid, signal.SIGTERM if rng.random() < 0.1 else signal.SIGKILL)
         os.waitpid(pid, 0)
         count += 1
-        saved = max(checkpoint.steps(killed), default=0)
+        saved = max(checkpoints.steps(killed), default=0)
         lost.append(max(0, seen(killed) - saved))
         if count % 20 == 0:
             pace = (time.monotonic() - began) / count
@@ -84,10 +87,10 @@ def main(kills: int) -> int:
                 f"{pace:.1f} s each, at most {max(lost)} steps lost",
                 flush=True,
             )
-    same = [checkpoint.read_facts(r, steps)["checksums"] for r in (whole, killed)]
+    same = [checkpoints.read_facts(r, steps)["checksums"] for r in (whole, killed)]
     rows = [
         [{k: v for k, v in r.items() if k != "tokens_per_second"} for r in found]
-        for found in (metrics.read(r / "metrics.jsonl") for r in (whole, killed))
+        for found in (metrics_log.read(r / "metrics.jsonl") for r in (whole, killed))
     ]
     print(
         f"{count} kills in {time.monotonic() - began:,.0f} s; steps lost by a kill: "

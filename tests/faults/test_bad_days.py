@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import sparsetx
-from sparsetx import checkpoint, metrics
+from sparsetx.run import checkpoints, metrics_log
 from tests import runs
 from tests.cli.test_train import rows
 from tests.faults import hosts
@@ -42,7 +42,7 @@ def test_a_disk_that_fills_up(experiment: Path, tmp_path: Path) -> None:
         assert end.code == 1, end
         assert "the state could not be saved" in end.err
         assert "Traceback" not in end.err
-        assert checkpoint.steps(run) == []
+        assert checkpoints.steps(run) == []
         again = hosts.alone(hosts.train(experiment, run), 1)
         assert again.code == 0, again.err
         row.told = "exit 1 and says so; with room again, the same command ends well"
@@ -69,7 +69,7 @@ def test_a_folder_that_goes_away(experiment: Path, tmp_path: Path) -> None:
         process = hosts.started(
             hosts.train(experiment, run, *more), hosts.environment(1)
         )
-        until(lambda: len(metrics.read(run / "metrics.jsonl")) > 5)
+        until(lambda: len(metrics_log.read(run / "metrics.jsonl")) > 5)
         # Moved, not deleted file by file: the run writes while we do it.
         run.rename(tmp_path / "gone")
         end = hosts.ended(process)[0]
@@ -101,7 +101,7 @@ def test_a_torn_compile_cache(experiment: Path, tmp_path: Path) -> None:
             command = hosts.train(experiment, tmp_path / name)
             end = hosts.ended(hosts.started(command, cached))[0]
             assert end.code == 0, end.err
-            facts = checkpoint.read_facts(tmp_path / name, runs.STEPS)
+            facts = checkpoints.read_facts(tmp_path / name, runs.STEPS)
             sums.append(facts["checksums"])
             torn = [p for p in cache.rglob("*") if p.is_file()]
             assert torn
@@ -117,7 +117,7 @@ def test_two_writers(experiment: Path, tmp_path: Path) -> None:
         first = hosts.started(
             hosts.train(experiment, run, "train.steps=1000000"), hosts.environment(1)
         )
-        until(lambda: checkpoint.steps(run))
+        until(lambda: checkpoints.steps(run))
         second = hosts.alone(hosts.train(experiment, run, "train.steps=1000000"), 1)
         first.send_signal(signal.SIGTERM)
         assert hosts.ended(first)[0].code == 42
@@ -156,7 +156,7 @@ def test_a_peer_that_dies(
     which = "the first of two hosts" if dies == 0 else "the second of two hosts"
     with case(f"kill -9 {which}") as row:
         processes = hosts.pair(hosts.train(experiment, run, "train.steps=1000000"))
-        until(lambda: len(checkpoint.steps(run)) > 1)
+        until(lambda: len(checkpoints.steps(run)) > 1)
         processes[dies].kill()
         began = time.monotonic()
         ends = hosts.ended(*processes)
@@ -166,7 +166,7 @@ def test_a_peer_that_dies(
         assert seconds < HEARTBEAT + 10
         assert "another host of this run died" in left.err, left
         more = (
-            f"train.steps={checkpoint.steps(run)[-1] + 1}",
+            f"train.steps={checkpoints.steps(run)[-1] + 1}",
             "--allow",
             "train.steps",
         )

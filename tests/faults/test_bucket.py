@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 import sparsetx
-from sparsetx import checkpoint, files, lock, metrics
 from sparsetx.cli import experiment as cli_experiment
 from sparsetx.cli.main import main
+from sparsetx.run import checkpoints, metrics_log
+from sparsetx.system import files, lock
 from tests import runs
 from tests.circuits import compiled, handmade
 from tests.cli.test_prune import QUICK
@@ -63,7 +64,7 @@ def there(command: list[str], run: str = RUN) -> list[str]:
 
 
 def rows(run: str | Path) -> list[dict[str, object]]:
-    found = metrics.read(files.place(run) / "metrics.jsonl")
+    found = metrics_log.read(files.place(run) / "metrics.jsonl")
     return [{k: v for k, v in r.items() if k != "tokens_per_second"} for r in found]
 
 
@@ -79,16 +80,16 @@ def test_it_trains_is_killed_and_told_to_stop_and_is_the_same_run(
 ) -> None:
     command = there(hosts.train(experiment, Path("."), "train.log_every=1"))
     process = hosts.started(command, hosts.environment(1))
-    waited_for(lambda: 4 in checkpoint.steps(RUN))
+    waited_for(lambda: 4 in checkpoints.steps(RUN))
     process.kill()
     hosts.ended(process)
-    assert not [s for s in checkpoint.steps(RUN) if s not in (4, 8, 12)]
+    assert not [s for s in checkpoints.steps(RUN) if s not in (4, 8, 12)]
 
     process = hosts.started(command, hosts.environment(1))
     end = hosts.ended(process)[0]
     assert end.code == 0, end.err
     assert "going on at step" in end.out
-    assert checkpoint.read_facts(RUN, runs.STEPS)["checksums"] == sums(whole)
+    assert checkpoints.read_facts(RUN, runs.STEPS)["checksums"] == sums(whole)
     assert rows(RUN) == rows(whole)
     assert not (files.place(RUN) / "lock").exists()
 
@@ -97,12 +98,12 @@ def test_sigterm_saves_there(experiment: Path) -> None:
     run = "gs://bucket/runs/stopped"
     command = there(hosts.train(experiment, Path("."), "train.steps=100000"), run)
     process = hosts.started(command, hosts.environment(1))
-    waited_for(lambda: checkpoint.steps(run))
+    waited_for(lambda: checkpoints.steps(run))
     process.send_signal(signal.SIGTERM)
     end = hosts.ended(process)[0]
     assert end.code == 42, end.err
     assert not (files.place(run) / "lock").exists()
-    last = checkpoint.steps(run)[-1]
+    last = checkpoints.steps(run)[-1]
     assert f"stopped at step {last:,}" in end.out
     assert max(int(str(r["step"])) for r in rows(run)) == last - last % 2
     # Its own configuration is enough to go on.
@@ -128,7 +129,9 @@ def test_circuits_are_cut_there(
         there.write_bytes(file.read_bytes())
     # The step was renamed into place on the disk; here a marker says that it is whole.
     (step,) = (local / "checkpoints").iterdir()
-    (files.place(run) / "checkpoints" / step.name / checkpoint.COMMITTED).write_text("")
+    (files.place(run) / "checkpoints" / step.name / checkpoints.COMMITTED).write_text(
+        ""
+    )
     command = ["--task-file", str(handmade.task_file(tmp_path)), *QUICK]
     assert main(["prune", run, *command]) == 0
     found = sparsetx.load_circuit(f"{run}/circuits/{handmade.TASK}")
@@ -154,7 +157,7 @@ def test_a_damaged_step_there_is_set_aside(experiment: Path, whole: Path) -> Non
     end = hosts.alone(command, 1)
     assert end.code == 0, end.err
     assert f"step {runs.STEPS} is damaged" in end.err
-    assert checkpoint.read_facts(RUN, runs.STEPS)["checksums"] == sums(whole)
+    assert checkpoints.read_facts(RUN, runs.STEPS)["checksums"] == sums(whole)
     assert [p.name for p in (files.place(RUN) / "quarantine").iterdir()] == ["12-0"]
 
 

@@ -10,9 +10,9 @@ import jax
 import numpy as np
 import pytest
 
-from sparsetx import checkpoint
+from sparsetx.run import checkpoints
 from tests.faults.case import case
-from tests.test_checkpoint import equal, resumed, saved, tree
+from tests.run.test_checkpoints import equal, resumed, saved, tree
 
 CASES = 64
 
@@ -65,7 +65,7 @@ def test_damage_is_found_or_harmless(tmp_path: Path) -> None:
             if notices:
                 found += 1
                 equal(state, tree(1))
-                assert checkpoint.steps(run) == [1]
+                assert checkpoints.steps(run) == [1]
                 saved(run, [2, 3])  # nothing stands in the way, and 1 was not collected
                 assert len(list((run / "quarantine").iterdir())) == 1
             else:
@@ -106,5 +106,5 @@ def test_every_flipped_bit_of_the_arrays_is_found(tmp_path: Path) -> None:
 def test_a_checkpoint_of_an_older_version_still_loads() -> None:
     """Written once, by version 0.1; never to be written again."""
     old = Path(__file__).parent.parent / "golden" / "run-0.1"
-    params = checkpoint.read_params(old, 2)
+    params = checkpoints.read_params(old, 2)
     jax.tree.map(np.testing.assert_array_equal, params, tree(2)["params"])

@@ -13,15 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from sparsetx import checkpoint, fields, files, openai_config, parameters
 from sparsetx.circuits import circuit
 from sparsetx.cli import experiment
 from sparsetx.config import RunConfig
-from sparsetx.data import prepare, stream
-from sparsetx.errors import Refusal, refuse_all
-from sparsetx.run import load_config
-from sparsetx.tasks import jsonl
-from sparsetx.tokenizer import Tokenizer
+from sparsetx.data import prepare, token_files
+from sparsetx.data.tokenizer import Tokenizer
+from sparsetx.model import parameters
+from sparsetx.openai_format import config
+from sparsetx.run import checkpoints, load_config
+from sparsetx.system import fields, files
+from sparsetx.system.errors import Refusal, refuse_all
+from sparsetx.tasks import task_file
 from tests import runs
 from tests.cli.test_prune import cut
 from tests.faults import mutate
@@ -61,7 +63,7 @@ def overrides() -> Feed:
 
 
 def task_files() -> Feed:
-    tokenizer = Tokenizer.load(runs.data() / stream.TOKENIZER)
+    tokenizer = Tokenizer.load(runs.data() / token_files.TOKENIZER)
     good = {
         "prompt_a": 'print("red dog',
         "answer_a": '")\n',
@@ -73,7 +75,7 @@ def task_files() -> Feed:
         lines = [json.dumps(good), mutate.dumped(mutate.tree(good, rng), rng)]
         path = folder / "task.jsonl"
         path.write_bytes("\n".join(lines).encode(errors="replace"))
-        return jsonl.file_pairs(path, tokenizer, "train", context=32)
+        return task_file.file_pairs(path, tokenizer, "train", context=32)
 
     return feed
 
@@ -114,15 +116,15 @@ def checkpoint_facts() -> Feed:
         text = mutate.dumped(mutate.tree(good, rng), rng)
         (place / "metadata").write_bytes(text.encode(errors="replace"))
         try:
-            return checkpoint.read_facts(folder, 3)
-        except checkpoint.Damaged as damage:
+            return checkpoints.read_facts(folder, 3)
+        except checkpoints.Damaged as damage:
             raise Refusal(str(damage)) from damage
 
     return feed
 
 
 def tokenizers() -> Feed:
-    good = json.loads((runs.data() / stream.TOKENIZER).read_text())
+    good = json.loads((runs.data() / token_files.TOKENIZER).read_text())
     good["model"]["merges"] = good["model"]["merges"][:40]
     good["model"]["vocab"] = dict(list(good["model"]["vocab"].items())[:300])
 
@@ -135,7 +137,7 @@ def tokenizers() -> Feed:
 
 
 def prepared_data() -> Feed:
-    good = json.loads((runs.data() / stream.META).read_text())
+    good = json.loads((runs.data() / token_files.META).read_text())
     shards = {p.name: p.read_bytes() for p in runs.data().glob("*.npy")}
 
     def feed(rng: random.Random, folder: Path) -> object:
@@ -144,9 +146,9 @@ def prepared_data() -> Feed:
                 mutate.data(data, rng) if rng.random() < 0.3 else data
             )
         text = mutate.dumped(mutate.tree(good, rng), rng)
-        (folder / stream.META).write_bytes(text.encode(errors="replace"))
-        found = stream.open_prepared(folder, "sparsetx data prepare", 512)
-        return [found.split(name) for name in stream.SPLITS]
+        (folder / token_files.META).write_bytes(text.encode(errors="replace"))
+        found = token_files.open_prepared(folder, "sparsetx data prepare", 512)
+        return [found.split(name) for name in token_files.SPLITS]
 
     return feed
 
@@ -168,7 +170,7 @@ def corpora() -> Feed:
 
 
 def released_configs() -> Feed:
-    good = openai_config.to_released(runs.config(runs.data()).model)
+    good = config.to_released(runs.config(runs.data()).model)
 
     def feed(rng: random.Random, folder: Path) -> object:
         path = folder / "beeg_config.json"
@@ -177,8 +179,8 @@ def released_configs() -> Feed:
         released = files.read_json(path, "a released configuration")
         if not isinstance(released, dict):
             raise Refusal("it is not an object")
-        refuse_all("beeg_config.json", openai_config.offences(released))
-        model = openai_config.to_model(released, "none", False)
+        refuse_all("beeg_config.json", config.offences(released))
+        model = config.to_model(released, "none", False)
         parameters.check_model(model)
         return model
 

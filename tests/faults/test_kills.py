@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsetx import checkpoint, metrics
+from sparsetx.run import checkpoints, metrics_log
 from tests import runs
 from tests.cli.test_train import rows
 from tests.faults import hosts
@@ -29,7 +29,7 @@ def command(experiment: Path, run: Path) -> list[str]:
 
 def last(run: Path) -> int:
     """The newest step that a run has told of."""
-    return max((r["step"] for r in metrics.read(run / "metrics.jsonl")), default=0)
+    return max((r["step"] for r in metrics_log.read(run / "metrics.jsonl")), default=0)
 
 
 def test_six_kills_leave_no_trace(experiment: Path, tmp_path: Path) -> None:
@@ -54,9 +54,9 @@ def test_six_kills_leave_no_trace(experiment: Path, tmp_path: Path) -> None:
             at.append(last(killed))
         end = hosts.alone(command(experiment, killed))
         assert end.code == 0, end.err
-        assert checkpoint.steps(killed) == checkpoint.steps(whole)
-        wanted = checkpoint.read_facts(whole, STEPS)["checksums"]
-        assert checkpoint.read_facts(killed, STEPS)["checksums"] == wanted
+        assert checkpoints.steps(killed) == checkpoints.steps(whole)
+        wanted = checkpoints.read_facts(whole, STEPS)["checksums"]
+        assert checkpoints.read_facts(killed, STEPS)["checksums"] == wanted
         assert rows(killed) == rows(whole)
         steps = ", ".join(map(str, at))
         row.told = f"at steps {steps}; parameters, optimiser, rows hash-equal"

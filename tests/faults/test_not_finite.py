@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import sparsetx
-from sparsetx import metrics
+from sparsetx.run import metrics_log
 from tests import runs
 from tests.faults import hosts
 from tests.faults.case import case
@@ -15,14 +15,14 @@ BAD = 5
 # The loss of this one batch, and with it its gradient, is not a number.
 POISONED = f"""
 import jax.numpy as jnp
-from sparsetx import train
+from sparsetx.training import loop, step as train
 from sparsetx.cli import main
 sound, step = train.loss, train.train_step
 def poisoned(run, state, rows):
     factor = jnp.where(state.step == {BAD}, jnp.nan, 1.0)
     train.loss = lambda run, params, rows: sound(run, params, rows) * factor
     return step(run, state, rows)
-train.train_step = poisoned
+loop.train_step = poisoned
 main.run()
 """
 
@@ -42,7 +42,7 @@ def test_one_batch(experiment: Path, tmp_path: Path) -> None:
         assert end.code == 0, end.err
         losses = {
             r["step"]: r["loss"]
-            for r in metrics.read(run / "metrics.jsonl")
+            for r in metrics_log.read(run / "metrics.jsonl")
             if "loss" in r
         }
         assert [step for step in losses if np.isnan(losses[step])] == [BAD + 1]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsetx import checkpoint, metrics
+from sparsetx.run import checkpoints, metrics_log
 from tests import runs
 from tests.circuits import handmade
 from tests.faults import hosts
@@ -51,13 +51,13 @@ def test_while_data_are_prepared(number: int, code: int, tmp_path: Path) -> None
 COMPILING = """
 import sys, threading
 import jax
-from sparsetx import fit
+from sparsetx.training import loop
 from sparsetx.cli import main
-inner = fit.step_function
+inner = loop.step_function
 def told(run):
     print('compiling', flush=True)
     return inner(run)
-fit.step_function = told
+loop.step_function = told
 sys.exit(main.main(sys.argv[1:]))
 """
 
@@ -75,7 +75,7 @@ def test_in_the_first_compile(experiment: Path, tmp_path: Path) -> None:
         time.sleep(0.3)
         end, seconds = stopped(process)
         assert (end.code, seconds < SOON) == (42, True), end
-        assert checkpoint.steps(run) == []
+        assert checkpoints.steps(run) == []
         assert not (run / "lock").exists()
         row.told = f"exit 42 after {seconds:.1f} s, nothing to save, lock given back"
 
@@ -87,17 +87,17 @@ def test_while_it_trains(experiment: Path, tmp_path: Path) -> None:
         process = hosts.started(
             hosts.train(experiment, run, *more), hosts.environment(1)
         )
-        until(lambda: len(metrics.read(run / "metrics.jsonl")) > 5)
+        until(lambda: len(metrics_log.read(run / "metrics.jsonl")) > 5)
         end, seconds = stopped(process)
         assert (end.code, seconds < SOON) == (42, True), end
-        (step,) = checkpoint.steps(run)
+        (step,) = checkpoints.steps(run)
         assert f"stopped at step {step:,}" in end.out
         row.told = f"exit 42 after {seconds:.1f} s, saved at step {step}"
 
 
 SLOWLY = """
 import sys, time
-from sparsetx import launch
+from sparsetx.training import launch
 from sparsetx.cli import main
 def slow(inner):
     def made(config):
@@ -132,12 +132,12 @@ def test_while_it_evaluates(experiment: Path, tmp_path: Path) -> None:
         heard(process, "evaluating\n", 2)  # the first is for the compiler
         end, seconds = stopped(process)
         assert (end.code, seconds < SOON) == (42, True), end
-        assert checkpoint.steps(run) == [3]
+        assert checkpoints.steps(run) == [3]
         again = hosts.alone(
             hosts.train(experiment, run, "train.eval_every=3", "train.log_every=1"), 1
         )
         assert again.code == 0, again.err
-        rows = metrics.read(run / "metrics.jsonl")
+        rows = metrics_log.read(run / "metrics.jsonl")
         evaluated = [r["step"] for r in rows if "validation_loss" in r]
         assert evaluated == [3, 6, 9, 12]
         row.told = f"exit 42 after {seconds:.1f} s; the evaluation is made up for"

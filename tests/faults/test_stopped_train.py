@@ -7,14 +7,14 @@ import sys
 import time
 from pathlib import Path
 
-from sparsetx import checkpoint
 from sparsetx.cli.main import main
+from sparsetx.run import checkpoints
 from tests import runs
 from tests.cli.test_train import rows, sums
 
 SLOW = """
 import sys, time
-from sparsetx import launch, train
+from sparsetx.training import launch
 from sparsetx.cli import main
 evaluate = launch.evaluation
 def slowly(config, feed, stop):
@@ -52,7 +52,7 @@ def test_stopped_and_taken_up_again_it_is_the_same_run(
     assert process.returncode == 42, err
     assert time.monotonic() - began < 10
     assert "stopped at step 6 of 12, saved in" in out
-    assert checkpoint.steps(run) == [4, 6]
+    assert checkpoints.steps(run) == [4, 6]
     assert not (run / "lock").exists()
 
     assert main(command) == 0

@@ -10,8 +10,9 @@ import jax
 import numpy as np
 import pytest
 
-from sparsetx import checkpoint, fields, files, metrics
 from sparsetx.data.prepare import Request, prepare
+from sparsetx.run import checkpoints, metrics_log
+from sparsetx.system import fields, files
 from tests import runs
 from tests.faults import hosts
 
@@ -19,20 +20,23 @@ FEW = ("train.steps=3", "train.save_every=1", "train.keep_last=3", "train.eval_e
 PROJECT = """
 import json, sys
 import jax, jax.numpy as jnp
-from sparsetx import checkpoint, mesh, projection, run, runtime, signals
+from sparsetx import projection, run
+from sparsetx.model import mesh
+from sparsetx.run import checkpoints
+from sparsetx.system import hosts, signals
 from sparsetx.config import MeshConfig
-runtime.start(signals.Stop())
+hosts.start(signals.Stop())
 path, shards = sys.argv[1], int(sys.argv[2])
 config = run.load_config(path)
 devices = mesh.make(MeshConfig(None, shards), 8)
-params = checkpoint.read_params(path, 1)
+params = checkpoints.read_params(path, 1)
 where = mesh.tree_shardings(devices, config.model, params)
 here = jax.tree.map(
     lambda x, s: jax.make_array_from_callback(x.shape, s, lambda i: x[i]), params, where
 )
 with jax.set_mesh(devices):
     project = jax.jit(lambda p: projection.project(config, p, 0.7), out_shardings=where)
-    print(json.dumps(checkpoint.checksums(project(here))))
+    print(json.dumps(checkpoints.checksums(project(here))))
 """
 
 
@@ -63,11 +67,11 @@ def trained(experiment: Path) -> tuple[Path, Path]:
 
 
 def test_a_step_of_two_processes_is_that_of_one(trained: tuple[Path, Path]) -> None:
-    one, two = (checkpoint.read_params(path, 1) for path in trained)
+    one, two = (checkpoints.read_params(path, 1) for path in trained)
     away = jax.tree.map(lambda a, b: np.max(np.abs(a - b)), one, two)
     assert max(jax.tree.leaves(away)) <= 1e-6
     assert np.any(one["embed"]["w"] == 0)  # it was projected
-    rows = [metrics.read(path / "metrics.jsonl") for path in trained]
+    rows = [metrics_log.read(path / "metrics.jsonl") for path in trained]
     assert [r["step"] for r in rows[0]] == [r["step"] for r in rows[1]]
     loss = [[r["validation_loss"] for r in x if "validation_loss" in r] for x in rows]
     np.testing.assert_allclose(*loss, atol=1e-5)
@@ -97,7 +101,7 @@ def test_project_is_bit_equal(trained: tuple[Path, Path]) -> None:
 def waited_for(run: Path, step: int, processes: list) -> None:
     """Until the run has logged a step."""
     end = time.monotonic() + 60
-    while not any(r["step"] >= step for r in metrics.read(run / "metrics.jsonl")):
+    while not any(r["step"] >= step for r in metrics_log.read(run / "metrics.jsonl")):
         assert all(p.poll() is None for p in processes), "ended before it was stopped"
         assert time.monotonic() < end, "no rows"
         time.sleep(0.05)
@@ -119,7 +123,7 @@ def test_told_to_one_both_stop_at_the_same_step_and_one_goes_on(
         processes[told].send_signal(number)
         ends = hosts.ended(*processes)
     assert [end.code for end in ends] == codes, ends
-    step = checkpoint.steps(run)[-1]
+    step = checkpoints.steps(run)[-1]
     assert f"stopped at step {step:,} of 1,000,000" in ends[0].out
     assert not (run / "lock").exists()
 
@@ -128,7 +132,7 @@ def test_told_to_one_both_stop_at_the_same_step_and_one_goes_on(
         end = hosts.alone(hosts.train(experiment, run, *more))
         assert end.code == 0, end
         assert f"going on at step {step:,}" in end.out
-        assert checkpoint.steps(run)[-1] == step + 2
+        assert checkpoints.steps(run)[-1] == step + 2
 
 
 def test_hosts_that_were_told_different_things_do_not_begin(
@@ -139,7 +143,7 @@ def test_hosts_that_were_told_different_things_do_not_begin(
     for end in ends:
         assert "the hosts do not agree" in end.err
         assert "config:" in end.err
-    assert checkpoint.steps(tmp_path / "run") == []
+    assert checkpoints.steps(tmp_path / "run") == []
 
 
 def test_a_damaged_step_is_set_aside_by_both(
@@ -153,5 +157,5 @@ def test_a_damaged_step_is_set_aside_by_both(
     ends = hosts.both(hosts.train(experiment, run, *FEW))
     assert [end.code for end in ends] == [0, 0], ends
     assert "step 3 is damaged" in ends[0].err
-    assert checkpoint.steps(run) == [1, 2, 3]
+    assert checkpoints.steps(run) == [1, 2, 3]
     assert [p.name for p in (run / "quarantine").iterdir()] == ["3-0"]

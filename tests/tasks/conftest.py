@@ -5,7 +5,7 @@ import functools
 import pytest
 
 from sparsetx.data.grammar.document import document
-from sparsetx.tokenizer import Tokenizer
+from sparsetx.data.tokenizer import Tokenizer
 
 
 @functools.cache

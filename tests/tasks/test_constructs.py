@@ -5,7 +5,7 @@ from itertools import islice
 
 import pytest
 
-from sparsetx.tasks.constructs import rates
+from sparsetx.tasks.checks import rates
 from sparsetx.tasks.table import TASKS, drafts
 from sparsetx.tasks.task import SPLITS
 from tests.tasks.conftest import trained

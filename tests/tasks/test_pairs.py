@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sparsetx.errors import Refusal
+from sparsetx.system.errors import Refusal
 from sparsetx.tasks.pairs import Sieve, Unfit, encode, pack, pool_name
 from sparsetx.tasks.template import Draft, Side
 

@@ -6,7 +6,7 @@
 import numpy as np
 import pytest
 
-from sparsetx.tasks import shortcuts
+from sparsetx.tasks import checks
 from sparsetx.tasks.pairs import Pairs
 from sparsetx.tasks.table import TASKS, task_pairs
 
@@ -31,13 +31,13 @@ def test_shortcuts_are_at_chance_on_another_pool(name: str, tokenizer) -> None:
     train = task_pairs(name, tokenizer, "train", 400)
     test = task_pairs(name, tokenizer, "test", 200)
     if name != "else_elif":
-        assert 0.45 <= shortcuts.bigram(train, test).mean() <= 0.55
+        assert 0.45 <= checks.bigram(train, test).mean() <= 0.55
     if name not in ENDS_DECIDE:
-        assert 0.45 <= shortcuts.ends(train, test).mean() <= 0.55
+        assert 0.45 <= checks.ends(train, test).mean() <= 0.55
     if name in BALANCED:
         hard = test.distractor_P.repeat(2)
         for presence in (False, True):
-            assert shortcuts.bag(train, test, presence)[hard].mean() <= 0.6
+            assert checks.bag(train, test, presence)[hard].mean() <= 0.6
 
 
 def toy(prompts: list[list[int]], answers: list[tuple[int, int]], **more) -> Pairs:
@@ -60,37 +60,37 @@ LEFT, RIGHT = (8, 9), (9, 8)
 
 def test_a_bigram_that_decides_is_found() -> None:
     pairs = toy([[0, 5, 1], [0, 5, 2]] * 3, [LEFT, RIGHT] * 3)
-    assert shortcuts.bigram(pairs, pairs).tolist() == [1] * 6
+    assert checks.bigram(pairs, pairs).tolist() == [1] * 6
     swapped = toy([[0, 5, 1], [0, 5, 2]], [RIGHT, LEFT])
-    assert shortcuts.bigram(pairs, swapped).tolist() == [0, 0]
+    assert checks.bigram(pairs, swapped).tolist() == [0, 0]
     unseen = toy([[0, 5, 7]], [LEFT])
-    assert shortcuts.bigram(pairs, unseen).tolist() == [0.5]
+    assert checks.bigram(pairs, unseen).tolist() == [0.5]
 
 
 def test_a_length_that_decides_is_found_behind_new_words() -> None:
     pairs = toy([[0, 1, 1, 1], [0, 1, 1]] * 3, [LEFT, RIGHT] * 3)
     unseen = toy([[0, 4, 5, 6], [0, 4, 5]], [LEFT, RIGHT])
-    assert shortcuts.ends(pairs, unseen).tolist() == [1, 1]
-    assert shortcuts.bigram(pairs, unseen).tolist() == [0.5, 0.5]
+    assert checks.ends(pairs, unseen).tolist() == [1, 1]
+    assert checks.bigram(pairs, unseen).tolist() == [0.5, 0.5]
 
 
 def test_a_bag_that_decides_is_found_and_an_equal_one_is_not() -> None:
     pairs = toy([[0, 1, 5, 5], [0, 2, 5, 5]] * 4, [LEFT, RIGHT] * 4)
-    assert shortcuts.bag(pairs, pairs).tolist() == [1] * 8
+    assert checks.bag(pairs, pairs).tolist() == [1] * 8
     both = toy([[0, 1, 2, 5], [0, 2, 1, 5]] * 4, [LEFT, RIGHT] * 4)
-    assert shortcuts.bag(both, both).tolist() == [0.5] * 8
+    assert checks.bag(both, both).tolist() == [0.5] * 8
 
 
 def test_a_count_tells_what_presence_does_not() -> None:
     pairs = toy([[0, 1, 1, 2], [0, 1, 2, 2]] * 4, [LEFT, RIGHT] * 4)
-    assert shortcuts.bag(pairs, pairs).mean() == 1
-    assert shortcuts.bag(pairs, pairs, presence=True).mean() == 0.5
+    assert checks.bag(pairs, pairs).mean() == 1
+    assert checks.bag(pairs, pairs, presence=True).mean() == 0.5
 
 
 def test_answers_that_stand_in_the_prompt_are_counted_themselves() -> None:
     pairs = toy([[0, 3, 3, 4], [0, 4, 4, 3]] * 4, [(3, 4), (4, 3)] * 4)
     unseen = toy([[0, 6, 6, 7], [0, 7, 7, 6]], [(6, 7), (7, 6)])
-    assert shortcuts.bag(pairs, unseen).tolist() == [1, 1]
+    assert checks.bag(pairs, unseen).tolist() == [1, 1]
 
 
 def test_a_one_token_contrast_is_judged_by_its_sign() -> None:
@@ -100,4 +100,4 @@ def test_a_one_token_contrast_is_judged_by_its_sign() -> None:
         sign=np.array([-1, 1] * 3, np.float32),
         one_token=True,
     )
-    assert shortcuts.bigram(pairs, pairs).tolist() == [1] * 6
+    assert checks.bigram(pairs, pairs).tolist() == [1] * 6

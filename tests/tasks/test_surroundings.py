@@ -4,17 +4,17 @@ import ast
 
 import pytest
 
-from sparsetx.tasks.draw import Draw
+from sparsetx.tasks.pool_words import dealt_words
+from sparsetx.tasks.seeded_draws import Draw
 from sparsetx.tasks.surroundings import FIRST, LATER, filler
 from sparsetx.tasks.task import SPLITS
-from sparsetx.tasks.words import words
 from tests.tasks.scopes import undefined
 
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_filling_is_self_contained(split: str) -> None:
     for seed in range(40):
-        lines = filler(split)(Draw(str(seed), words(split)), 5)
+        lines = filler(split)(Draw(str(seed), dealt_words(split)), 5)
         assert len(lines) == 5
         assert not undefined("\n".join(lines))
 

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from sparsetx.errors import Refusal
+from sparsetx.system.errors import Refusal
 from sparsetx.tasks.table import TASKS, drafts, find, task_pairs
 from sparsetx.tasks.task import SPLITS
 from sparsetx.tasks.template import FIELD

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sparsetx.tasks.draw import Draw
+from sparsetx.tasks.seeded_draws import Draw
 from sparsetx.tasks.template import Draft, fill, split_templates
 
 POOLS = {"n": ("total", "count", "size"), "w": ("red", "green", "blue", "open", "new")}

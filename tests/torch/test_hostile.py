@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sparsetx import openai_format
-from sparsetx.errors import Refusal
+from sparsetx.system.errors import Refusal
 from tests.faults import mutate
 from tests.torch.test_released_folders import full, write
 

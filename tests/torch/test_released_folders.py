@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from sparsetx import openai_format, parameters
-from sparsetx.errors import Refusal
+from sparsetx import openai_format
+from sparsetx.model import parameters
+from sparsetx.system.errors import Refusal
 from tests.torch import cases, ours, twin
 
 pytestmark = pytest.mark.torch

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sparsetx import openai_format, train
+from sparsetx import openai_format
 from sparsetx.config import OptimConfig, RunConfig, SparsityConfig, TrainConfig
+from sparsetx.training import step
 from tests.torch.cases import released_config
 from tests.torch.training import (
     BY_COLUMN,
@@ -162,11 +163,11 @@ def test_twenty_steps(name: str) -> None:
         optim=case.optim,
         train=TrainConfig(steps=STEPS, batch=BATCH, accumulate=case.accumulate),
     )
-    step = jax.jit(functools.partial(train.train_step, run))
-    ours = train.init_state(run, jax.tree.map(jnp.asarray, params))
+    one = jax.jit(functools.partial(step.train_step, run))
+    ours = step.init_state(run, jax.tree.map(jnp.asarray, params))
     worst = 0.0
     for rows in batches:
-        ours, metrics = step(ours, jnp.asarray(rows))
+        ours, metrics = one(ours, jnp.asarray(rows))
         loss, rms = theirs.step(rows)
         found = {n: float(metrics[n]) for n in ("loss", "gradient_rms", "lr", "kept")}
         rate = case.recipe.rate(theirs.t)

@@ -11,9 +11,10 @@ import jax
 import numpy as np
 
 import sparsetx
-from sparsetx import checkpoint, files, metrics
 from sparsetx.circuits import circuit as circuits
-from sparsetx.errors import Refusal
+from sparsetx.run import checkpoints, metrics_log
+from sparsetx.system import files
+from sparsetx.system.errors import Refusal
 
 STEP = 1e-6  # largest difference of any parameter, one step after the same checkpoint
 CURVE = 1e-3  # and of any row's loss after that, in nats
@@ -23,7 +24,7 @@ ROWS = 50
 def compare(one: str, two: str, step: int) -> tuple[float, float]:
     """Two runs that went on from the same step: how far one step and fifty lead them
     apart."""
-    params = [checkpoint.read_params(files.place(run), step + 1) for run in (one, two)]
+    params = [checkpoints.read_params(files.place(run), step + 1) for run in (one, two)]
     away = jax.tree.map(lambda a, b: float(np.max(np.abs(a - b))), *params)
     curves = [losses(run, step) for run in (one, two)]
     if set(curves[0]) != set(curves[1]) or len(curves[0]) != ROWS:
@@ -33,7 +34,7 @@ def compare(one: str, two: str, step: int) -> tuple[float, float]:
 
 
 def losses(run: str, after: int) -> dict[int, float]:
-    rows = metrics.read(files.place(run) / "metrics.jsonl")
+    rows = metrics_log.read(files.place(run) / "metrics.jsonl")
     return {r["step"]: r["loss"] for r in rows if r["step"] > after and "loss" in r}
 
 

@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sparsetx.circuits import ablate
-from sparsetx.circuits.controls import table
+from sparsetx.circuits.controls import thresholds
 from sparsetx.circuits.controls.entry import Entry
 from sparsetx.circuits.controls.evidence import GUESS, Evidence, loss_of
-from sparsetx.circuits.question import Question
+from sparsetx.circuits.measure import ablations
+from sparsetx.circuits.measure.questions import Question
 from sparsetx.config import ModelConfig
 from sparsetx.nodes import Nodes
 
@@ -31,13 +31,13 @@ def adversary(evidence: Evidence) -> Entry:
     for i, epsilon in enumerate(EPSILONS):
         if worst and worst[-1] > GUESS:
             break  # that is all that was asked
-        evidence.tell(table.ADVERSARY, i, len(EPSILONS), "bounds")
+        evidence.tell(thresholds.ADVERSARY, i, len(EPSILONS), "bounds")
         loss = _worst(
             evidence.config, evidence.params, few, evidence.keep,
             evidence.means, jnp.float32(epsilon),
         )  # fmt: skip
         worst.append(float(loss))
-    evidence.tell(table.ADVERSARY, len(EPSILONS), len(EPSILONS), "bounds")
+    evidence.tell(thresholds.ADVERSARY, len(EPSILONS), len(EPSILONS), "bounds")
     found = crossing(EPSILONS, worst, GUESS)
     words = (
         "No mixture of other nodes that gradients find makes it guess."
@@ -45,8 +45,8 @@ def adversary(evidence: Evidence) -> Entry:
         else f"Other nodes at {100 * found:.0f}% of themselves can make it guess."
     )
     return Entry(
-        table.ADVERSARY,
-        table.NONE,
+        thresholds.ADVERSARY,
+        thresholds.NONE,
         words,
         {"epsilon": found},
         {"mean ablation": loss_of(evidence.cut)},
@@ -76,8 +76,8 @@ def _worst(
     epsilon: jax.Array,
 ) -> jax.Array:
     def loss(amount: Nodes) -> jax.Array:
-        return ablate.loss(
-            config, params, asked, ablate.stochastic(keep, means, amount)
+        return ablations.loss(
+            config, params, asked, ablations.stochastic(keep, means, amount)
         )
 
     def step(carry: tuple[Nodes, jax.Array], _: None) -> tuple[Any, None]:

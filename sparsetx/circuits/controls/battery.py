@@ -5,34 +5,34 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sparsetx import fields
-from sparsetx.circuits.controls import again, table
+from sparsetx.circuits.controls import nonsense, random_weights, seeds, thresholds
+from sparsetx.circuits.controls.ablation_kinds import ablation_kinds
 from sparsetx.circuits.controls.adversary import adversary
-from sparsetx.circuits.controls.curve import curve
 from sparsetx.circuits.controls.entry import Entry, not_run
 from sparsetx.circuits.controls.evidence import Evidence
+from sparsetx.circuits.controls.frozen_norms import frozen_norms
 from sparsetx.circuits.controls.interchange import interchange
-from sparsetx.circuits.controls.kinds import ablation_kinds
+from sparsetx.circuits.controls.mib_curve import curve
 from sparsetx.circuits.controls.necessity import necessity
-from sparsetx.circuits.controls.norms import frozen_norms
 from sparsetx.circuits.controls.relaxation import relaxation
-from sparsetx.circuits.controls.roles import roles
-from sparsetx.circuits.controls.searches import Searches
+from sparsetx.circuits.controls.repeated_search import Searches
+from sparsetx.circuits.controls.role_agreement import roles
 from sparsetx.circuits.controls.stochastic import stochastic
-from sparsetx.circuits.controls.unseen import unseen
-from sparsetx.errors import Refusal, refuse_all
+from sparsetx.circuits.controls.test_pool import unseen
+from sparsetx.system import fields
+from sparsetx.system.errors import Refusal, refuse_all
 
 QUICK: Mapping[str, Callable[[Evidence], Entry]] = {
-    table.FROZEN_NORMS: frozen_norms,
-    table.TEST_POOL: unseen,
-    table.STOCHASTIC: stochastic,
-    table.NECESSITY: necessity,
-    table.ABLATION_KINDS: ablation_kinds,
-    table.INTERCHANGE: interchange,
-    table.ROLES: roles,
-    table.RELAXATION: relaxation,
-    table.ADVERSARY: adversary,
-    table.CURVE: curve,
+    thresholds.FROZEN_NORMS: frozen_norms,
+    thresholds.TEST_POOL: unseen,
+    thresholds.STOCHASTIC: stochastic,
+    thresholds.NECESSITY: necessity,
+    thresholds.ABLATION_KINDS: ablation_kinds,
+    thresholds.INTERCHANGE: interchange,
+    thresholds.ROLES: roles,
+    thresholds.RELAXATION: relaxation,
+    thresholds.ADVERSARY: adversary,
+    thresholds.CURVE: curve,
 }
 
 
@@ -40,17 +40,17 @@ QUICK: Mapping[str, Callable[[Evidence], Entry]] = {
 class Asked:
     """Which controls, and how often those that search do."""
 
-    names: Sequence[str] = table.NAMES
-    seeds: int = again.SEEDS
-    redraws: int = again.REDRAWS
+    names: Sequence[str] = thresholds.NAMES
+    seeds: int = seeds.SEEDS
+    redraws: int = random_weights.REDRAWS
     searches: Searches = field(default_factory=Searches)
 
     def count(self, name: str) -> int | None:
         """Of the searches of a control; None where it has none."""
         return {
-            table.RANDOM_WEIGHTS: self.redraws,
-            table.NONSENSE: self.redraws,
-            table.SEEDS: self.seeds,
+            thresholds.RANDOM_WEIGHTS: self.redraws,
+            thresholds.NONSENSE: self.redraws,
+            thresholds.SEEDS: self.seeds,
         }.get(name)
 
 
@@ -60,17 +60,17 @@ def named(text: str) -> list[str]:
     refuse_all(
         "these are no controls",
         [
-            f"{n!r}: {fields.near(n, table.NAMES)}"
+            f"{n!r}: {fields.near(n, thresholds.NAMES)}"
             for n in wanted
-            if n not in table.NAMES
+            if n not in thresholds.NAMES
         ],
     )
-    return [name for name in table.NAMES if name in wanted]
+    return [name for name in thresholds.NAMES if name in wanted]
 
 
 def run(evidence: Evidence, asked: Asked) -> Iterator[Entry]:
     """The quick ones first: who waits has something to read."""
-    for name in sorted(asked.names, key=table.SEARCHING.__contains__):
+    for name in sorted(asked.names, key=thresholds.SEARCHING.__contains__):
         yield one(evidence, name, asked)
 
 
@@ -90,8 +90,8 @@ def _found(evidence: Evidence, name: str, asked: Asked) -> Entry:
     if name in QUICK:
         return QUICK[name](evidence)
     search = {
-        table.RANDOM_WEIGHTS: again.random_weights,
-        table.NONSENSE: again.nonsense,
-        table.SEEDS: again.seeds,
+        thresholds.RANDOM_WEIGHTS: random_weights.random_weights,
+        thresholds.NONSENSE: nonsense.nonsense,
+        thresholds.SEEDS: seeds.seeds,
     }[name]
     return search(evidence, asked.searches, asked.count(name) or 0)

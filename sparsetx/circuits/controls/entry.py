@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from sparsetx.circuits.controls import table
-from sparsetx.circuits.controls.table import Verdict
+from sparsetx.circuits.controls import thresholds
+from sparsetx.circuits.controls.thresholds import Verdict
 
 Figures = Mapping[str, float | None]
 
@@ -26,7 +26,7 @@ class Entry:
 
 
 def not_run(name: str, why: str) -> Entry:
-    return Entry(name, table.NOT_RUN, why)
+    return Entry(name, thresholds.NOT_RUN, why)
 
 
 def to_json(entry: Entry) -> dict[str, Any]:

@@ -16,15 +16,16 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from sparsetx import mesh, metrics, nodes
-from sparsetx.circuits import ablate, edges, pools
-from sparsetx.circuits.assess import Subject
+from sparsetx import nodes
 from sparsetx.circuits.facts import Search
-from sparsetx.circuits.question import Question
-from sparsetx.circuits.search import Task
+from sparsetx.circuits.measure import ablations, edges
+from sparsetx.circuits.measure.questions import Question, Task
+from sparsetx.circuits.search import pools
+from sparsetx.circuits.search.final_figures import Subject
 from sparsetx.config import ModelConfig
-from sparsetx.metrics import Progress, Reporter
+from sparsetx.model import mesh
 from sparsetx.nodes import Nodes
+from sparsetx.system.progress import Progress, Reporter, silent
 from sparsetx.taps import Tap
 
 Array = npt.NDArray[Any]
@@ -50,7 +51,7 @@ class Evidence:
     search: Search  # how the circuit was cut
     name: str = ""
     remeasure: Remeasure | None = None
-    report: Reporter = metrics.silent
+    report: Reporter = silent
 
     @property
     def config(self) -> ModelConfig:
@@ -98,7 +99,7 @@ class Evidence:
     def activations(self) -> Nodes:
         """Of the whole model on the few prompts, {site: [layer, B, L, width]}."""
         tokens_BL = self.few.asked.tokens_BL
-        return ablate.activations(self.config, self.params, tokens_BL, self.sites)
+        return ablations.activations(self.config, self.params, tokens_BL, self.sites)
 
     @functools.cached_property
     def whole(self) -> Array:
@@ -157,7 +158,7 @@ class Evidence:
 
 def masked(means: Nodes, keep: Nodes) -> Tap:
     """Mean ablation of all that a mask does not keep."""
-    return ablate.mean(keep, means)
+    return ablations.mean(keep, means)
 
 
 def stacked(trees: Sequence[Mapping[str, Any]]) -> dict[str, Array]:
@@ -189,7 +190,7 @@ def _program(config: ModelConfig, kind: Kind, devices: tuple[jax.Device, ...]) -
         params: Any, asked: Question, scales: Any, shared: Any, each: Any
     ) -> jax.Array:
         def one(own: Any) -> jax.Array:
-            return ablate.margins(config, params, asked, kind(shared, own), scales)
+            return ablations.margins(config, params, asked, kind(shared, own), scales)
 
         wide = 1 if devices[0].platform == "cpu" else AT_ONCE
         return jnp.asarray(jax.lax.map(one, each, batch_size=wide))

@@ -7,8 +7,7 @@ mixture of the two, on the same prompts, does the task as well as either.
 import numpy as np
 
 from sparsetx import model, taps
-from sparsetx.circuits import ablate
-from sparsetx.circuits.controls import table
+from sparsetx.circuits.controls import thresholds
 from sparsetx.circuits.controls.entry import Entry
 from sparsetx.circuits.controls.evidence import (
     Array,
@@ -17,6 +16,7 @@ from sparsetx.circuits.controls.evidence import (
     losses_of,
     stacked,
 )
+from sparsetx.circuits.measure import ablations
 from sparsetx.nodes import Nodes
 from sparsetx.taps import Tap
 
@@ -27,9 +27,11 @@ DRAWS = 8  # for each; all of them are the same
 def interchange(evidence: Evidence) -> Entry:
     fractions, where = _drawn(evidence)
     shared = evidence.keep, evidence.means, evidence.activations
-    into = evidence.margins(_into, shared, where, f"{table.INTERCHANGE}, into circuit")
+    into = evidence.margins(
+        _into, shared, where, f"{thresholds.INTERCHANGE}, into circuit"
+    )
     own = circuit_activations(evidence)
-    back = evidence.margins(_back, own, where, f"{table.INTERCHANGE}, into model")
+    back = evidence.margins(_back, own, where, f"{thresholds.INTERCHANGE}, into model")
     ends = max(loss_of(evidence.cut), loss_of(evidence.whole))
     curves = {
         way: [float(losses_of(m)[fractions == p].mean()) for p in PARTS]
@@ -37,16 +39,16 @@ def interchange(evidence: Evidence) -> Entry:
     }
     rise = {way: max(curve) - ends for way, curve in curves.items()}
     most = max(rise.values())
-    both = table.LOSS.verdict(ends / evidence.target)
-    verdict = table.FLAT.verdict(most / evidence.target)
-    if both == table.FAIL:
-        verdict, words = table.FAIL, "One of the two does not do the task"
-    elif verdict == table.PASS:
+    both = thresholds.LOSS.verdict(ends / evidence.target)
+    verdict = thresholds.FLAT.verdict(most / evidence.target)
+    if both == thresholds.FAIL:
+        verdict, words = thresholds.FAIL, "One of the two does not do the task"
+    elif verdict == thresholds.PASS:
         words = "What its nodes say is what they say in the whole model"
     else:
         words = "Its nodes do not mean the same in the whole model"
     return Entry(
-        table.INTERCHANGE,
+        thresholds.INTERCHANGE,
         verdict,
         f"{words}: with values exchanged the loss rises by {rise['into circuit']:.3f} "
         f"in the circuit, {rise['into model']:.3f} in the model.",
@@ -59,7 +61,7 @@ def interchange(evidence: Evidence) -> Entry:
 def circuit_activations(evidence: Evidence) -> Nodes:
     """What every node is in the circuit, on the few prompts."""
     tap = taps.compose(
-        ablate.mean(evidence.keep, evidence.means), taps.capture(evidence.sites)
+        ablations.mean(evidence.keep, evidence.means), taps.capture(evidence.sites)
     )
     tokens_BL = evidence.few.asked.tokens_BL
     found: Nodes = model.trace(evidence.config, evidence.params, tokens_BL, tap)[1]
@@ -80,7 +82,7 @@ def _drawn(evidence: Evidence) -> tuple[Array, dict[str, Array]]:
 
 def _into(shared: tuple[Nodes, Nodes, Nodes], where: Nodes) -> Tap:
     keep, means, values = shared
-    return taps.compose(ablate.mean(keep, means), taps.interchange(where, values))
+    return taps.compose(ablations.mean(keep, means), taps.interchange(where, values))
 
 
 def _back(values: Nodes, where: Nodes) -> Tap:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sparsetx import nodes
-from sparsetx.circuits.controls import table
+from sparsetx.circuits.controls import thresholds
 from sparsetx.circuits.controls.entry import Entry
 from sparsetx.circuits.controls.evidence import (
     Array,
@@ -36,12 +36,17 @@ def necessity(evidence: Evidence) -> Entry:
     masks = [keep, *(others_like(keep, rng) for _ in range(MASKS))]
     whole = loss_of(evidence.whole)
     margin_NB = evidence.margins(
-        masked, evidence.means, stacked([_without(m) for m in masks]), table.NECESSITY
+        masked,
+        evidence.means,
+        stacked([_without(m) for m in masks]),
+        thresholds.NECESSITY,
     )
     cost, *others = (losses_of(margin_NB) - whole).tolist()
     usual = float(np.median(others))
     ratio = cost / max(usual, NOTHING)
-    verdict = table.worst(table.COST.verdict(cost), table.COST_RATIO.verdict(ratio))
+    verdict = thresholds.worst(
+        thresholds.COST.verdict(cost), thresholds.COST_RATIO.verdict(ratio)
+    )
     parts = _parts(evidence, keep, whole)
     twins = [p["part"] for p in parts if p["circuit"] >= NEEDED and p["whole"] <= SPARE]
     words = (
@@ -51,7 +56,7 @@ def necessity(evidence: Evidence) -> Entry:
     if twins:
         words += f" But {', '.join(twins)} has a twin: the whole model can spare it."
     return Entry(
-        table.NECESSITY,
+        thresholds.NECESSITY,
         verdict,
         words,
         {"cost": cost, "times the random median": ratio},
@@ -83,7 +88,10 @@ def _parts(
     inside = [{s: keep[s] * (1 - part[s]) for s in keep} for _, part in found]
     outside = [{s: 1 - keep[s] * part[s] for s in keep} for _, part in found]
     margin_NB = evidence.margins(
-        masked, evidence.means, stacked(inside + outside), f"{table.NECESSITY}, parts"
+        masked,
+        evidence.means,
+        stacked(inside + outside),
+        f"{thresholds.NECESSITY}, parts",
     )
     losses = losses_of(margin_NB)
     own = loss_of(evidence.cut)

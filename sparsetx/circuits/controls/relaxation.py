@@ -6,7 +6,7 @@ circuit leans on what is absent, or the model on nodes that undo each other.
 
 import numpy as np
 
-from sparsetx.circuits.controls import table
+from sparsetx.circuits.controls import thresholds
 from sparsetx.circuits.controls.entry import Entry
 from sparsetx.circuits.controls.evidence import Evidence, losses_of, masked, stacked
 
@@ -24,19 +24,22 @@ def relaxation(evidence: Evidence) -> Entry:
             back = {site: rng.random(x.shape) < part for site, x in keep.items()}
             masks.append({s: np.maximum(keep[s], b) for s, b in back.items()})
     each = {site: x.astype(np.float32) for site, x in stacked(masks).items()}
-    margin_NB = evidence.margins(masked, evidence.means, each, table.RELAXATION)
+    margin_NB = evidence.margins(masked, evidence.means, each, thresholds.RELAXATION)
     (cut, whole), losses = np.split(losses_of(margin_NB), [2])
     draws = losses.reshape(len(PARTS), DRAWS)
     bump = float(draws.mean(1).max() - max(cut, whole))
-    verdict = table.FLAT.verdict(bump / evidence.target)
-    if table.LOSS.verdict(max(cut, whole) / evidence.target) == table.FAIL:
-        verdict, words = table.FAIL, "The circuit or the model does not do the task"
-    elif verdict == table.PASS:
+    verdict = thresholds.FLAT.verdict(bump / evidence.target)
+    if thresholds.LOSS.verdict(max(cut, whole) / evidence.target) == thresholds.FAIL:
+        verdict, words = (
+            thresholds.FAIL,
+            "The circuit or the model does not do the task",
+        )
+    elif verdict == thresholds.PASS:
         words = "Between circuit and whole model every mixture does the task"
     else:
         words = "Between circuit and whole model there are mixtures that do it worse"
     return Entry(
-        table.RELAXATION,
+        thresholds.RELAXATION,
         verdict,
         f"{words}: loss {cut:.3f} in the circuit, {whole:.3f} in the model, at most "
         f"{draws.mean(1).max():.3f} between.",

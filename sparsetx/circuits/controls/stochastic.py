@@ -8,8 +8,7 @@ under mean ablation, under it with frozen norms, and the 95th percentile of thes
 import jax
 import numpy as np
 
-from sparsetx.circuits import ablate, judge
-from sparsetx.circuits.controls import table
+from sparsetx.circuits.controls import thresholds
 from sparsetx.circuits.controls.entry import Entry
 from sparsetx.circuits.controls.evidence import (
     Array,
@@ -19,6 +18,8 @@ from sparsetx.circuits.controls.evidence import (
     masked,
     stacked,
 )
+from sparsetx.circuits.measure import ablations
+from sparsetx.circuits.search import judge
 from sparsetx.nodes import Nodes
 from sparsetx.taps import Tap
 
@@ -34,11 +35,13 @@ def stochastic(evidence: Evidence) -> Entry:
         "frozen": float(losses_of(frozen_1B)[0]),
         "stochastic": float(np.percentile(draws, 95)),
     }
-    worst = float(ablate.honest_loss(found))
-    verdict = table.LOSS.verdict(worst / evidence.target)
-    how = {table.PASS: "honest", table.WEAK: "weak"}.get(verdict, "not honest")
+    worst = float(ablations.honest_loss(found))
+    verdict = thresholds.LOSS.verdict(worst / evidence.target)
+    how = {thresholds.PASS: "honest", thresholds.WEAK: "weak"}.get(
+        verdict, "not honest"
+    )
     return Entry(
-        table.STOCHASTIC,
+        thresholds.STOCHASTIC,
         verdict,
         f"The circuit is {how}: H {worst:.3f}; with other nodes half ablated at random "
         f"the loss is {draws.mean():.3f} on average and at most "
@@ -64,11 +67,11 @@ def _drawn(evidence: Evidence) -> Array:
         "smooth": np.arange(DRAWS) % 2 == 0,
     }
     shared = evidence.keep, evidence.means
-    return evidence.margins(_mixed, shared, each, table.STOCHASTIC, frozen=True)
+    return evidence.margins(_mixed, shared, each, thresholds.STOCHASTIC, frozen=True)
 
 
 def _mixed(shared: tuple[Nodes, Nodes], draw: dict[str, jax.Array]) -> Tap:
     keep, means = shared
     key = jax.random.wrap_key_data(draw["key"])
-    amount = ablate.drawn_amounts(keep, key, draw["smooth"])
-    return ablate.stochastic(keep, means, amount)
+    amount = ablations.drawn_amounts(keep, key, draw["smooth"])
+    return ablations.stochastic(keep, means, amount)

@@ -1,1 +1,1 @@
-"""Circuits as a page: one HTML file that needs nothing else."""
+"""The report page about circuits: one HTML file that needs nothing else."""

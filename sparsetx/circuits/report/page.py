@@ -1,19 +1,21 @@
-"""The page: one file that opens anywhere, without a network.
+"""Assemble the report page: one HTML file that opens anywhere, without a network.
 
-Data goes in as one block of JSON, in which no `<` is left: a corpus may hold anything.
-The page's own script puts text into text nodes alone, and the page's policy lets
-nothing run but that script, and nothing be fetched.
+Data is one block of JSON in which no `<` is left: a corpus may contain anything. The
+page's own script only puts text into text nodes, and the page's content security policy
+allows no other script and no request.
 """
 
 import base64
 import hashlib
+import html
 import importlib.resources
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 SCRIPTS = (
-    "dom", "state", "model", "layout", "drawing", "panel", "account", "stepper",
+    "dom", "state", "model", "layout", "drawing", "panel", "mechanism", "stepper",
     "charts", "tables", "minis", "export", "main",
 )  # fmt: skip
 
@@ -23,7 +25,8 @@ def page(payload: Mapping[str, Any]) -> str:
     body = "".join(_own(f"js/{name}.js") for name in SCRIPTS)
     script = f'\n"use strict";\n(() => {{\n{body}}})();\n'
     policy = f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}"
-    parts = {"policy": policy, "style": style, "script": script, "data": block(payload)}
+    parts = {"policy": policy, "style": style, "script": script}
+    parts |= {"glossary": glossary(), "data": block(payload)}
     text = _own("page.html")
     for name, part in parts.items():
         before, after = text.split("{" + name + "}")
@@ -32,11 +35,32 @@ def page(payload: Mapping[str, Any]) -> str:
 
 
 def block(payload: Mapping[str, Any]) -> str:
-    """JSON that ends no element, opens none, and is no comment."""
+    """JSON that can neither end nor open an element nor start a comment."""
     text = json.dumps(payload, separators=(",", ":"), allow_nan=False)
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return text
+
+
+def glossary() -> str:
+    """The table of sparsetx/GLOSSARY.md as the items of a definition list."""
+    text = importlib.resources.files("sparsetx").joinpath("GLOSSARY.md")
+    rows = [line for line in text.read_text("utf-8").splitlines() if "| **" in line]
+    return "\n".join(_entries(rows))
+
+
+def _entries(rows: list[str]) -> Iterator[str]:
+    for row in rows:
+        term, meaning = (_marked(part.strip()) for part in row.strip("| ").split("|"))
+        yield f"<dt>{term}</dt><dd>{meaning}</dd>"
+
+
+def _marked(text: str) -> str:
+    """Markdown's `code`, **bold** and *emphasis* as elements, all else as text."""
+    found = html.escape(text)
+    for sign, tag in (("`", "code"), (r"\*\*", "b"), (r"\*", "em")):
+        found = re.sub(rf"{sign}(.+?){sign}", rf"<{tag}>\1</{tag}>", found)
+    return found
 
 
 def _hash(text: str) -> str:

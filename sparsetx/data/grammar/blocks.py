@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from sparsetx.data.grammar import expressions as e
 from sparsetx.data.grammar import statements as st
+from sparsetx.data.grammar.chances import Table
 from sparsetx.data.grammar.comments import comment
-from sparsetx.data.grammar.dice import Table
 from sparsetx.data.grammar.idioms import idiom, one
 from sparsetx.data.grammar.scope import (
     FLAG,

@@ -2,11 +2,11 @@
 
 from sparsetx.data.grammar import blocks, functions
 from sparsetx.data.grammar import expressions as e
+from sparsetx.data.grammar.chances import Table
 from sparsetx.data.grammar.comments import docstring
-from sparsetx.data.grammar.dice import Table
 from sparsetx.data.grammar.scope import FLAG, NUMBER, ROW, TEXT, WORDS, Function, Scope
 from sparsetx.data.grammar.statements import call_function, given
-from sparsetx.data.lexicon import CLASSES
+from sparsetx.data.words import CLASSES
 
 CLASS = Table(words=CLASSES)
 KINDS = (NUMBER,) * 4 + (TEXT, TEXT, ROW, WORDS, FLAG)

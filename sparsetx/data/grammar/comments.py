@@ -1,6 +1,6 @@
 """Comments. Some hold quotes and brackets, opened or closed, that mean nothing."""
 
-from sparsetx.data.grammar.dice import Table
+from sparsetx.data.grammar.chances import Table
 from sparsetx.data.grammar.expressions import literal, phrase
 from sparsetx.data.grammar.scope import PLURAL, SINGLE, VERB, Scope
 

@@ -5,8 +5,8 @@ can be made by any number of processes in any order, with the same bytes.
 """
 
 from sparsetx.data.grammar import blocks, classes, functions
+from sparsetx.data.grammar.chances import Dice
 from sparsetx.data.grammar.comments import comment, docstring
-from sparsetx.data.grammar.dice import Dice
 from sparsetx.data.grammar.scope import Scope, Style
 from sparsetx.data.grammar.statements import call_function
 

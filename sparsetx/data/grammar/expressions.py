@@ -1,6 +1,6 @@
 """Expressions: literals of every kind, numbers, texts, conditions."""
 
-from sparsetx.data.grammar.dice import Table
+from sparsetx.data.grammar.chances import Table
 from sparsetx.data.grammar.scope import (
     FLAG,
     GROWING,
@@ -14,7 +14,7 @@ from sparsetx.data.grammar.scope import (
     Function,
     Scope,
 )
-from sparsetx.data.lexicon import (
+from sparsetx.data.words import (
     EXTENSIONS,
     JOINING,
     LEADING,
@@ -22,7 +22,7 @@ from sparsetx.data.lexicon import (
     WRITE_STEMS,
     listed,
 )
-from sparsetx.data.lexicon import WORDS as STRING_WORDS
+from sparsetx.data.words import WORDS as STRING_WORDS
 
 WORD = Table(words=STRING_WORDS)
 BEGINS, JOINS = Table(words=LEADING), Table(words=JOINING)

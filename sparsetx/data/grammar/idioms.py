@@ -2,15 +2,7 @@
 
 from sparsetx.data.grammar import expressions as e
 from sparsetx.data.grammar import statements as st
-from sparsetx.data.grammar.scope import (
-    NUMBER,
-    ROW,
-    SINGULAR,
-    TABLE,
-    TEXT,
-    WORDS,
-    Scope,
-)
+from sparsetx.data.grammar.scope import NUMBER, ROW, SINGULAR, TABLE, TEXT, WORDS, Scope
 
 
 def one(inner: Scope, kind: str, many: str = "") -> str:

@@ -7,8 +7,8 @@ end, since the block may not have run. A function starts with its parameters alo
 
 from dataclasses import dataclass
 
-from sparsetx.data.grammar.dice import Dice, Table
-from sparsetx.data.lexicon import FLAGS, FUNCTIONS, MANY, ONE, TEXTS, one_of
+from sparsetx.data.grammar.chances import Dice, Table
+from sparsetx.data.words import FLAGS, FUNCTIONS, MANY, ONE, TEXTS, one_of
 
 NUMBER, TEXT, FLAG = "number", "text", "flag"
 ROW, ROWS, WORDS = "row", "rows", "words"  # [1, 2], [[1], [2]], ["red"]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from sparsetx.data.grammar import expressions as e
-from sparsetx.data.grammar.dice import Table
+from sparsetx.data.grammar.chances import Table
 from sparsetx.data.grammar.scope import (
     FILE,
     FLAG,

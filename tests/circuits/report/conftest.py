@@ -1,4 +1,4 @@
-"""One run with a known circuit, made once."""
+"""A run with a known circuit, made once for all tests of the page."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The page: one safe file, and a comparison that counts right."""
+"""The page: one safe file with a glossary, and the comparison of models."""
 
 import base64
 import dataclasses
@@ -14,13 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparsetx import fields, files, nodes
+import sparsetx
+from sparsetx import nodes
 from sparsetx.circuits import circuit, facts
-from sparsetx.circuits.report import compare, gather, network
+from sparsetx.circuits.report import drawn_graph, model_comparison, runs_and_circuits
 from sparsetx.circuits.report.page import SCRIPTS, block, page
 from sparsetx.cli.main import main
 from sparsetx.config import RunConfig, SparsityConfig
-from sparsetx.errors import Refusal
+from sparsetx.system import fields, files
+from sparsetx.system.errors import Refusal
 from tests.circuits import compiled
 from tests.circuits.test_circuit import made
 
@@ -28,7 +30,7 @@ HOSTILE = "</script><img src=x onerror=alert(1)><!--<script>"
 
 
 class Elements(HTMLParser):
-    """Every start tag, and what stands in each script."""
+    """Every start tag, and the text of each script."""
 
     def __init__(self, text: str):
         super().__init__()
@@ -89,12 +91,34 @@ def test_it_asks_for_nothing_from_elsewhere() -> None:
         assert not re.search(r"\b(eval|fetch|XMLHttpRequest|import)\b *\(", body)
 
 
+def test_it_ends_in_a_collapsed_glossary() -> None:
+    text = page({"title": "x"})
+    (box,) = re.findall(r'<details id="glossary"[^>]*>.*?</details>', text, re.DOTALL)
+    assert " open" not in box.partition(">")[0]
+    assert text.index(box) > text.index('<section id="models"')
+    assert 'href="#glossary"' in text.partition("</header>")[0]
+    table = (Path(sparsetx.__file__).parent / "GLOSSARY.md").read_text("utf-8")
+    terms = re.findall(r"^\| \*\*(.+?)\*\*", table, re.MULTILINE)
+    assert len(terms) > 20
+    assert re.findall(r"<dt><b>(.+?)</b>", box) == terms
+    assert box.count("<dd>") == len(terms)
+    assert not re.search(r"[*`|]", box)
+    assert "<em>train</em>" in box
+    assert "<b>node pairs</b>" in box.lower()
+    assert "<code>sparsetx/nodes.py</code>" in box
+    assert "τ &gt; 0" in box
+
+
 def own(name: str) -> str:
-    return importlib.resources.files(gather.__package__).joinpath(name).read_text()
+    return (
+        importlib.resources.files(runs_and_circuits.__package__)
+        .joinpath(name)
+        .read_text()
+    )
 
 
 def test_every_part_is_short_and_used() -> None:
-    folder = Path(str(importlib.resources.files(gather.__package__)))
+    folder = Path(str(importlib.resources.files(runs_and_circuits.__package__)))
     parts = [p for p in folder.rglob("*") if p.suffix in (".js", ".css", ".html")]
     assert {p.stem for p in parts if p.suffix == ".js"} == set(SCRIPTS)
     for part in parts:
@@ -107,7 +131,12 @@ def test_the_script_knows_every_site() -> None:
     known = re.search(r"const SITES = \{(.*?)\}", own("js/model.js"), re.DOTALL)
     assert known
     names = set(re.findall(r"(\w+):", known[1]))
-    assert names == {*nodes.NODE_SITES, nodes.FINAL, network.TOKEN, network.ANSWER}
+    assert names == {
+        *nodes.NODE_SITES,
+        nodes.FINAL,
+        drawn_graph.TOKEN,
+        drawn_graph.ANSWER,
+    }
 
 
 # --- the comparison -----------------------------------------------------------------
@@ -144,14 +173,14 @@ def two(tmp_path: Path) -> list[Path]:
 
 
 def test_models_stand_side_by_side(two: list[Path]) -> None:
-    found = gather.subjects(two)
+    found = runs_and_circuits.subjects(two)
     assert [(s.name, s.kind) for s in found] == [
         ("demo", "sparse"),
         ("demo, shuffled 0", "random weights"),
         ("demo_dense", "dense"),
     ]
-    assert compare.models(found)[0]["loss"] == 2.25
-    plain, honest = compare.comparison(found)
+    assert model_comparison.models(found)[0]["loss"] == 2.25
+    plain, honest = model_comparison.comparison(found)
     assert plain["rows"] == [{"task": "quotes", "sizes": [4, None, 450]}]
     assert honest["ratios"][0]["edges"] == "9.0 [9.0, 9.0]"
     assert honest["ratios"][2]["times"] == "100.0 [100.0, 100.0]"
@@ -163,7 +192,7 @@ def test_a_model_that_did_not_reach_the_target_is_marked(two: list[Path]) -> Non
         circuit.load_facts(folder), status=facts.NOT_REACHED, size=facts.Size()
     )
     circuit.save_facts(lost, folder)
-    _, honest = compare.comparison(gather.subjects(two))
+    _, honest = model_comparison.comparison(runs_and_circuits.subjects(two))
     assert honest["rows"][0]["sizes"] == [9, None, 900]
     assert honest["ratios"][1] == {
         "reached": 0, "edges": None, "times": None, "pairs": None,
@@ -172,8 +201,8 @@ def test_a_model_that_did_not_reach_the_target_is_marked(two: list[Path]) -> Non
 
 
 def test_one_model_alone_is_compared_with_nothing(two: list[Path]) -> None:
-    alone = gather.subjects([two[1]])
-    assert list(compare.comparison(alone)) == []
+    alone = runs_and_circuits.subjects([two[1]])
+    assert list(model_comparison.comparison(alone)) == []
 
 
 def test_the_command(two: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -189,4 +218,4 @@ def test_the_command(two: list[Path], capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_nothing_to_report_on(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="sparsetx prune"):
-        gather.subjects([run(tmp_path, "empty")])
+        runs_and_circuits.subjects([run(tmp_path, "empty")])

@@ -1,6 +1,6 @@
-// Small charts, drawn at the width that they have.
+// Small charts, drawn at the width of their boxes.
 
-const CHARTS = new Map(); // where: draw(width), to draw again when widths change
+const CHARTS = new Map(); // id: function that draws it again when the width changes
 
 function chart(id, title, note, draw) {
   const box = el("div", { class: "chart" });
@@ -19,7 +19,7 @@ function redrawCharts() {
   for (const draw of CHARTS.values()) draw();
 }
 
-// A frame with axes. place(x, y) is in pixels; logarithmic in x if asked.
+// A frame with axes; px and py map values to pixels. log: a logarithmic x axis.
 function frame({ wide, high, x, y, log, name, xName, yName, ten }) {
   const pad = { left: 44, right: 12, top: 16, bottom: 34 };
   const to = (v) => (log ? Math.log10(Math.max(v, 1e-9)) : v);
@@ -35,11 +35,11 @@ function frame({ wide, high, x, y, log, name, xName, yName, ten }) {
         y2: high - pad.bottom }),
       sv("text", { x: px(t), y: high - 18, "text-anchor": "middle" }, number(t)));
   }
-  const said = (t) => number(ten ? 10 ** t : t, 2); // where y holds powers of ten
+  const label = (t) => number(ten ? 10 ** t : t, 2); // ten: y holds logarithms
   for (const t of ten ? powers(y.map((v) => 10 ** v)).map(Math.log10) : steps(y, 4)) {
     svg.append(sv("line", { class: "grid", x1: pad.left, x2: wide - pad.right,
         y1: py(t), y2: py(t) }),
-      sv("text", { x: pad.left - 6, y: py(t) + 4, "text-anchor": "end" }, said(t)));
+      sv("text", { x: pad.left - 6, y: py(t) + 4, "text-anchor": "end" }, label(t)));
   }
   svg.append(sv("text", { class: "axis", x: wide - pad.right, y: high - 3,
       "text-anchor": "end" }, xName),
@@ -58,7 +58,7 @@ function powers([low, high]) {
   return found;
 }
 
-// Round numbers, three of them at least.
+// Round numbers for an axis, at least three.
 function steps([low, high], n) {
   const rough = (high - low) / n || 1;
   const ten = 10 ** Math.floor(Math.log10(rough));
@@ -84,16 +84,17 @@ function dot(x, y, kind, text, r = 4.5) {
 
 // --- The charts ----------------------------------------------------------------------
 
-// Which answer is ahead after each token, in both prompts.
-function showLead(pair, step) {
+// The logit difference of the two answers after each token, in both prompts.
+function showMargin(pair, step) {
   const last = lastStep(pair);
   const all = SIDES.flatMap((side) => pair[side].toward);
   const most = Math.max(0.1, ...all.map(Math.abs));
-  chart("lead", "Which answer is ahead",
-    "the answer of A above zero, that of B below; logits, after each token", (wide) => {
+  chart("margin", "Which answer is ahead",
+    "logit of the answer of A minus that of B, after each token", (wide) => {
       const { svg, px, py, pad } = frame({ wide, high: 190, x: [0, Math.max(1, last)],
           y: [-most, most],
-        name: "lead of the answers, token by token", xName: "token", yName: "logits" });
+        name: "logit difference of the answers, token by token", xName: "token",
+        yName: "logits" });
       svg.append(sv("line", { class: "zero", x1: pad.left, x2: wide - pad.right,
           y1: py(0), y2: py(0) }),
         sv("line", { class: "cursor", x1: px(step), x2: px(step), y1: pad.top,
@@ -115,7 +116,7 @@ function showLead(pair, step) {
 function showCurve(raw) {
   const { nodes, edges_plus: sizes, loss } = raw.curve;
   if (!nodes || nodes.length < 2) {
-    noChart("curve", "Loss against size", "The search left none.");
+    noChart("curve", "Loss against size", "The search recorded no curve.");
     return;
   }
   const points = sizes
@@ -125,8 +126,8 @@ function showCurve(raw) {
     ? [Math.max(1, raw.size.edges_plus), raw.val.mean] : null;
   const xs = points.map((p) => p[0]).concat(taken ? [taken[0]] : []);
   chart("curve", "Loss against size", "circuits along the ranking of nodes, on the " +
-    "pool that the search chooses by; the ring is the one that was taken, after " +
-    "removals", (wide) => {
+    "val pool; the ring is the chosen circuit, after further nodes were " +
+    "removed", (wide) => {
     const { svg, px, py, pad } = frame({ wide, high: 230, log: true,
       x: [Math.min(...xs), Math.max(...xs)],
           y: [0, Math.max(0.75, ...points.map((p) => p[1]))],
@@ -142,13 +143,13 @@ function showCurve(raw) {
     }
     if (taken) {
       svg.append(dot(px(taken[0]), py(taken[1]), "taken",
-        `taken: ${number(taken[0])} edges⁺, ${number(taken[1])} nats`, 6));
+        `chosen: ${number(taken[0])} edges⁺, ${number(taken[1])} nats`, 6));
     }
     return svg;
   });
 }
 
-// Every setting that the search tried: what it cost, and how small it became.
+// Every lane of the search: its penalty per node, and how small its circuit became.
 function showHistory(raw) {
   const told = raw.history;
   const lanes = (told.round || []).map((round, i) =>
@@ -156,7 +157,7 @@ function showHistory(raw) {
     size: told.edges_plus[i], lr: told.lr[i], steps: told.steps[i] }));
   if (!lanes.length) {
     noChart("history", "What the search tried",
-        "Nothing is written down of its settings.");
+        "The search recorded no history.");
     return;
   }
   const lost = lanes.filter((l) => l.size < 0).length;
@@ -165,14 +166,14 @@ function showHistory(raw) {
   const high = Math.max(10, ...sizes) * 1.3;
   const low = Math.max(1, Math.min(...sizes, high / 10) / 1.3);
   const rounds = Math.max(...told.round) + 1;
-  const note = `${count(lanes.length, "setting")} in ${count(rounds, "round")}, ` +
+  const note = `${count(lanes.length, "lane")} in ${count(rounds, "round")}, ` +
     `${raw.search.rounds.join(", then ")} steps; darker is later` +
-    (lost ? `; crosses at the top: ${lost} that did not reach the target` : "");
+    (lost ? `; crosses at the top: ${lost} did not reach the target` : "");
   chart("history", "What the search tried", note, (wide) => {
     const logs = [Math.log10(low), Math.log10(high)];
     const { svg, px, py } = frame({ wide, high: 230, log: true, y: logs,
       x: [Math.min(...ks) / 1.2, Math.max(...ks) * 1.2], name: "search history",
-      xName: "price of a node (k_coef)", yName: "edges⁺", ten: true });
+      xName: "penalty per node (k_coef)", yName: "edges⁺", ten: true });
     const last = Math.max(1, ...told.round);
     for (const l of lanes) {
       const became = l.size < 0 ? "target not reached"

@@ -1,4 +1,4 @@
-// Making elements. Text from data only ever becomes a text node.
+// Create and fill elements. Text from data only ever becomes a text node.
 
 const SPACE = "http://www.w3.org/2000/svg";
 
@@ -41,7 +41,7 @@ function choices(select, options, chosen) {
     el("option", { value, selected: value === chosen }, text)));
 }
 
-// Numbers for people: three digits that count, a true minus sign.
+// A number with three significant digits and a real minus sign.
 function number(x, digits = 3) {
   if (x === null || x === undefined || Number.isNaN(x)) return "–";
   if (x === 0) return "0";
@@ -63,7 +63,7 @@ function count(n, noun) {
   return n.toLocaleString("en") + " " + noun + (n === 1 ? "" : "s");
 }
 
-// A token as it is read: ends of lines are seen, spaces are kept.
+// A token with line ends, tabs and outer spaces made visible.
 function shown(text) {
   return text.replace(/\n/g, "⏎").replace(/\t/g, "⇥").replace(/^ +| +$/g,
     (spaces) => "␣".repeat(spaces.length));
@@ -73,13 +73,13 @@ function code(text, kind) {
   return el("code", { class: kind }, shown(text));
 }
 
-// A shade of the colour of a sign, over what lies below.
+// A shade of the colour for a value's sign, over the colour `below`.
 function tint(value, part, below) {
   const sign = value < 0 ? "--down" : "--up";
   return `color-mix(in oklab, var(${sign}) ${part}%, ${below})`;
 }
 
-// Words with `code` in them.
+// Text in which `code` becomes an element.
 function prose(text) {
   return (text || "").split("`").map((part, i) => i % 2 ? el("code", {}, part) : part);
 }
@@ -91,7 +91,7 @@ function bytes(packed) {
   return found;
 }
 
-// One small sheet that says what the pointer, or the focus, is on.
+// Show the tooltip for what the pointer or the focus is on.
 function tell(text, x, y) {
   const tip = byId("tip");
   tip.hidden = !text;

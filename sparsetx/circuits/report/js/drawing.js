@@ -1,5 +1,5 @@
-// The circuit as one drawing. It is built once for a circuit and a width; what the
-// reader chooses only changes classes and colours of what is there.
+// The drawing of the circuit. It is built once for a circuit and a width; the reader's
+// choices only change classes and colours of its elements.
 
 const drawn = { circuit: null, layout: null, svg: null, nodes: [], edges: [],
     seen: null };
@@ -17,7 +17,7 @@ function drawCircuit() {
     width: place.width, height: place.height, role: "group", class: "circuit",
     viewBox: "0 0 " + place.width + " " + place.height,
     "aria-label": "circuit of " + circuit.raw.task + ", " + circuit.raw.kind +
-      ": arrow keys move, Enter pins a node, Escape lets go",
+      ": arrow keys move, Enter pins a node, Escape unpins it",
   });
   const [boxes, names] = heads(place);
   svg.append(bands(place), boxes, edgeMarks(circuit, place), names,
@@ -57,7 +57,7 @@ function half(column) {
   return ["attn_in", "qkv", "attn_out"].includes(column.step) ? "attention" : "MLP";
 }
 
-// Their boxes go below the edges, their names above.
+// Boxes and names of heads: boxes are drawn below the edges, names above.
 function heads(place) {
   const boxes = sv("g", { class: "heads" });
   const names = sv("g", { class: "heads" });
@@ -78,7 +78,7 @@ function edgeMarks(circuit, place) {
   drawn.edges = [];
   const order = [...circuit.edges].sort((a, b) =>
     (a.kind === "weight") - (b.kind === "weight") ||
-    (circuit.known ? a.effectShare - b.effectShare : a.weightShare - b.weightShare));
+    (circuit.known ? a.costShare - b.costShare : a.weightShare - b.weightShare));
   for (const edge of order) {
     const from = place.place[edge.src];
     const to = place.place[edge.dst];
@@ -133,7 +133,7 @@ function nodeMarks(circuit, place) {
   return group;
 }
 
-// What a node does, in as few words as columns leave room for.
+// A node's title, shortened to the width of a column.
 function fitting(kind, step) {
   const most = Math.floor((step - 10) / 4.4);
   const short = kind.replace(" at the end", "");
@@ -142,10 +142,10 @@ function fitting(kind, step) {
 }
 
 function spoken(node) {
-  const effect = node.effect === null || node.effect === undefined ? ""
-    : "; without it the loss changes by " + signed(node.effect) + " nats";
+  const cost = node.cost === null || node.cost === undefined ? ""
+    : "; ablation cost " + signed(node.cost) + " nats";
   return node.title + (node.constant ? ", a constant" : "") +
-    (node.says ? ": " + node.says : "") + effect;
+    (node.says ? ": " + node.says : "") + cost;
 }
 
 // --- What the reader chooses --------------------------------------------------------
@@ -195,7 +195,7 @@ function paint() {
   offerFocus(pinned ?? 0);
 }
 
-// Text is no node of the network, nor is what only a sink lets speak a kept one.
+// Whether it is a kept node: tokens and answers are not, nor are ablated values.
 function counted(node) {
   return node.index !== undefined && !node.free;
 }
@@ -209,12 +209,12 @@ function tellCounts(circuit, seen, met, hits) {
     `${count(weights.length, "edge")}, ${met} of ${count(all, "node")}${found}`;
 }
 
-// The colour of nodes: what they are worth, or what they are at a token.
+// Colour nodes by cost, by interchange effect or by activation at a token.
 function shade() {
   const circuit = drawn.circuit;
-  const worth = { effect: (n) => (n.effect || 0) / circuit.most,
-    swap: (n) => n.swap || 0 }[state.view];
-  const values = worth ? circuit.nodes.map(worth) : activationsNow(circuit);
+  const figure = { cost: (n) => (n.cost || 0) / circuit.most,
+    interchange: (n) => n.interchange || 0 }[state.view];
+  const values = figure ? circuit.nodes.map(figure) : activationsNow(circuit);
   drawn.nodes.forEach((mark, i) => {
     const value = values ? values[i] : 0;
     const part = Math.round(100 * Math.min(1, Math.sqrt(Math.abs(value || 0))));
@@ -255,11 +255,11 @@ function listen(svg) {
 }
 
 function edgeText(circuit, edge) {
-  const effect = edge.effect === null ? ""
-    : "; without it the loss changes by " + signed(edge.effect) + " nats";
+  const cost = edge.cost === null ? ""
+    : "; ablation cost " + signed(edge.cost) + " nats";
   const kinds = DATA.kinds[edge.kind] || edge.kind;
   return `${circuit.nodes[edge.src].title} → ${circuit.nodes[edge.dst].title}: ` +
-    `${kinds}${edge.weight === null ? "" : " " + signed(edge.weight)}${effect}`;
+    `${kinds}${edge.weight === null ? "" : " " + signed(edge.weight)}${cost}`;
 }
 
 function onKey(event) {
@@ -296,7 +296,7 @@ function neighbour(node, key) {
   return best ? nodes[left ? best.src : best.dst] : null;
 }
 
-// One node at a time can be reached with Tab; arrow keys go on from there.
+// Tab reaches one node only; arrow keys move on from there.
 function offerFocus(i) {
   if (drawn.offered) drawn.offered.setAttribute("tabindex", "-1");
   drawn.offered = drawn.nodes[i];

@@ -1,4 +1,4 @@
-// The view as a file: a drawing that stands alone, or the numbers behind it.
+// Save the view as a file: the drawing as SVG, or its data as JSON.
 
 const KEPT = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity",
     "font-size",
@@ -17,7 +17,7 @@ function fileName(end) {
   return state.circuit.replace(/[^\w.-]+/g, "-") + "." + end;
 }
 
-// The style sheet stays behind, so each mark takes its looks along.
+// The style sheet is not part of the file, so each element gets its computed style.
 function saveSvg() {
   const whole = drawn.svg;
   const copy = whole.cloneNode(true);
@@ -25,9 +25,9 @@ function saveSvg() {
   const to = [copy, ...copy.querySelectorAll("*")];
   const gone = [];
   from.forEach((mark, i) => {
-    const looks = getComputedStyle(mark);
-    if (looks.display === "none") gone.push(to[i]);
-    for (const name of KEPT) to[i].setAttribute(name, looks.getPropertyValue(name));
+    const style = getComputedStyle(mark);
+    if (style.display === "none") gone.push(to[i]);
+    for (const name of KEPT) to[i].setAttribute(name, style.getPropertyValue(name));
     for (const name of ["class", "style", "tabindex", "role",
         "aria-pressed"]) to[i].removeAttribute(name);
   });
@@ -47,7 +47,7 @@ function saveJson() {
     nodes: circuit.nodes.map(strip),
     edges: circuit.edges.filter((e) => drawn.seen.has(e.i)).map((e) => ({
       src: circuit.nodes[e.src].id, dst: circuit.nodes[e.dst].id, kind: e.kind,
-      weight: e.weight, effect: e.effect })),
+      weight: e.weight, cost: e.cost })),
   };
   save(fileName("json"), "application/json", JSON.stringify(value, null, 1));
 }

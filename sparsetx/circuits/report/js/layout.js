@@ -1,5 +1,5 @@
-// Where nodes are drawn: columns in the order of computation, heads kept together, and
-// in each column the order in which edges cross least (barycentres, back and forth).
+// Positions of nodes: columns in the order of computation, heads kept together, and in
+// each column an order with few crossing edges (barycentre sweeps in both directions).
 
 const STEPS = [
   ["attn_in", ["attn_in"]], ["qkv", ["q", "k", "v"]], ["attn_out", ["attn_out"]],
@@ -37,7 +37,7 @@ function columnsOf(nodes) {
       ({ ...column, groups: groupsOf(column) }));
 }
 
-// A head is a group of its queries, keys and values; other columns are one group.
+// Each head's queries, keys and values are a group; other columns are one group.
 function groupsOf(column) {
   const groups = new Map();
   for (const n of column.nodes) {
@@ -93,7 +93,7 @@ function ordered(circuit, columns) {
   }
 }
 
-// The answer of A stands above that of B, as the prompts do.
+// The answer of A is above that of B, as the prompts are.
 function answersInOrder(circuit, columns) {
   const first = circuit.raw.example && circuit.raw.example.a.answer;
   for (const column of columns) {
@@ -120,7 +120,7 @@ function layout(circuit, wide, high, widest = Infinity) {
   const boxes = [];
   columns.forEach((column, c) => {
     column.x = 48 + c * step;
-    // Short columns spread out: there is room for names.
+    // Short columns are spread out, which leaves room for titles.
     const gap = column.gap = Math.max(3, Math.min(30,
         (height - TOP - 24) / rows(column)));
     let y = TOP + (height - TOP - 12 - gap * rows(column)) / 2 + gap / 2;

@@ -1,15 +1,15 @@
-// From the address to the page, and from what the reader does back to both.
+// Set the page up: from the address to the view, and from input to both.
 
 const ANY = DATA.circuits.filter((c) => c.graph && c.detail);
 const FIRST = ANY.find((c) => c.controls) || ANY[0] || DATA.circuits[0];
-const WORTH = [["effect", "cost of removal"]];
-const SHARES = [["swap", "share of the decision"]];
+const COSTS = [["cost", "ablation cost"]];
+const EFFECTS = [["interchange", "interchange effect"]];
 const AT_TOKENS = [["a", "activation on A"], ["b", "activation on B"],
   ["diff", "A minus B"]];
 
 function chosenCircuit(id) {
   const fit = DATA.circuits.find((c) => c.id === id && (c.detail || !c.graph));
-  return (fit || FIRST).id; // the one that was doubted, unless the address says else
+  return (fit || FIRST).id; // one with controls, unless the address names another
 }
 
 function showPickers() {
@@ -25,9 +25,9 @@ function showTools() {
   const circuit = prepared(state.circuit);
   if (!circuit) return;
   choices(byId("metric"), [["weight", "weights"],
-    ...(circuit.known ? [["effect", "cost of removal"]] : [])], metricOf(circuit));
-  const shared = circuit.nodes.some((node) => node.swap !== undefined);
-  choices(byId("view"), [...WORTH, ...(shared ? SHARES : []),
+    ...(circuit.known ? [["cost", "ablation cost"]] : [])], metricOf(circuit));
+  const measured = circuit.nodes.some((node) => node.interchange !== undefined);
+  choices(byId("view"), [...COSTS, ...(measured ? EFFECTS : []),
     ...(circuit.raw.prompts ? AT_TOKENS : [])], state.view);
   byId("threshold").value = state.threshold;
   byId("query").value = state.query;
@@ -37,24 +37,25 @@ function showTools() {
 function showLegend() {
   const circuit = prepared(state.circuit);
   if (!circuit) return;
-  const effect = metricOf(circuit) === "effect";
+  const cost = metricOf(circuit) === "cost";
   const left = circuit.raw.graph.left_out;
-  const nodes = { effect: ["its loss rises without it", "falls without it"],
-    swap: ["from the other prompt, it turns the answer", "it confirms the answer"],
+  const nodes = { cost: ["ablation cost above zero", "below zero: better without it"],
+    interchange: ["its value in the other prompt turns the answer",
+      "its value in the other prompt confirms the answer"],
     a: ["positive on A", "negative on A"], b: ["positive on B", "negative on B"],
     diff: ["more on A", "more on B"] }[state.view] || ["", ""];
   fill("legend",
     el("span", {}, el("i", { class: "stroke up" }),
-        effect ? "loss rises without it" : "positive weight"),
+        cost ? "ablation cost above zero" : "positive weight"),
     el("span", {}, el("i", { class: "stroke down" }),
-        effect ? "loss falls without it" : "negative weight"),
+        cost ? "below zero: better without it" : "negative weight"),
     el("span", {}, el("i", { class: "stroke soft" }),
-        "through the residual, or from and to text"),
+        "through the residual, from tokens or to answers"),
     el("span", {}, el("i", { class: "disc up" }), nodes[0]),
     el("span", {}, el("i", { class: "disc down" }), nodes[1]),
     circuit.nodes.some((n) => n.constant) &&
         el("span", {}, el("i", { class: "disc ring" }),
-      "a constant: nothing kept feeds it, though AbsTopK may drop it"),
+      "a constant: none of its inputs is kept, though AbsTopK may zero it"),
     left > 0 && el("span", {}, count(left, "weaker edge") + " not drawn"));
 }
 
@@ -63,7 +64,7 @@ function showCircuit() {
   document.title = `${raw.task}, ${raw.kind}: ${DATA.title}`;
   showPickers();
   showHero(raw);
-  showAccount(raw);
+  showMechanism(raw);
   showTools();
   drawCircuit();
   showLegend();
@@ -112,6 +113,12 @@ function listenAll() {
   on("save-json", "click", saveJson);
   on("theme", "click", turnTheme);
   on("skip", "click", (e) => { e.preventDefault(); byId("drawing").focus(); });
+  on("to-glossary", "click", (e) => { // the address holds the view: it must not change
+    e.preventDefault();
+    byId("glossary").open = true;
+    byId("glossary").scrollIntoView();
+    byId("glossary").firstElementChild.focus({ preventScroll: true });
+  });
   window.addEventListener("hashchange", () => {
     const wanted = readAddress();
     change({ ...wanted, circuit: chosenCircuit(wanted.circuit) });

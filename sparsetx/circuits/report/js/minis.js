@@ -1,4 +1,4 @@
-// The same task in other circuits, drawn small: their shapes side by side.
+// Small drawings of all circuits of the same task, side by side.
 
 const MINI_EDGES = 1500;
 

@@ -1,4 +1,4 @@
-// A circuit as the page uses it: nodes with their edges, and what is strong in it.
+// Prepare a circuit's data: nodes with their edges, titles, strengths of edges.
 
 const DATA = JSON.parse(byId("data").textContent);
 const PREPARED = new Map();
@@ -27,16 +27,16 @@ function prepare(raw) {
   });
   const given = raw.graph.edges;
   const edges = given.src.map((src, i) => ({
-    i, src, dst: given.dst[i], weight: given.weight[i], effect: given.effect[i],
+    i, src, dst: given.dst[i], weight: given.weight[i], cost: given.cost[i],
     kind: given.kinds[given.kind[i]],
   }));
   for (const edge of edges) {
     nodes[edge.src].outs.push(edge);
     nodes[edge.dst].ins.push(edge);
   }
-  for (const metric of ["weight", "effect"]) measure(edges, metric);
-  const most = Math.max(1e-9, ...nodes.map((n) => Math.abs(n.effect || 0)));
-  const known = edges.some((edge) => edge.effect !== null);
+  for (const metric of ["weight", "cost"]) measure(edges, metric);
+  const most = Math.max(1e-9, ...nodes.map((n) => Math.abs(n.cost || 0)));
+  const known = edges.some((edge) => edge.cost !== null);
   const places = new Map(nodes.map((n) => [n.id, n.i]));
   return { raw, nodes, edges, most, known, places, words: nodes.map(wordsOf) };
 }
@@ -49,8 +49,8 @@ function parsed(id, wide) {
   return { site, layer: Number(layer), index: Number(index), head };
 }
 
-// Strength in [0, 1] beside the strongest of its kind: a weight, a link through the
-// residual and an embedding have no common scale.
+// Strengths in [0, 1], relative to the strongest edge of the same kind: a weight, a
+// link through the residual and an embedding have no common scale.
 function measure(edges, metric) {
   const most = {};
   for (const edge of edges) {
@@ -60,7 +60,7 @@ function measure(edges, metric) {
   for (const edge of edges) {
     const size = Math.abs(edge[metric] || 0);
     edge[metric + "Share"] = most[edge.kind] ? size / most[edge.kind]
-      : edge.kind === "weight" ? 0 : 0.3; // nothing is weighed there
+      : edge.kind === "weight" ? 0 : 0.3; // a link without a number
   }
 }
 
@@ -99,12 +99,12 @@ function leastShare(slider) {
   return (slider / 100) ** 2;
 }
 
-// Costs of removal, unless nobody measured them.
+// Ablation costs, unless they were not measured.
 function metricOf(circuit) {
   return circuit.known ? state.metric : "weight";
 }
 
-// What is seen: strong weights; and links between nodes that these weights touch.
+// Visible edges: strong weights, and links between nodes of these weights.
 function visible(circuit) {
   const least = leastShare(state.threshold);
   const seen = new Set();
@@ -127,8 +127,8 @@ function visible(circuit) {
   return seen;
 }
 
-// Everything that leads to a node, and everything that it leads to, along what is seen.
-// What a value carries depends on the queries and keys of its head as well.
+// Everything with a path to a node, and everything that it has a path to, over visible
+// edges. A value's effect depends on the queries and keys of its head as well.
 function traced(circuit, node, seen) {
   const found = { nodes: new Set([node]), edges: new Set() };
   for (const up of [true, false]) {

@@ -1,5 +1,4 @@
-// Beside the drawing: all that is known of the pinned node; or, while none is, what
-// matters most.
+// The panel beside the drawing: all about the pinned node; without one, an overview.
 
 function showPanel() {
   const circuit = prepared(state.circuit);
@@ -21,25 +20,25 @@ function overview(circuit) {
   const hits = matching(circuit, state.query);
   if (hits) return [el("h3", {}, count(hits.size, "node") + " found"),
       found(circuit, hits)];
-  const strongest = circuit.nodes.filter((n) => n.effect !== null &&
-      n.effect !== undefined)
-    .sort((a, b) => Math.abs(b.effect) - Math.abs(a.effect)).slice(0, 10);
+  const strongest = circuit.nodes.filter((n) => n.cost !== null &&
+      n.cost !== undefined)
+    .sort((a, b) => Math.abs(b.cost) - Math.abs(a.cost)).slice(0, 10);
   return [
     el("h3", {}, "How to read it"),
-    el("p", {}, "Text enters on the left, the answer leaves on the right. A dot is ",
-      "one channel of the network, a line a weight that is not zero. Click a dot to ",
-      "see what ",
-      "it does and to trace it up and down."),
+    el("p", {}, "Tokens are on the left, answers on the right. A dot is a node: one ",
+      "channel of the network. A line is an edge: a weight that is not zero. Click a ",
+      "dot to see what it does and everything before and after it."),
     ...paths(circuit),
-    strongest.length > 0 && [el("h3", {}, "Nodes that matter most"),
-      el("p", { class: "note" }, "nats of loss that each costs when it is at its mean"),
+    strongest.length > 0 && [el("h3", {}, "Largest ablation costs"),
+      el("p", { class: "note" }, "nats by which the loss rises when the node is ",
+        "ablated too"),
       el("ol", { class: "rows" }, strongest.map((n) => el("li", {},
         el("span", {}, nodeLink(circuit, n), briefly(n)),
-        el("b", { class: n.effect < 0 ? "down" : "up" }, signed(n.effect)))))],
+        el("b", { class: n.cost < 0 ? "down" : "up" }, signed(n.cost)))))],
   ].flat(2);
 }
 
-// In a list: what it is, in a few words.
+// A few words about a node, for lists.
 function briefly(node) {
   const text = node.kind || (node.says || "").split(";")[0];
   return text && el("small", {}, prose(text));
@@ -48,30 +47,30 @@ function briefly(node) {
 function found(circuit, hits) {
   const list = [...hits].slice(0, 60).map((i) => circuit.nodes[i]);
   if (!list.length) return el("p", { class: "note" },
-      "No name and no description holds these words.");
+      "No name or description contains these words.");
   return el("ol", { class: "rows" }, list.map((n) => el("li", {},
     el("span", {}, nodeLink(circuit, n), briefly(n)))));
 }
 
-// What is carried goes through values and neurons; where a head looks is decided in
-// its queries and keys.
+// The strongest paths: through values and neurons, which carry information, and through
+// queries and keys, which decide where a head attends.
 function paths(circuit) {
   const all = circuit.raw.graph.paths || [];
-  const looks = (path) => path.nodes.some((i) =>
+  const attends = (path) => path.nodes.some((i) =>
     ["q", "k"].includes(circuit.nodes[i].site));
-  const carried = all.filter((path) => !looks(path)).slice(0, 5);
-  const looked = all.filter(looks).slice(0, 3);
-  return [waysOf(circuit, carried, "Strongest ways through it"),
-    waysOf(circuit, looked, "What decides where it looks")];
+  const carry = all.filter((path) => !attends(path)).slice(0, 5);
+  const attention = all.filter(attends).slice(0, 3);
+  return [waysOf(circuit, carry, "Strongest paths"),
+    waysOf(circuit, attention, "Strongest paths through queries and keys")];
 }
 
 function waysOf(circuit, list, title) {
   if (!list.length) return null;
   return [el("h3", {}, title),
-    el("p", { class: "note" }, "as strong as the weakest part, ",
-      circuit.known ? "in nats that its removal costs" : "by its weight",
-      "; the colour is the sign of its weights together; tokens and answers have that ",
-      "of their own"),
+    el("p", { class: "note" }, "the number is the ", circuit.known
+      ? "smallest ablation cost on the path, in nats" : "smallest weight on the path",
+      "; its colour is the sign of the product of the weights; tokens and answers ",
+      "have the colour of their own weight"),
     el("ol", { class: "ways" }, list.map((path) => el("li", {},
       wayOf(circuit, path.nodes).flatMap((stop, k) => [
         k > 0 && el("span", { class: "to" }, "→"), stop]),
@@ -79,8 +78,8 @@ function waysOf(circuit, list, title) {
           " " + number(Math.abs(path.value))))))];
 }
 
-// A path between the tokens that its first read hears and the answers that its last
-// write speaks to, each in the colour of its weight.
+// A path with the main tokens that its first node reads and the main answers that are
+// read from its last one, each in the colour of its weight.
 function wayOf(circuit, inside) {
   const ends = (edges, kind, side) => {
     const found = edges.filter((e) => e.kind === kind)
@@ -106,7 +105,7 @@ function brief(node) {
 function about(circuit, node) {
   return [
     el("div", { class: "head" }, el("h3", {}, node.title),
-      el("button", { type: "button", "aria-label": "let go of the node",
+      el("button", { type: "button", "aria-label": "unpin the node",
         on: { click: () => change({ node: "" }) } }, "×")),
     el("p", { class: "says" }, node.says ? prose(node.says)
       : node.index === undefined ? "" : "It has no description."),
@@ -114,8 +113,8 @@ function about(circuit, node) {
     el("dl", { class: "facts" }, facts(node).flatMap(([name, value, kind]) =>
       [el("dt", {}, name), el("dd", { class: kind }, value)])),
     classes(node),
-    edgeList(circuit, node, "ins", "What feeds it"),
-    edgeList(circuit, node, "outs", "What it feeds"),
+    edgeList(circuit, node, "ins", "Inputs"),
+    edgeList(circuit, node, "outs", "Outputs"),
     contexts(node),
     el("p", { class: "note" }, el("code", {}, node.id), " ",
       el("a", { href: addressOf() }, "link to this view")),
@@ -132,24 +131,24 @@ function looksOf(circuit, node) {
 function facts(node) {
   const list = [];
   const has = (x) => x !== null && x !== undefined;
-  if (has(node.effect)) {
-    list.push(["without it, loss", signed(node.effect) + " nats",
-        node.effect < 0 ? "down" : "up"]);
+  if (has(node.cost)) {
+    list.push(["ablation cost", signed(node.cost) + " nats",
+        node.cost < 0 ? "down" : "up"]);
   }
-  if (has(node.swap)) list.push(["taken from the other prompt",
-      "it carries " + Math.round(100 * node.swap) + " % of the decision"]);
-  if (node.direct) list.push(["straight to the answers",
-      number(Math.abs(node.direct)) + " logits " +
+  if (has(node.interchange)) list.push(["interchange effect",
+      Math.round(100 * node.interchange) + " % of the decision"]);
+  if (node.direct) list.push(["directly to the answers",
+      number(Math.abs(node.direct)) + " nats of logit " +
       (node.direct > 0 ? "towards the right one" : "away from the right one")]);
   if (has(node.auc)) list.push(["tells A from B", `AUC ${number(node.auc[0], 2)} ` +
       `where they differ, ${number(node.auc[1], 2)} at the end`]);
-  if (has(node.mean)) list.push(["mean, in all text", number(node.mean)]);
-  if (node.constant) list.push(["input", "none is kept: a constant"]);
+  if (has(node.mean)) list.push(["mean over text", number(node.mean)]);
+  if (node.constant) list.push(["inputs", "none is kept: a constant"]);
   for (const [name, value] of node.facts || []) list.push([name, value]);
   return list;
 }
 
-// Both classes as two histograms that share an axis.
+// Histograms of its value on A and on B, with a common axis.
 function classes(node) {
   if (!node.classes) return null;
   const { low, high, a, b, where } = node.classes;
@@ -178,7 +177,8 @@ function edgeList(circuit, node, side, title) {
     nodeLink(circuit, circuit.nodes[edge[end]]),
     el("i", { class: "scale" }, bar(edge)),
     el("b", { class: edge.weight < 0 ? "down" : "up",
-      title: edge.effect === null ? null : "without it, loss " + signed(edge.effect) },
+      title: edge.cost === null ? null
+        : "ablation cost " + signed(edge.cost) + " nats" },
       edge.weight === null ? "" : signed(edge.weight)));
   const first = list.slice(0, 8).map(row);
   const rest = list.slice(8);
@@ -194,11 +194,11 @@ function bar(edge) {
   return mark;
 }
 
-// Texts on which it is large, middling and small; each token as dark as the node there.
+// Texts on which it is large, medium and small; each token as dark as the node there.
 function contexts(node) {
   const { texts } = DATA;
   if (!texts || !node.contexts || !node.contexts.length) return null;
-  return [el("h4", {}, "In text that it was trained on",
+  return [el("h4", {}, "In training text",
       el("small", {}, "whole model")),
     node.contexts.map((group) => el("details", { open: group === node.contexts[0] },
       el("summary", {}, group.name), contextsOf(texts, group)))];

@@ -1,8 +1,8 @@
-// What the reader has chosen. It lives in the address, so that a view can be sent.
+// What the reader has chosen. It is kept in the address, so that a view can be shared.
 
 const START = {
-  circuit: "", node: "", metric: "effect", threshold: 0, query: "", view: "effect",
-  links: true, zoom: 1, pair: -1, step: -1, head: "dearest",
+  circuit: "", node: "", metric: "cost", threshold: 0, query: "", view: "cost",
+  links: true, zoom: 1, pair: -1, step: -1, head: "largest",
 };
 const SHORT = {
   circuit: "c", node: "n", metric: "m", threshold: "t", query: "q", view: "v",
@@ -45,8 +45,8 @@ function writeAddress() {
   });
 }
 
-// What an address says, each value in the type that it started with; the rest as at
-// the start.
+// The state in the address, each value in the type of its default; what is not there
+// has its default.
 function readAddress() {
   const parts = new URLSearchParams(location.hash.slice(1));
   const found = { ...START };

@@ -1,5 +1,5 @@
-// A pair of prompts, token by token: what every node is, where heads look, and which
-// answer is ahead.
+// A pair of prompts, token by token: activations of nodes, attention of heads, and
+// which answer is ahead.
 
 const SIDES = ["a", "b"];
 
@@ -11,24 +11,24 @@ function pairNow(circuit) {
   return pair;
 }
 
-// Where nobody has chosen, one that a wrong rule would get wrong.
+// By default, the first pair with a distractor.
 function pairIndex({ pairs }) {
   if (state.pair >= 0) return Math.min(state.pair, pairs.length - 1);
   return Math.max(0, pairs.findIndex((pair) => pair.distractor));
 }
 
-// Where nobody has chosen, the head whose dearest node costs most.
+// By default, the head with the node of the largest ablation cost.
 function headIndex(circuit) {
   const { heads } = circuit.raw.prompts;
-  if (state.head !== "dearest") return state.head;
-  const price = (h) => Math.max(0, ...circuit.nodes.filter((n) =>
-    n.layer === h.layer && n.head === h.head).map((n) => n.effect || 0));
-  const prices = heads.map(price);
-  const most = Math.max(...prices, 0);
-  return most > 0 ? String(prices.indexOf(most)) : "all";
+  if (state.head !== "largest") return state.head;
+  const cost = (h) => Math.max(0, ...circuit.nodes.filter((n) =>
+    n.layer === h.layer && n.head === h.head).map((n) => n.cost || 0));
+  const costs = heads.map(cost);
+  const most = Math.max(...costs, 0);
+  return most > 0 ? String(costs.indexOf(most)) : "all";
 }
 
-// Bytes become numbers the first time that a pair is looked at.
+// Bytes are unpacked the first time that a pair is shown.
 function unpack(side, circuit, prompts) {
   if (side.values) return;
   const long = side.tokens.length;
@@ -48,7 +48,7 @@ function stepNow(pair) {
   return state.step < 0 ? last : Math.min(state.step, last);
 }
 
-// Prompts of unlike length are compared from their ends, where the answer is read.
+// Prompts of unequal length are aligned at their ends, where the answer is read.
 function placeIn(pair, side, step) {
   const i = step - (lastStep(pair) - (pair[side].tokens.length - 1));
   return Math.max(0, i);
@@ -102,7 +102,7 @@ function showStepper() {
       el("output", { id: "where", "aria-live": "polite" })),
     el("p", { class: "note", id: "looks" }),
     el("div", { class: "two prompts" }, SIDES.map((side) => promptOf(pair, side))),
-    el("div", { class: "two" }, el("div", { id: "lead" }),
+    el("div", { class: "two" }, el("div", { id: "margin" }),
         el("div", { id: "changes" })));
   showStep();
 }
@@ -117,9 +117,10 @@ function stepBy(by) {
   if (pair) follow(Math.max(0, Math.min(lastStep(pair), stepNow(pair) + by)));
 }
 
-// Whoever steps wants to see activations.
+// Stepping switches the colours of nodes to activations.
 function follow(step) {
-  change({ step, view: ["effect", "swap"].includes(state.view) ? "diff" : state.view });
+  const still = ["cost", "interchange"].includes(state.view);
+  change({ step, view: still ? "diff" : state.view });
 }
 
 function promptOf(pair, side) {
@@ -146,9 +147,9 @@ function showStep() {
   markStrip(circuit, pair, step);
   const head = circuit.raw.prompts.heads[Number(headIndex(circuit))];
   fill("looks", head ? [`layer ${head.layer}, head ${head.head}: `, prose(head.says)]
-    : "Arcs show where the kept heads look from this token; wider is more. " +
-      "Choose one to see it alone.");
-  showLead(pair, step);
+    : "Arcs show where the kept heads attend from this token; wider is more. " +
+      "Choose a head to see it alone.");
+  showMargin(pair, step);
   showChanges(circuit, pair, step);
 }
 
@@ -156,16 +157,16 @@ function markPrompt(circuit, pair, side, step) {
   const sheet = byId("sheet-" + side);
   const marks = markTokens(sheet, circuit, pair, side, step);
   const told = pair[side];
-  const ahead = ` ahead by ${signed(told.lead)} in the circuit`;
-  byId("outcome-" + side).textContent = ahead +
+  const margin = `, margin ${signed(told.margin)} in the circuit`;
+  byId("outcome-" + side).textContent = margin +
     (told.whole === null ? "" : `, ${signed(told.whole)} in the whole model`);
   const old = sheet.querySelector("svg");
   if (old) old.remove();
   sheet.append(arcs(circuit, told, marks, sheet, placeIn(pair, side, step)));
 }
 
-// Which token it is, which are not read yet, where the prompts differ, and what the
-// pinned node is at each.
+// Mark the current token, those after it, those in which the prompts differ, and colour
+// tokens by the activation of the pinned node.
 function markTokens(box, circuit, pair, side, step) {
   const marks = [...box.querySelectorAll(".token")];
   const here = placeIn(pair, side, step);
@@ -183,7 +184,7 @@ function markTokens(box, circuit, pair, side, step) {
   return marks;
 }
 
-// Attention as arcs over the text, from where the model stands to where it looks.
+// Attention as arcs over the text, from the current token to those attended to.
 function arcs(circuit, told, marks, sheet, here) {
   const box = sheet.firstChild;
   const layer = sv("svg", { class: "arcs", "aria-hidden": "true",
@@ -224,7 +225,7 @@ function way(to, from, h) {
     `${(to.y + from.low) / 2} ${from.x} ${from.low}`, from.low];
 }
 
-// Under the drawing: both prompts in a line each, so that nodes are seen to change.
+// Under the drawing: both prompts in a line each, so that nodes and text are in view.
 function showStrip() {
   const circuit = prepared(state.circuit);
   const pair = pairNow(circuit);
@@ -258,7 +259,7 @@ function markStrip(circuit, pair, step) {
   }
 }
 
-// The nodes that the pair sets apart here, largest first.
+// The nodes whose values differ most between A and B at this token.
 function showChanges(circuit, pair, step) {
   const list = circuit.nodes.filter((n) => n.index !== undefined)
     .map((n) => ({ n, value: valueAt(pair, n.i, step, "diff") }))
@@ -267,7 +268,7 @@ function showChanges(circuit, pair, step) {
   const sign = (side, n) => pair[side].values(n.i, placeIn(pair, side, step));
   fill("changes", el("h3", {}, "Where A and B differ at this token"),
     list.length === 0 ? el("p", { class: "note" },
-        "Nowhere: no kept node tells them apart yet.")
+        "In no kept node.")
       : el("ol", { class: "rows" }, list.map(({ n }) => el("li", {},
         el("span", {}, nodeLink(circuit, n), briefly(n)),
         SIDES.map((side) => el("b", { class: side }, side.toUpperCase() + " " +

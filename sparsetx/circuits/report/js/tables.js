@@ -1,4 +1,4 @@
-// What is said in figures: the first screen's verdict, controls, comparisons.
+// Verdict cards, the table of controls, and comparisons with other circuits.
 
 const NONE = "–";
 
@@ -18,7 +18,7 @@ function verdictOf(raw) {
   const { honest, weak } = DATA.limits;
   const H = raw.test.H;
   if (raw.status !== "reached") return ["bad", raw.status];
-  if (H === null || H === undefined) return ["weak", "not doubted yet"];
+  if (H === null || H === undefined) return ["weak", "not tested yet"];
   return H <= honest ? ["good", "honest"] : H <= weak ? ["weak", "weak"]
       : ["bad", "not honest"];
 }
@@ -38,7 +38,7 @@ function showHero(raw) {
   absent.textContent = raw.missing || "";
 }
 
-// The last lines of a prompt: what the answer follows.
+// The last lines of a prompt, which the answer follows.
 function tail(text) {
   const lines = text.split("\n");
   const kept = lines.slice(-3).join("\n");
@@ -54,15 +54,14 @@ function verdictCard(raw) {
   const [kind, word] = verdictOf(raw);
   const H = raw.test.H;
   const short = { honest: "yes", weak: "weakly", "not honest": "no" }[word] || word;
-  const more = H === null || H === undefined ? "no circuit was there to doubt"
-    : `H ${number(H)}: its largest loss with all else at the mean, norms frozen, or ` +
-      `mixed at random, in nats; up to ${DATA.limits.honest} is honest, guessing is ` +
-      "0.693";
-  return card("is it honest?", short, kind, more, ...doubts(raw));
+  const more = H === null || H === undefined ? "no circuit was tested"
+    : `H ${number(H)}: its largest loss under mean ablation, frozen norms and random ` +
+      `mixtures, in nats; up to ${DATA.limits.honest} is honest, guessing is 0.693`;
+  return card("is it honest?", short, kind, more, ...outcomes(raw));
 }
 
-// What the controls came to, in the same breath: honest is not yet above all doubt.
-function doubts(raw) {
+// A summary of the controls: a circuit can be honest and still fail some.
+function outcomes(raw) {
   const named = (verdict) => (raw.controls || [])
     .filter((c) => c.verdict === verdict).map((c) => c.name.replace(/_/g, " "));
   const [passed, weak, failed, open] = ["pass", "weak", "fail", "not run"].map(named);
@@ -88,7 +87,8 @@ function sizeCard(raw) {
   const random = other((m) => m.kind === "random weights");
   const told = [count(raw.size.nodes, "node")];
   if (dense && dense.status === "reached") {
-    told.push(`its dense twin needs ${dense.size.edges.toLocaleString("en")} edges, ` +
+    const many = dense.size.edges.toLocaleString("en");
+    told.push(`the dense model needs ${many} edges, ` +
       `${times(dense.size.edges, raw.size.edges)} times as many ` +
       `(${times(dense.size.pairs, raw.size.pairs)} by pairs of nodes)`);
   }
@@ -112,15 +112,15 @@ function doesCard(raw) {
   return card("right on unseen prompts", share(accuracy), "",
     `the whole model ${share(whole)}` +
     (odd === null || odd === undefined ? ""
-      : `; on pairs with a distractor ${share(odd)}`));
+      : `; with distractors ${share(odd)}`));
 }
 
-// --- Doubt --------------------------------------------------------------------------
+// --- Controls ----------------------------------------------------------------------
 
 const VERDICTS = { pass: "good", weak: "weak", fail: "bad" };
-const WORDS = { none: "a figure only" }; // there is no bar that it could pass
+const WORDS = { none: "a figure only" }; // a control without a threshold
 
-// Named numbers, each in a line.
+// Named numbers, each on a line of its own.
 function figures(told, kind = "") {
   const named = Object.entries(told || {});
   const nothing = named.length === 0 ? " nothing" : "";
@@ -132,15 +132,15 @@ function figures(told, kind = "") {
 function showControls(raw) {
   const losses = [["mean ablation", raw.test.mean],
       ["with frozen norms", raw.test.frozen],
-    ["mixed at random, 95th percentile", raw.test.stochastic]];
+    ["random mixtures, 95th percentile", raw.test.stochastic]];
   const known = losses.filter(([, v]) => v !== null && v !== undefined);
   const reached = raw.status === "reached";
   fill("controls", reached && known.length > 0 && el("ul", { class: "losses" },
     known.map(([name, v]) => el("li", {}, name + " ", el("b", {
       class: v <= DATA.limits.honest ? "good" : v <= DATA.limits.weak ? "weak"
           : "bad" }, number(v))))),
-  raw.controls && raw.controls.length ? table(["control", "verdict", "what it says",
-      "figures", "against"],
+  raw.controls && raw.controls.length ? table(["control", "verdict", "result",
+      "figures", "baseline"],
     raw.controls.map((c) => el("tr", {}, el("th", { scope: "row" },
         c.name.replace(/_/g, " ")),
       el("td", {}, el("b", { class: VERDICTS[c.verdict] || "quiet" },
@@ -149,10 +149,10 @@ function showControls(raw) {
           figures(c.baseline, "against"))), "controls")
     : el("p", { class: "absent" }, "No control was run on this circuit. ",
       el("code", {}, "sparsetx controls CIRCUIT"),
-          " runs them, and this page shows what they say."));
+          " runs them; a new page then shows the results."));
 }
 
-// --- Beside others ------------------------------------------------------------------
+// --- Comparisons -------------------------------------------------------------------
 
 const FIGURES = [
   ["edges", (c) => c.size.edges], ["nodes", (c) => c.size.nodes],
@@ -172,8 +172,8 @@ function nameOf(raw) {
 function showBeside(raw) {
   const same = DATA.circuits.filter((c) => c.task === raw.task);
   fill("beside", same.length < 2 ? el("p", { class: "absent" },
-    "There is no other circuit of this task to compare with: name more runs when the " +
-    "page is made.")
+    "There is no other circuit of this task to compare with. Give `sparsetx report` " +
+    "more runs to compare them.")
     : table(["", ...same.map(nameOf)], FIGURES.map(([name, get]) => el("tr", {},
       el("th", { scope: "row" }, name), same.map((c) => el("td",
           { class: c === raw ? "own" : "" },
@@ -202,14 +202,14 @@ function showComparison() {
       ...cells([`${r.reached} of ${kind.rows.length}`, r.edges, r.times, r.pairs])))));
   });
   byId("comparison").append(el("p", { class: "note" },
-      "Ratios are over the tasks that both models " +
-    "reach; in brackets, 95 of 100 bootstrap draws over tasks. A small circuit in a " +
-    "model with random weights would mean that there are few weights, not that they " +
-    "mean something; crosses mark searches that did not reach the target."));
+    "Ratios are over tasks that both models reach; in brackets, the 95 % interval " +
+    "of bootstrap draws over tasks. If circuits of shuffled weights were as small, " +
+    "size would only show that weights are few. Crosses mark searches that did not " +
+    "reach the target."));
 }
 
 function showTable() {
-  const head = ["task", "model", "asked", "verdict", "whole model", "edges", "nodes",
+  const head = ["task", "model", "kind", "verdict", "whole model", "edges", "nodes",
       "loss", "H",
     "right", "right, distractors", "scale"];
   const tasks = [...new Set(DATA.circuits.map((c) => c.task))];
@@ -231,9 +231,9 @@ function showTable() {
         `${number(c.test.whole_loss)}, ${share(c.test.whole_accuracy)}`, ...figures]));
   });
   fill("table", table(head, rows), el("p", { class: "note" },
-      "plain: found by the paper's procedure. " +
-    "honest: found under harder ablations. H: the worst loss under mean ablation, " +
-    "under frozen norms, and of stochastic ablation (95th percentile); at most " +
-    `${DATA.limits.honest} is honest, at most ` +
-    `${DATA.limits.weak} weak. Losses in nats; guessing is 0.693.`));
+    "plain: found by the paper's procedure, under mean ablation. honest: also under " +
+    "frozen norms and random mixtures. H: the worst loss under mean ablation, frozen " +
+    "norms and random mixtures (95th percentile); at most " +
+    `${DATA.limits.honest} is honest, at most ${DATA.limits.weak} weak. Losses in ` +
+    "nats; guessing is 0.693."));
 }

@@ -1,0 +1,136 @@
+"""Searching again, as the circuit was searched for; what was found is not lost.
+
+Minutes each, so every result is kept as soon as it is there: a control that was stopped
+goes on after the last. The same rounds, batches, target and honesty as the circuit's
+own search, by the same functions.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sparsetx import nodes
+from sparsetx.circuits.controls import thresholds
+from sparsetx.circuits.controls.entry import Entry
+from sparsetx.circuits.controls.evidence import Evidence
+from sparsetx.circuits.facts import Search
+from sparsetx.circuits.measure import edges
+from sparsetx.circuits.search import cutting, lanes
+from sparsetx.circuits.search.pruning import Aim, Case, Effort
+from sparsetx.system import files
+
+Result = dict[str, Any]
+
+
+@dataclass
+class Searches:
+    """Results by name. `path` None: they are only kept in memory."""
+
+    path: files.PathLike | None = None
+    circuit: str = ""  # its hash: results for another one are forgotten
+    memory: float | None = None
+
+    def __post_init__(self) -> None:
+        self.found: dict[str, Result] = {}
+        if self.path is not None and files.place(self.path).is_file():
+            told = files.read_json(self.path, "results of searches")
+            if isinstance(told, dict) and told.get("circuit") == self.circuit:
+                self.found = told["found"]
+
+    def once(self, name: str, search: Callable[[], Result]) -> Result:
+        if name not in self.found:
+            self.found[name] = search()
+            if self.path is not None:
+                whole = {"circuit": self.circuit, "found": self.found}
+                files.write_json(self.path, whole)
+        return self.found[name]
+
+    def forget(self, controls: Sequence[str]) -> None:
+        """What belongs to these: it is searched for again."""
+        mine = [name for name in self.found if name.partition("/")[0] in controls]
+        for name in mine:
+            del self.found[name]
+
+    def of(self, evidence: Evidence, seed: int, name: str) -> Result:
+        """The smallest circuit that a search finds in a model, for its question."""
+        request = cutting.Request(
+            aim=dataclasses.replace(aim_of(evidence.search), seed=seed),
+            rank=evidence.search.rank,
+            memory=self.memory or lanes.memory_here(),
+        )
+        case = Case(name, evidence.train, evidence.val, evidence.answers)
+        (found,) = cutting.searched(
+            request, evidence.config, evidence.params, evidence.means, [case],
+            request.aim.honest, evidence.report,
+        )  # fmt: skip
+        chosen = found.chosen
+        mask = nodes.unflatten(
+            evidence.config, chosen.mask.astype(np.float32), evidence.sites
+        )
+        size = edges.size(evidence.config, evidence.pattern, mask)
+        return {
+            "reached": bool(chosen.reached),
+            "nodes": int(size.nodes),
+            "edges": int(size.edges),
+            "edges_plus": int(size.edges_plus),
+            "loss": float(chosen.loss),
+            "kept": np.flatnonzero(chosen.mask).tolist(),
+        }
+
+
+def aim_of(search: Search) -> Aim:
+    """What the circuit's own search was told."""
+    pairs = [re.fullmatch(r"(\d+) x (\d+)", text) for text in search.rounds]
+    rounds = tuple((int(m[1]), int(m[2])) for m in pairs if m)
+    effort = Effort(rounds or Effort().rounds, search.pairs, search.finalists)
+    return Aim(
+        search.target, search.honest, search.seed, search.final, search.tied, effort
+    )
+
+
+def smallest(results: list[Result]) -> Result | None:
+    """Of those that reached the target, the one with the fewest edges+."""
+    reached = [one for one in results if one["reached"]]
+    return min(reached, key=lambda one: int(one["edges_plus"]), default=None)
+
+
+def compared(evidence: Evidence, control: str, found: list[Result], what: str) -> Entry:
+    """This circuit's size beside the smallest that means nothing."""
+    size = evidence.size.edges_plus
+    least = smallest(found)
+    tried = [one for one in found if not one.get("skipped")]
+    if not evidence.reached:
+        verdict, ratio = thresholds.FAIL, None
+        words = "The circuit is not at its target, so that its size says nothing"
+    elif not tried:
+        verdict, ratio = thresholds.INCONCLUSIVE, None
+        words = "Every redraw did the task as it stood, so that none was a control"
+    elif least is None:
+        verdict, ratio = thresholds.PASS, 0.0
+        words = f"{len(tried)} {what} had no circuit that the same search found"
+    else:
+        ratio = size / max(least["edges_plus"], 1)
+        verdict = thresholds.SMALLER.verdict(ratio)
+        words = (
+            f"It has {size} edges+, the smallest circuit of {len(tried)} {what} "
+            f"{least['edges_plus']}"
+        )
+    return Entry(
+        control,
+        verdict,
+        f"{words}.",
+        {"ratio": ratio, "edges+": float(size), "edges": float(evidence.size.edges)},
+        {
+            "smallest edges+": None if least is None else least["edges_plus"],
+            "smallest edges": None if least is None else least["edges"],
+        },
+        {"found": told(found)},
+    )
+
+
+def told(found: list[Result]) -> list[dict[str, Any]]:
+    return [{k: x for k, x in one.items() if k != "kept"} for one in found]

@@ -1,0 +1,1 @@
+"""What a circuit does: costs and effects, its graph, sentences about its nodes."""

@@ -1,0 +1,243 @@
+"""What a mask is worth: a task's loss when all other nodes are ablated (section 2.3).
+
+Each kind of ablation is a tap. Masks, means and amounts are Nodes trees, so that one
+program runs many masks at once under vmap; the search, the artefact and the controls
+all ask here.
+
+mean        other nodes are their mean over the pretraining distribution
+zero        they are zero
+resample    they are what they are on another prompt, at the same position
+stochastic  they are a mixture of themselves and their mean, drawn node by node
+frozen      besides, every norm divides by what it does in the whole model: a circuit
+            that lives off the norms of what it ablates does not survive this
+
+H, the honest loss, is the worst of mean ablation, of mean ablation with frozen norms,
+and of the 95th percentile of stochastic ablation with frozen norms.
+"""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from sparsetx import model, nodes, taps
+from sparsetx.circuits.measure import questions
+from sparsetx.circuits.measure.questions import Question, Scales
+from sparsetx.config import ModelConfig
+from sparsetx.nodes import Nodes
+from sparsetx.taps import Tap
+
+
+def means(
+    config: ModelConfig,
+    params: Any,
+    tokens_NBL: jax.Array,
+    sites: Sequence[str] = nodes.NODE_SITES,
+) -> Nodes:
+    """Of every node, over all tokens and positions of these batches."""
+    found: Nodes = _means(config, tuple(sites), params, jnp.asarray(tokens_NBL))
+    return found
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
+def _means(
+    config: ModelConfig, sites: tuple[str, ...], params: Any, tokens_NBL: jax.Array
+) -> Nodes:
+    def add(total: Any, tokens_BL: jax.Array) -> tuple[Any, None]:
+        _, taken = model.trace(config, params, tokens_BL, taps.capture(sites))
+        here = {s: jnp.mean(x.astype(jnp.float32), (-3, -2)) for s, x in taken.items()}
+        return jax.tree.map(jnp.add, total, here), None
+
+    shapes = nodes.shapes(config, sites)
+    zero = {site: jnp.zeros(shape) for site, shape in shapes.items()}
+    total, _ = jax.lax.scan(add, zero, tokens_NBL)
+    found: Nodes = jax.tree.map(lambda x: x / tokens_NBL.shape[0], total)
+    return found
+
+
+def norm_scales(config: ModelConfig, params: Any, asked: Question) -> Scales:
+    """What every norm of the whole model multiplies by, on these prompts."""
+    return activations(config, params, asked.tokens_BL, nodes.NORM_SITES)
+
+
+def activations(
+    config: ModelConfig,
+    params: Any,
+    tokens_BL: jax.Array,
+    sites: Sequence[str] = nodes.NODE_SITES,
+) -> Nodes:
+    """{site: [layer, B, L, width]} of the whole model."""
+    return model.trace(config, params, tokens_BL, taps.capture(sites))[1]
+
+
+def mean(keep: Nodes, means: Nodes) -> Tap:
+    return taps.ablate(keep, means)
+
+
+def zero(keep: Nodes) -> Tap:
+    return taps.ablate(keep, {site: jnp.zeros_like(x) for site, x in keep.items()})
+
+
+def resample(
+    config: ModelConfig, params: Any, keep: Nodes, asked: Question, order_B: jax.Array
+) -> Tap:
+    """Other nodes take their activations on the prompts in another order."""
+    other = activations(config, params, asked.tokens_BL[order_B], tuple(keep))
+    return taps.mix(keep, other)
+
+
+def stochastic(keep: Nodes, means: Nodes, amount: Nodes) -> Tap:
+    """Other nodes are amount · themselves + (1 - amount) · their mean."""
+    return taps.mix(amount, means, keep)
+
+
+def drawn_amounts(
+    keep: Nodes, key: jax.Array, smooth: jax.Array | None = None
+) -> Nodes:
+    """One draw, shared by a batch. It is `smooth`: an amount in [0, 1] for each node;
+    or not: all or nothing, at a rate drawn for each site and layer. By a coin if None.
+
+    A draw is all of one kind, so that some leave a site nearly whole, and some nearly
+    constant: with the kinds mixed inside a draw every site would be half way between.
+    """
+    coin, key = jax.random.split(key)
+    if smooth is None:
+        smooth = jax.random.bernoulli(coin)
+    found = {}
+    for i, (site, x) in enumerate(sorted(keep.items())):
+        amount, rate = jax.random.split(jax.random.fold_in(key, i))
+        u = jax.random.uniform(amount, x.shape)
+        rho = jax.random.uniform(rate, (*x.shape[:-1], 1))
+        found[site] = jnp.where(smooth, u, (u < rho).astype(u.dtype))
+    return found
+
+
+def by_row(keep: Nodes, amount: Nodes, drawn_B: jax.Array) -> Nodes:
+    """How much of each node is left, row by row, where stochastic ablation acts on some
+    rows (`drawn_B` is 1) and mean ablation on the others. `amount` may itself have
+    rows: [layer, B, 1, width]."""
+    found = {}
+    for site, x in keep.items():
+        part = amount[site]
+        if part.ndim == x.ndim:
+            part = part[..., None, None, :]
+        kept = x[..., None, None, :]
+        drawn = drawn_B.reshape((1,) * (x.ndim - 1) + (-1, 1, 1))
+        found[site] = kept + (1 - kept) * part * drawn
+    return found
+
+
+def by_kind(
+    keep: Nodes,
+    means: Nodes,
+    scales: Scales,
+    amount: Nodes,
+    frozen_B: jax.Array,
+    drawn_B: jax.Array,
+) -> Tap:
+    """Mean ablation, on some rows with frozen norms, on some of those stochastic: one
+    program for all three."""
+    mixed = taps.mix(by_row(keep, amount, drawn_B), means)
+    return taps.compose(mixed, frozen_where(frozen_B, scales))
+
+
+def frozen(scales: Scales) -> Tap:
+    """Every norm as in the whole model."""
+    return taps.substitute(scales)
+
+
+def frozen_where(frozen_B: jax.Array, scales: Scales) -> Tap:
+    """Norms as in the whole model on some rows, their own on the others."""
+    along, ends = {}, {}
+    for site, x in scales.items():
+        if site in nodes.END_SITES:
+            ends[site] = frozen_B, x
+        else:
+            along[site] = jnp.broadcast_to(frozen_B, (x.shape[0], len(frozen_B))), x
+    return Tap(_choose_scale, along, ends)
+
+
+def _choose_scale(site: str, x: jax.Array, here: Any) -> tuple[jax.Array, Any]:
+    if site not in here:
+        return x, None
+    frozen_B, value = here[site]
+    frozen_B11 = frozen_B[:, None, None]
+    return frozen_B11 * value + (1 - frozen_B11) * x, None
+
+
+def loss(
+    config: ModelConfig,
+    params: Any,
+    asked: Question,
+    tap: Tap,
+    scales: Scales | None = None,
+) -> jax.Array:
+    """The task's loss under a tap; with `scales`, under frozen norms too."""
+    return questions.loss_of(margins(config, params, asked, tap, scales))
+
+
+def margins(
+    config: ModelConfig,
+    params: Any,
+    asked: Question,
+    tap: Tap,
+    scales: Scales | None = None,
+) -> jax.Array:
+    both = tap if scales is None else taps.compose(tap, frozen(scales))
+    return questions.margins(config, params, asked, both)
+
+
+def losses(
+    config: ModelConfig,
+    params: Any,
+    asked: Question,
+    masks: Nodes,
+    kind: Callable[[Nodes], Tap],
+    scales: Scales | None = None,
+    at_once: int = 1,
+) -> jax.Array:
+    """[N] losses of masks [N, layer, width] under one kind of ablation, for example
+    `functools.partial(ablate.mean, means=means)`; `at_once` side by side."""
+
+    def one(keep: Nodes) -> jax.Array:
+        return loss(config, params, asked, kind(keep), scales)
+
+    return jnp.asarray(jax.lax.map(one, masks, batch_size=at_once))
+
+
+def honest_losses(
+    config: ModelConfig,
+    params: Any,
+    asked: Question,
+    keep: Nodes,
+    means: Nodes,
+    scales: Scales,
+    keys_N: jax.Array,
+    at_once: int = 1,
+) -> dict[str, jax.Array]:
+    """The figures of which H is the largest, and the mean over the draws.
+
+    Every other draw is smooth; a verdict wants at least 100 of them.
+    """
+
+    def drawn(which: tuple[jax.Array, jax.Array]) -> jax.Array:
+        amount = drawn_amounts(keep, *which)
+        tap = stochastic(keep, means, amount)
+        return loss(config, params, asked, tap, scales)
+
+    smooth_N = jnp.arange(len(keys_N)) % 2 == 0
+    losses_N = jax.lax.map(drawn, (keys_N, smooth_N), batch_size=at_once)
+    return {
+        "mean": loss(config, params, asked, mean(keep, means)),
+        "frozen": loss(config, params, asked, mean(keep, means), scales),
+        "stochastic": jnp.percentile(losses_N, 95),
+        "stochastic_mean": jnp.mean(losses_N),
+    }
+
+
+def honest_loss(figures: Mapping[str, Any]) -> Any:
+    """H of a circuit: at most 0.15 nats is honest, at most 0.30 weak."""
+    worst = jnp.maximum(figures["mean"], figures["frozen"])
+    return jnp.maximum(worst, figures["stochastic"])

@@ -1,0 +1,1 @@
+"""Write a circuit as a standalone NumPy program."""

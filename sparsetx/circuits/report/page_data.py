@@ -1,0 +1,208 @@
+"""Collect all data of a report page as one JSON document, whose format this is:
+
+version      of this format
+title, maker, limits (of H: honest, weak), kinds (of links, in words)
+models       columns of every comparison: name, kind, loss, reached, tasks
+comparison   sizes task by task, and their ratios to the first model's
+tasks        {name: what it asks, its contrast, the shortcut that it excludes}
+texts        rows of running text, to which the contexts of nodes refer
+circuits     id, task, model, kind (plain or honest), status, size, test, val, scale,
+             search, curve and history as in circuit.json; d_head; controls (None: not
+             run); example (a pair's tokens and answers); graph (drawn_graph.py);
+             prompts (token_steps.py); mechanism: sentences, each with its nodes
+             (mechanism.py); detail: whether it can be explored or is only compared;
+             missing, no_prompts: why something is not there
+
+The first model's circuits can be explored, those of the others are only compared.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sparsetx
+from sparsetx.circuits import circuit
+from sparsetx.circuits.circuit import Circuit, name_of
+from sparsetx.circuits.explain import ablation_costs, explanation
+from sparsetx.circuits.explain.node_statistics import NodeStatistics
+from sparsetx.circuits.facts import REACHED
+from sparsetx.circuits.report import (
+    drawn_graph,
+    model_comparison,
+    text_contexts,
+    token_steps,
+)
+from sparsetx.circuits.report.runs_and_circuits import Cut, Subject
+from sparsetx.circuits.search import pools
+from sparsetx.data.tokenizer import Tokenizer
+from sparsetx.run import TOKENIZER
+from sparsetx.system import fields, files
+from sparsetx.system.errors import Refusal
+from sparsetx.system.progress import Progress, Reporter, silent
+from sparsetx.tasks import table
+
+VERSION = 1
+HONEST, WEAK = 0.15, 0.30  # nats of H
+CONTROLS = "controls.json"
+SHOWN = ("name", "verdict", "words", "figure", "baseline")
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """`task_file`: pairs of a user's own task. `measured`: whether ablation costs and
+    interchange effects are measured. `text`: running text of the run."""
+
+    task_file: files.PathLike | None = None
+    measured: bool = True
+    text: text_contexts.Text | None = None
+
+
+def payload(
+    subjects: Sequence[Subject],
+    wishes: Wishes | None = None,
+    report: Reporter = silent,
+) -> dict[str, Any]:
+    wishes = wishes or Wishes()
+    text = text_contexts.of_run(subjects[0].run)
+    wishes = dataclasses.replace(wishes, text=text)
+    runs = dict.fromkeys(s.run.name for s in subjects)
+    own = [(i, s, cut) for i, s in enumerate(subjects) for cut in s.cuts]
+    entries = []
+    for done, (model, subject, cut) in enumerate(own):
+        report(Progress("drawn", done, len(own), "circuits", {}))
+        entries.append(_entry(model, subject, cut, wishes))
+    return {
+        "version": VERSION,
+        "title": "Circuits of " + ", ".join(runs),
+        "maker": f"sparsetx {sparsetx.__version__}",
+        "limits": {"honest": HONEST, "weak": WEAK},
+        "kinds": drawn_graph.KINDS,
+        "models": model_comparison.models(subjects),
+        "comparison": list(model_comparison.comparison(subjects)),
+        "tasks": {
+            name: _asks(name) for name in dict.fromkeys(c.facts.task for *_, c in own)
+        },
+        "texts": _texts(text, subjects[0]),
+        "circuits": entries,
+    }
+
+
+def _asks(name: str) -> dict[str, str]:
+    if name not in table.TASKS:
+        return {}
+    task = table.TASKS[name]
+    return {"asks": task.asks, "contrast": task.contrast, "excludes": task.excludes}
+
+
+def _texts(text: text_contexts.Text | None, subject: Subject) -> dict[str, Any] | None:
+    path = subject.run / TOKENIZER
+    if text is None or not path.is_file():
+        return None
+    return text.to_json(Tokenizer.load(path))
+
+
+def _entry(model: int, subject: Subject, cut: Cut, wishes: Wishes) -> dict[str, Any]:
+    facts = cut.facts
+    kind = facts.search.kind
+    name = f"{facts.task}/{kind}"
+    entry: dict[str, Any] = {
+        "id": name if model == 0 else f"{subject.name}/{name}",
+        "task": facts.task,
+        "model": model,
+        "kind": kind,
+        "status": facts.status,
+        "detail": model == 0,
+        "d_head": facts.model.config.d_head,
+        "size": fields.to_json(facts.size),
+        "test": fields.to_json(facts.test),
+        "val": fields.to_json(facts.val),
+        "scale": facts.calibration.scale,
+        "search": fields.to_json(facts.search),
+        "curve": fields.to_json(facts.curve),
+        "history": fields.to_json(facts.history) if model == 0 else {},
+        "controls": controls(cut),
+        "graph": None,
+        "prompts": None,
+        "example": None,
+    }
+    if facts.status != REACHED:
+        return entry | {"missing": _unreached(cut)}
+    try:
+        found = circuit.load_circuit(cut.folder)
+    except Refusal as refusal:
+        return entry | {"missing": str(refusal)}
+    if model:
+        return entry | {"graph": drawn_graph.small(found)}
+    return entry | _detail(cut, found, wishes)
+
+
+def _unreached(cut: Cut) -> str:
+    target = cut.facts.search.target
+    if cut.facts.test.whole_loss is not None and cut.facts.status != "not reached":
+        return (
+            f"The whole model does not do this task: its loss is "
+            f"{cut.facts.test.whole_loss:.3f} nats, the target is {target}."
+        )
+    return f"The search found no circuit with a loss of at most {target} nats."
+
+
+def _detail(cut: Cut, found: Circuit, wishes: Wishes) -> dict[str, Any]:
+    """The parts of an explored circuit: graph, mechanism, prompts to step through."""
+    try:
+        file = None if cut.facts.task in table.TASKS else wishes.task_file
+        asked = pools.again(cut.folder, cut.facts, file, count=explanation.PAIRS)
+    except Refusal as refusal:
+        why = f"No prompts can be shown: {refusal}"
+        return {"graph": drawn_graph.small(found), "no_prompts": why}
+    tokenizer = asked.tokenizer
+    pairs = pools.first_of(asked.pairs, explanation.PAIRS, found.config)
+    trace = token_steps.traced(found, pairs)
+    read = text_contexts.sample(found, wishes.text) if wishes.text else None
+    seen = explanation.of(
+        found, pairs, trace.sample(found), tokenizer.token, read,
+        ablation_costs.MOST if wishes.measured else None,
+    )  # fmt: skip
+    each = text_contexts.each_of(len(found.nodes))
+    beside: dict[str, dict[str, Any]] = {
+        name_of(node): {
+            "title": seen.told[node].title or None,
+            "auc": _aucs(seen.told[node].statistics),
+            "classes": own,
+            "contexts": text_contexts.of_node(read.values[node], each)
+            if read
+            else None,
+        }
+        for node, own in zip(found.nodes, token_steps.classes(trace), strict=True)
+    }
+    shown = token_steps.packed(trace, tokenizer)
+    for head, look in zip(shown["heads"], seen.looks, strict=True):
+        head["says"] = look.text
+    return {
+        "mechanism": [fields.to_json(step) for step in seen.steps],
+        "graph": drawn_graph.whole(seen.graph, tokenizer, beside),
+        "prompts": shown,
+        "example": {
+            side: {key: shown["pairs"][0][side][key] for key in ("tokens", "answer")}
+            for side in ("a", "b")
+        },
+    }
+
+
+def _aucs(of: NodeStatistics) -> list[float]:
+    """How well a node tells A from B: where they differ, and at the last token."""
+    return [round(max(x, 1 - x), 2) for x in (of.tells, of.end_tells)]
+
+
+def controls(cut: Cut) -> list[dict[str, Any]] | None:
+    """The verdicts of the circuit's controls; None where none were run."""
+    path = cut.folder / CONTROLS
+    if not path.is_file():
+        return None
+    told = files.read_json(path, "a circuit's controls")
+    entries = told.get("controls") if isinstance(told, dict) else None
+    if not isinstance(entries, list):
+        raise Refusal(
+            f"wanted a circuit's controls at {path}: it holds no list of them"
+        )
+    return [{key: entry.get(key) for key in SHOWN} for entry in entries]

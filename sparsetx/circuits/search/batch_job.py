@@ -1,0 +1,182 @@
+"""The batch job: circuits for many tasks of a run, by any number of processes.
+
+Every task has a folder below `out`; a task is claimed by a lock in it, and done when
+its circuit.json is there, which is written last. A process takes what nobody has: kill
+it, start another, or several, and the list is finished all the same, to the same bytes.
+"""
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+
+from sparsetx.circuits import circuit
+from sparsetx.circuits.circuit import Circuit
+from sparsetx.circuits.facts import Facts
+from sparsetx.circuits.measure import node_means
+from sparsetx.circuits.search import pools, shuffled_weights
+from sparsetx.circuits.search.cutting import (
+    Cutting,
+    Request,
+    circuits,
+    groups,
+    search_facts,
+)
+from sparsetx.circuits.search.pools import Drawn
+from sparsetx.run import Run, params_hash
+from sparsetx.system import fields, files, lock
+from sparsetx.system.errors import Refusal, refuse_all
+from sparsetx.system.progress import Reporter, silent
+from sparsetx.tasks import task_file
+from sparsetx.tasks.pairs import CONTEXT
+from sparsetx.tasks.task import SPLITS
+
+PLAIN = "plain"  # the paper's procedure, beside the honest circuit it is compared with
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    run: Run
+    tasks: Mapping[str, Drawn]
+    request: Request
+    out: Path
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Plain always, and honest as asked: both sizes are reported."""
+        honest = self.request.aim.honest
+        return (0.0, honest) if honest > 0 else (0.0,)
+
+    def folder(self, task: str, level: float) -> Path:
+        """The circuit that was asked for is the task's own."""
+        own = self.out / task
+        return own if level == self.request.aim.honest else own / PLAIN
+
+
+def of_run(run: Run, tasks: Mapping[str, Drawn], request: Request, out: Path) -> Job:
+    """The job, its model shuffled if that is asked for."""
+    if request.shuffled is not None:
+        params = shuffled_weights.shuffled(
+            run.config.model, run.params, request.shuffled
+        )
+        run = dataclasses.replace(run, params=jax.tree.map(jax.numpy.asarray, params))
+    job = Job(run, tasks, request, out)
+    files.check_writable(out)
+    what = f"{out} holds circuits that were cut in another way (name another --out)"
+    refuse_all(what, _others(job))
+    return job
+
+
+def work(job: Job, report: Reporter = silent) -> Iterator[Facts]:
+    """Cut what is not there yet, as many tasks at once as fill the devices; the facts
+    of each circuit as it is done. Tasks that another process holds are left to it."""
+    if not any(_missing(job)):
+        return
+    found = node_means.of_run(job.run, job.out, report)
+    cutting = Cutting(job.run, found, job.request, report)
+    for patient in (False, True):  # in the end, see whether other holders are alive
+        left = {task: job.tasks[task] for task in _missing(job)}
+        for group in groups(cutting, left):
+            yield from _together(job, cutting, group, patient)
+
+
+def _together(
+    job: Job, cutting: Cutting, group: Mapping[str, Drawn], patient: bool
+) -> Iterator[Facts]:
+    """The circuits of those of a group's tasks that nobody else has."""
+    with contextlib.ExitStack() as claims:
+        claimed = functools.partial(_claimed, job, claims=claims, patient=patient)
+        mine = {task: own for task, own in group.items() if claimed(task)}
+        if not mine:
+            return
+        for task, level, one in circuits(cutting, mine, job.levels):
+            _save(one, job.folder(task, level))
+            yield one.facts
+
+
+def _claimed(job: Job, task: str, claims: contextlib.ExitStack, patient: bool) -> bool:
+    """Whether the task is ours to do, and then nobody else's."""
+    try:
+        claims.enter_context(lock.held(job.out / task, patient))
+    except Refusal:
+        return False
+    return not _done(job, task)
+
+
+def results(job: Job) -> list[tuple[str, list[Facts]]]:
+    """(task, its circuits' facts) for those that are done, plain first."""
+    return [
+        (task, [circuit.load_facts(job.folder(task, level)) for level in job.levels])
+        for task in job.tasks
+        if _done(job, task)
+    ]
+
+
+def of_file(run: Run, path: str, request: Request) -> dict[str, Drawn]:
+    """The pools of a user's own task, under the file's name."""
+    most = min(request.sizes.length or CONTEXT, run.config.model.context)
+    found = {
+        split: task_file.file_pairs(path, run.tokenizer, split, context=most)
+        for split in SPLITS
+    }
+    return {found["test"].task: found}
+
+
+def _missing(job: Job) -> Iterator[str]:
+    for task in job.tasks:
+        if not _done(job, task):
+            yield task
+
+
+def _done(job: Job, task: str) -> bool:
+    return all(
+        (job.folder(task, level) / circuit.JSON).is_file() for level in job.levels
+    )
+
+
+def _save(made: Circuit, folder: Path) -> None:
+    if made.nodes:
+        circuit.save(made, folder)
+    else:
+        circuit.save_facts(made.facts, folder)
+
+
+def _others(job: Job) -> Iterator[str]:
+    """Circuits in the way: of another model, or asked for differently."""
+    own = params_hash(job.run.params)
+    for task in job.tasks:
+        for level in job.levels:
+            folder = job.folder(task, level)
+            if not (folder / circuit.JSON).is_file():
+                continue
+            facts = circuit.load_facts(folder)
+            if facts.model.hash != own:
+                yield f"{folder} is of {facts.model.run}, step {facts.model.step}"
+                continue
+            config, drawn = job.run.config.model, job.tasks[task]
+            wanted = search_facts(job.request, config, drawn, level)
+            for key, old, new in fields.diff(facts.search, wanted):
+                if not key.startswith("mean_"):
+                    change = f"{fields.shown(old)}, now {fields.shown(new)}"
+                    yield f"{folder}: {key} was {change}"
+
+
+def of_names(
+    run: Run, names: Sequence[str], request: Request
+) -> tuple[dict[str, Drawn], dict[str, str]]:
+    """Pools of the tasks; and why the tokenizer cannot express some."""
+    config = run.config.model
+    found: dict[str, Drawn] = {}
+    unfit: dict[str, str] = {}
+    for name in names:
+        try:
+            found[name] = pools.drawn(
+                name, run.tokenizer, config, request.sizes, request.aim.seed
+            )
+        except Refusal as refusal:
+            unfit[name] = str(refusal)
+    return found, unfit

@@ -1,0 +1,279 @@
+"""Cutting circuits out of a run: pools, search, assessment, and the circuit itself."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from sparsetx import nodes
+from sparsetx.circuits import facts
+from sparsetx.circuits.circuit import Circuit, name_of
+from sparsetx.circuits.facts import Facts, Losses
+from sparsetx.circuits.measure import edges
+from sparsetx.circuits.measure.node_means import Means
+from sparsetx.circuits.measure.questions import Task
+from sparsetx.circuits.search import (
+    attribution,
+    discretisation,
+    final_figures,
+    pools,
+    pruning,
+)
+from sparsetx.circuits.search.discretisation import Ranking
+from sparsetx.circuits.search.final_figures import Subject
+from sparsetx.circuits.search.pools import Drawn, Sizes
+from sparsetx.circuits.search.pruning import Aim, Case, Found
+from sparsetx.config import ModelConfig
+from sparsetx.nodes import Nodes
+from sparsetx.run import Run, params_hash, provenance
+from sparsetx.system.progress import Progress, Reporter, silent
+from sparsetx.tasks.pairs import Pairs
+from sparsetx.tasks.task import SPLITS
+
+Rank = Literal["learned", "attribution"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """How circuits are to be cut."""
+
+    aim: Aim = field(default_factory=Aim)
+    sizes: Sizes = field(default_factory=Sizes)
+    rank: Rank = "learned"
+    effective: bool = True  # also find the fewest single weights
+    memory: float = 4e9  # bytes
+    shuffled: int | None = None  # the model's weights have changed places
+
+
+@dataclass(frozen=True, eq=False)
+class Cutting:
+    """A model, and what cutting it takes."""
+
+    run: Run
+    means: Means
+    request: Request
+    report: Reporter = silent
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        final = (nodes.FINAL,) if self.request.aim.final else ()
+        return (*nodes.NODE_SITES, *final)
+
+    @property
+    def empty(self) -> Nodes:
+        """The mask that keeps nothing."""
+        means = self.means.of(self.sites)
+        return {site: np.zeros_like(x) for site, x in means.items()}
+
+    def subject(self, keep: Nodes) -> Subject:
+        means = self.means.of(self.sites)
+        return Subject(self.run.config.model, self.run.params, means, keep)
+
+
+def circuits(
+    cutting: Cutting, drawn: Mapping[str, Drawn], honest: Sequence[float]
+) -> Iterator[tuple[str, float, Circuit]]:
+    """(task, honesty, circuit) for tasks whose prompts have one common length. Where
+    nothing was found the circuit is empty, and its facts say so."""
+    config, params = cutting.run.config.model, cutting.run.params
+    each = [own[split] for own in drawn.values() for split in ("train", "val")]
+    length = pools.padded_length(config, *each)
+    cases = {
+        name: pools.case(config, params, name, own, length)
+        for name, own in drawn.items()
+    }
+    able = {}
+    for name, case in cases.items():
+        if cutting.request.shuffled is None and not _does(cutting, case):
+            for level in honest:
+                yield name, level, _undone(cutting, case, drawn[name], level)
+        else:
+            able[name] = case
+    for level in honest if able else ():
+        found = searched(
+            cutting.request, config, params, cutting.means.of(cutting.sites),
+            list(able.values()), level, cutting.report,
+        )  # fmt: skip
+        for (name, case), one in zip(able.items(), found, strict=True):
+            yield name, level, _circuit(cutting, case, drawn[name], one, level)
+
+
+def groups(cutting: Cutting, drawn: Mapping[str, Drawn]) -> Iterator[dict[str, Drawn]]:
+    """Tasks that one program searches together: their prompts have one length, and
+    there are as many of them as fill the devices."""
+    config, request = cutting.run.config.model, cutting.request
+    same: dict[int, list[str]] = {}
+    for name, own in drawn.items():
+        length = pools.padded_length(config, own["train"], own["val"])
+        same.setdefault(length, []).append(name)
+    for length, names in same.items():
+        deck = pruning.deck_of(config, length, request.aim, request.memory)
+        many = max(1, deck.lanes // request.aim.effort.settings)
+        for first in range(0, len(names), many):
+            yield {name: drawn[name] for name in names[first : first + many]}
+
+
+def _does(cutting: Cutting, case: Case) -> bool:
+    """Whether the whole model reaches the target: what it cannot do, no part can."""
+    nothing = cutting.subject(cutting.empty)
+    found = final_figures.whole(nothing, case.val).whole_loss
+    return found is not None and found <= cutting.request.aim.target
+
+
+def searched(
+    request: Request,
+    config: ModelConfig,
+    params: Any,
+    means: Nodes,
+    cases: list[Case],
+    level: float,
+    report: Reporter,
+) -> list[Found]:
+    """What a request finds for some cases, with this much honesty."""
+    aim = dataclasses.replace(request.aim, honest=level)
+    given = (config, params, means, cases, aim)
+    if request.rank == "learned":
+        return pruning.prune(*given, request.memory, report)
+    found = []
+    for cutter in pruning.cutters(*given, report):
+        ranking = Ranking.of(cutter, attribution.scores(cutter.judge))
+        found.append(Found(discretisation.choose(cutter, ranking, aim.target), []))
+    return found
+
+
+def _undone(cutting: Cutting, case: Case, own: Drawn, level: float) -> Circuit:
+    subject = cutting.subject(cutting.empty)
+    whole = final_figures.whole(subject, _task(cutting, own["test"]))
+    told = _facts(cutting, case, own, level)
+    told = dataclasses.replace(told, status=facts.NOT_DONE, test=whole)
+    return Circuit(told, cutting.run.params, subject.keep, subject.means)
+
+
+def _circuit(
+    cutting: Cutting, case: Case, own: Drawn, found: Found, level: float
+) -> Circuit:
+    config, chosen = cutting.run.config.model, found.chosen
+    keep = nodes.unflatten(config, chosen.mask.astype(np.float32), cutting.sites)
+    subject = cutting.subject(keep)
+    test = _task(cutting, own["test"])
+    told = dataclasses.replace(
+        _facts(cutting, case, own, level),
+        curve=_curve(chosen),
+        history=_history(found),
+        test=final_figures.whole(subject, test),
+    )
+    if chosen.reached:
+        told = _assessed(cutting, subject, case, own, test, told)
+    return Circuit(told, cutting.run.params, keep, subject.means)
+
+
+def _assessed(
+    cutting: Cutting, subject: Subject, case: Case, own: Drawn, test: Task, told: Facts
+) -> Facts:
+    """Losses on all pools, sizes, calibration."""
+    honest, target = told.search.honest > 0, told.search.target
+    calibration = final_figures.fitted(subject, case.train, case.val)
+
+    def losses(split: str, task: Task, doubt: int = 0) -> Losses:
+        title = f"{case.name}, {told.search.kind}, measured"
+        done = SPLITS.index(split)
+        cutting.report(Progress(title, done, len(SPLITS), "pools", {}))
+        return final_figures.losses(subject, task, own[split], calibration, doubt)
+
+    on_train, on_val = losses("train", case.train), losses("val", case.val)
+    on_test = losses("test", test, doubt=len(own["val"]))
+    fewest = None
+    if cutting.request.effective:
+        fewest = final_figures.fewest_edges(subject, case.val, target, honest)
+    pattern = edges.patterns(subject.config, subject.params)
+    shift = calibration.shift or {}
+    return dataclasses.replace(
+        told,
+        status=facts.REACHED,
+        loss=on_test.calibrated,
+        size=final_figures.size(subject, pattern, own, fewest),
+        calibration=facts.Calibration(
+            calibration.scale, tuple(shift), tuple(shift.values())
+        ),
+        nodes=tuple(map(name_of, final_figures.listed(subject))),
+        train=on_train,
+        val=on_val,
+        test=on_test,
+    )
+
+
+def _task(cutting: Cutting, pairs: Pairs) -> Task:
+    config = cutting.run.config.model
+    length = pools.padded_length(config, pairs)
+    return pools.asked(config, cutting.run.params, pairs, length)
+
+
+def _facts(cutting: Cutting, case: Case, own: Drawn, level: float) -> Facts:
+    run, request = cutting.run, cutting.request
+    return Facts(
+        task=case.name,
+        model=facts.Model(
+            config=run.config.model,
+            hash=params_hash(run.params),
+            tokenizer=run.tokenizer.fingerprint,
+            run=str(run.path),
+            step=run.step,
+            shuffled=request.shuffled,
+        ),
+        search=dataclasses.replace(
+            search_facts(request, run.config.model, own, level),
+            mean_tokens=cutting.means.tokens,
+            mean_hash=cutting.means.hash,
+        ),
+        versions=tuple(f"{k} {v}" for k, v in provenance.versions().items()),
+    )
+
+
+def search_facts(
+    request: Request, config: ModelConfig, own: Drawn, level: float
+) -> facts.Search:
+    """What was asked for, as it is written down."""
+    aim = request.aim
+    return facts.Search(
+        target=aim.target,
+        honest=level,
+        rank=request.rank,
+        seed=aim.seed,
+        rounds=tuple(f"{n} x {steps}" for n, steps in aim.effort.rounds),
+        pairs=aim.effort.pairs,
+        finalists=aim.effort.finalists,
+        final=aim.final,
+        tied=aim.tied,
+        train_pairs=len(own["train"]),
+        val_pairs=len(own["val"]),
+        test_pairs=len(own["test"]),
+        length=request.sizes.length or config.context,
+        pools=pools.fingerprint(own),
+    )
+
+
+def _curve(chosen: discretisation.Chosen) -> facts.Curve:
+    points = chosen.curve
+    return facts.Curve(
+        tuple(p.nodes for p in points),
+        tuple(p.edges_plus for p in points),
+        tuple(p.loss for p in points),
+    )
+
+
+def _history(found: Found) -> facts.History:
+    trials = found.history
+    settings = [t.settings for t in trials]
+    return facts.History(
+        round=tuple(t.round for t in trials),
+        steps=tuple(t.steps for t in trials),
+        seed=tuple(t.seed for t in trials),
+        loss=tuple(t.loss for t in trials),
+        edges_plus=tuple(-1 if t.edges_plus is None else t.edges_plus for t in trials),
+        k_coef=tuple(float(s.k_coef) for s in settings),
+        lr=tuple(float(s.lr) for s in settings),
+        init_bias=tuple(float(s.init_bias) for s in settings),
+        temperature=tuple(float(s.temperature) for s in settings),
+    )

@@ -1,0 +1,162 @@
+"""What is written down of a circuit once it is chosen: every size, every loss.
+
+Losses on all three pools; the stochastic ones, which want a hundred draws, on some
+pairs of the test pool. Sizes: the counts, the boundary, and the fewest single weights.
+"""
+
+import dataclasses
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from sparsetx import nodes, taps
+from sparsetx.circuits import facts
+from sparsetx.circuits.measure import (
+    ablations,
+    calibration,
+    edges,
+    effective_edges,
+    questions,
+)
+from sparsetx.circuits.measure.calibration import Calibration
+from sparsetx.circuits.measure.questions import Task
+from sparsetx.circuits.search.judge import Judge
+from sparsetx.circuits.search.pools import Drawn
+from sparsetx.config import ModelConfig
+from sparsetx.model import mesh
+from sparsetx.nodes import Node, Nodes
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A model with a mask."""
+
+    config: ModelConfig
+    params: Any
+    means: Nodes
+    keep: Nodes
+
+    @property
+    def whole(self) -> "Subject":
+        """The unpruned model."""
+        everything = {site: np.ones_like(x) for site, x in self.keep.items()}
+        return dataclasses.replace(self, keep=everything)
+
+    def margins(self, task: Task, frozen: bool = False) -> npt.NDArray[Any]:
+        """[B], under mean ablation, a few prompts at a time."""
+        given = self.config, float(frozen), self.params, self.keep, self.means
+        count = len(task.asked)
+        found = [
+            np.asarray(_margins(*given, task.rows(part_B)))
+            for part_B in mesh.portions(count, questions.ROWS)
+        ]
+        return np.concatenate(found)[:count]
+
+
+def losses(
+    subject: Subject, task: Task, pairs: Any, calibration: Calibration, doubt: int
+) -> facts.Losses:
+    """On one pool. `doubt`: pairs on which stochastic ablation is drawn; where it is 0,
+    only what mean ablation gives."""
+    margin_B = subject.margins(task)
+    right_P = (margin_B > 0).reshape(-1, 2).mean(1)
+    odd_P = pairs.distractor_P
+    found = facts.Losses(
+        mean=_softplus(margin_B),
+        accuracy=float(right_P.mean()),
+        distractor_accuracy=float(right_P[odd_P].mean()) if odd_P.any() else None,
+        calibrated=_softplus(calibration.margins(task.asked, margin_B)),
+    )
+    if not doubt:
+        return found
+    unpruned, drawn = whole(subject, task), stochastic(subject, task, doubt)
+    frozen = _softplus(subject.margins(task, frozen=True))
+    return dataclasses.replace(
+        found,
+        frozen=frozen,
+        H=max(found.mean, frozen, drawn["stochastic"]),
+        whole_loss=unpruned.whole_loss,
+        whole_accuracy=unpruned.whole_accuracy,
+        **drawn,
+    )
+
+
+def whole(subject: Subject, task: Task) -> facts.Losses:
+    """What the unpruned model does."""
+    margin_B = subject.whole.margins(task)
+    return facts.Losses(
+        whole_loss=_softplus(margin_B), whole_accuracy=float((margin_B > 0).mean())
+    )
+
+
+def stochastic(subject: Subject, task: Task, pairs: int) -> dict[str, float]:
+    """Percentile and mean over a hundred draws, on the first pairs of a pool."""
+    few = task.rows(np.arange(min(len(task.asked), 2 * pairs)))
+    judge = Judge(subject.config, subject.params, subject.means, few, honest=True)
+    found = judge.figures(subject.keep)
+    return {name: found[name] for name in ("stochastic", "stochastic_mean")}
+
+
+def size(
+    subject: Subject,
+    pattern: edges.Patterns,
+    pools: Drawn,
+    fewest: int | None,
+) -> facts.Size:
+    keep = {site: np.asarray(x) for site, x in subject.keep.items()}
+    counts = edges.size(subject.config, pattern, keep)
+    tokens = np.concatenate([p.tokens_BL.ravel() for p in pools.values()])
+    answers = np.concatenate([p.answers_B2.ravel() for p in pools.values()])
+    params = jax.tree.map(np.asarray, subject.params)
+    return facts.Size(
+        nodes=int(counts.nodes),
+        edges=int(counts.edges),
+        constants=int(counts.constants),
+        edges_plus=int(counts.edges_plus),
+        pairs=int(counts.pairs),
+        boundary=int(edges.boundary(params, keep, tokens, answers)),
+        effective_edges=fewest,
+    )
+
+
+def fewest_edges(subject: Subject, task: Task, target: float, honest: bool) -> int:
+    """Effective edges at the target, with frozen norms if the circuit is honest."""
+    scales = task.scales if honest else None
+    found = effective_edges.fewest(
+        subject.config, subject.params, subject.means, task.asked, subject.keep,
+        target, scales,
+    )  # fmt: skip
+    return len(found.edges)
+
+
+def listed(subject: Subject) -> list[Node]:
+    """The kept nodes, in the order of computation."""
+    sites = tuple(subject.keep)
+    flat = nodes.flatten(subject.config, subject.keep, sites)
+    kept = np.flatnonzero(flat > 0)
+    return [nodes.node_at(subject.config, int(i), sites) for i in kept]
+
+
+def fitted(subject: Subject, train: Task, val: Task) -> Calibration:
+    """Fitted on one pool, held to the other."""
+    check = val.asked, subject.margins(val)
+    return calibration.fit(train.asked, subject.margins(train), check)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _margins(
+    config: ModelConfig, frozen: Any, params: Any, keep: Nodes, means: Nodes, task: Task
+) -> jax.Array:
+    frozen_B = jnp.full(len(task.asked), frozen)
+    norms = ablations.frozen_where(frozen_B, task.scales)
+    tap = taps.compose(ablations.mean(keep, means), norms)
+    return ablations.margins(config, params, task.asked, tap)
+
+
+def _softplus(margin_B: npt.NDArray[Any]) -> float:
+    return float(np.mean(np.logaddexp(0.0, -np.float64(margin_B))))

@@ -1,0 +1,131 @@
+"""Lanes on devices: a fixed number at once, whatever is asked.
+
+Rounding differs between a program of 16 lanes and one of 2, and a mask's step function
+amplifies it into another circuit. So every call has as many lanes on each device as
+the deck says; where fewer are left, the last is repeated. The same lane then gives the
+same mask, bit for bit, alone, among others, and on eight devices.
+"""
+
+import functools
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sparsetx import nodes
+from sparsetx.circuits.measure.questions import Task
+from sparsetx.circuits.search import mask_search
+from sparsetx.circuits.search.mask_search import Lanes, Mask, Plan, Settings
+from sparsetx.model import mesh
+from sparsetx.nodes import Nodes
+
+COPIES = 6  # of each site's activations that a step holds, within a factor of two
+CPU_LANES = 1  # a second lane at once costs a core more than it brings
+
+
+@dataclass(frozen=True)
+class Deck:
+    """The program of a search, and how many lanes it takes at once."""
+
+    plan: Plan
+    per_device: int
+    devices: tuple[jax.Device, ...]
+
+    @property
+    def lanes(self) -> int:
+        return self.per_device * len(self.devices)
+
+
+def deck(
+    plan: Plan,
+    length: int,
+    memory: float,
+    settings: int,
+    devices: Sequence[jax.Device] | None = None,
+) -> Deck:
+    """As many lanes a device as fit into `memory` bytes on all of them, but no more
+    than the settings of one task: the number of tasks must not change any mask."""
+    devices = tuple(jax.local_devices() if devices is None else devices)
+    fit = int(memory / len(devices) / lane_bytes(plan, length))
+    if devices[0].platform == "cpu":
+        fit = min(fit, CPU_LANES)
+    return Deck(plan, max(1, min(fit, settings)), devices)
+
+
+def lane_bytes(plan: Plan, length: int) -> int:
+    """What a step of one lane holds, in bytes: its activations and attention; with
+    remat, those of one layer, and what every layer began with."""
+    config, rows = plan.config, 2 * plan.pairs
+    wide = sum(nodes.width(config, site) for site in nodes.NODE_SITES)
+    wide += 2 * config.n_head * length + 4 * config.d_model
+    layers = COPIES * wide * (1 if config.remat else config.n_layer)
+    begun = config.n_layer * config.d_model if config.remat else 0
+    return 4 * rows * length * (layers + begun)
+
+
+def run(
+    deck: Deck,
+    params: Any,
+    means: Nodes,
+    tasks: Task,
+    lanes: Lanes,
+    total: int,
+    tell: Callable[[int], None] = lambda steps: None,
+) -> tuple[Nodes, Any]:
+    """{site: [lane, layer, width]} scores and [lane] losses, after `total` steps.
+
+    `tell` hears how many lane-steps were done since it last heard.
+    """
+    count = len(lanes.seed)
+    found = []
+    for place in mesh.portions(count, deck.lanes):
+        own = jax.tree.map(lambda x, place=place: jnp.asarray(x)[place], lanes)
+        mask = mask_search.begin(deck.plan, own)
+        loss = jnp.zeros(deck.lanes)
+        for start in range(0, total, deck.plan.steps):
+            times = jnp.full(deck.lanes, start), jnp.full(deck.lanes, float(total))
+            mask, loss = program(deck)(params, means, tasks, own, mask, *times)
+            jax.block_until_ready(loss)
+            tell(deck.plan.steps * len(np.unique(place)))
+        found.append((_numpy(mask.tau), np.asarray(loss)))
+    whole = jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *found)
+    tau, losses = whole
+    return tau, losses
+
+
+def stacked(which: Sequence[tuple[int, int, Settings]]) -> Lanes:
+    """Lanes of (task, seed, settings)."""
+    settings = jax.tree.map(lambda *x: np.array(x, np.float32), *[w[2] for w in which])
+    task, seed = np.array([w[:2] for w in which], np.int32).T
+    return Lanes(task, seed, settings)
+
+
+@functools.cache
+def program(deck: Deck) -> mesh.OverLanes:
+    """What one call computes: `plan.steps` steps of every lane of the deck."""
+
+    def advance(
+        params: Any, means: Nodes, tasks: Task, lanes: Lanes, mask: Mask, *times: Any
+    ) -> tuple[Mask, jax.Array]:
+        start, total = times[0][0], times[1][0]
+        return mask_search.advance(
+            deck.plan, params, means, tasks, lanes, mask, start, total
+        )
+
+    return mesh.OverLanes(advance, deck.devices, whole=3)
+
+
+def _numpy(tree: Nodes) -> dict[str, np.ndarray]:
+    return {site: np.asarray(x) for site, x in tree.items()}
+
+
+def memory_here() -> float:
+    """Half of what there is, in bytes, over all devices of this process."""
+    stats = [device.memory_stats() for device in jax.local_devices()]
+    if all(stats):
+        return float(sum(s["bytes_limit"] for s in stats) / 2)
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2

@@ -1,0 +1,1 @@
+"""Pictures: of training, of circuits and their controls, of one circuit as a graph."""

@@ -1,0 +1,291 @@
+"""Checkpoints of a run: written whole or not at all, and checked when read back.
+
+Orbax does the writing, behind one small wrapper. It does not check what it reads: a bit
+flipped on the disk would load in silence. So every leaf has a checksum among the facts
+saved beside the arrays, and a step whose arrays do not match is moved out of the way
+before anything is saved after it.
+
+A save returns when the step is there: written in the background, it would let a kill
+take the steps of two intervals, where `train.save_every` promises one.
+
+A step holds two items: `state`, a tree of nested dicts of arrays, and `facts`, JSON.
+"""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+
+from sparsetx.system import files, hosts
+from sparsetx.system.errors import Refusal, refuse_all
+
+CHECKPOINTS = "checkpoints"
+QUARANTINE = "quarantine"
+STATE, FACTS = "state", "facts"
+SUMS = "checksums"
+PARAMS = "params"
+COMMITTED = "commit_success.txt"  # how Orbax marks a step of an object store
+Tree = Mapping[str, Any]
+
+
+class Damaged(RuntimeError):
+    """A step on the disk that is not what was saved."""
+
+
+class Unsaved(RuntimeError):
+    """A step that could not be written."""
+
+
+class Checkpoints:
+    """The checkpoints of a run that is being trained. One writer at a time."""
+
+    def __init__(
+        self, run: files.PathLike, keep_last: int = 2, keep_every: int | None = None
+    ):
+        self.run = files.absolute(run)
+        self.folder = self.run / CHECKPOINTS
+        self.options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep_last,
+            keep_period=keep_every,
+            cleanup_tmp_directories=True,
+            enable_async_checkpointing=False,
+        )
+        self.manager = _manager(self.run, self.options)
+
+    def save(self, step: int, tree: Tree, facts: Mapping[str, Any]) -> None:
+        """Write a step; it is there when this returns."""
+        whole = dict(facts) | {"step": step, SUMS: checksums(tree)}
+        items = {STATE: ocp.args.PyTreeSave(tree), FACTS: ocp.args.JsonSave(whole)}
+        with self._explained():
+            saved = self.manager.save(step, args=ocp.args.Composite(**items))
+        if not saved:
+            raise RuntimeError(
+                f"step {step} was not saved: {self.folder} already holds step "
+                f"{self.manager.latest_step()}"
+            )
+
+    def close(self) -> None:
+        self.manager.close()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """What goes wrong in a save, however deep in Orbax, as one sentence."""
+        try:
+            yield
+        except Exception as error:
+            last = max(steps(self.run), default=None)
+            kept = "no step is saved" if last is None else f"step {last:,} is the last"
+            raise Unsaved(
+                f"the state could not be saved in {self.folder}: {_short(error)}; "
+                f"{kept}. Make room there, and run the same command again"
+            ) from error
+
+    def resume(self, like: Tree, notice: Callable[[str], None]) -> Tree | None:
+        """The newest step that is whole, laid out as `like`; None if there is none.
+
+        A damaged step is moved to the run's quarantine folder, and the one before it is
+        taken. Every host does the same: they read the same files.
+        """
+        found = steps(self.run)
+        hosts.wait_for_all("steps are listed")  # before one is moved away
+        for step in reversed(found):
+            try:
+                return self._restore(step, like)
+            except Damaged as damage:
+                notice(f"step {step} is damaged and will not be used: {damage}")
+                self._quarantine(step)
+        return None
+
+    def _restore(self, step: int, like: Tree) -> Tree:
+        """Each host reads its own part: what one cannot read, none may go on with."""
+        try:
+            facts, tree = self._read_part(step, like)
+        except Damaged:
+            hosts.on_every_host(False)
+            raise
+        if not hosts.on_every_host(True):
+            raise Damaged("another host cannot read its part")
+        _compare(facts, checksums(tree))
+        return tree
+
+    def _read_part(self, step: int, like: Tree) -> tuple[dict[str, Any], Tree]:
+        facts = read_facts(self.run, step)
+        _check_shapes(_metadata(self.run, step), like, self.folder / str(step))
+        wanted = ocp.args.PyTreeRestore(
+            item=like,
+            restore_args=ocp.checkpoint_utils.construct_restore_args(like),
+        )
+        return facts, _read(self.run, step, wanted)
+
+    def _quarantine(self, step: int) -> None:
+        """Rename first: what is in the way would stop later saves in silence."""
+        if jax.process_index() == 0:
+            files.move_away(self.folder / str(step), self.run / QUARANTINE)
+        hosts.wait_for_all("the step is moved away")
+        self.manager.close()
+        self.manager = _manager(self.run, self.options)
+
+
+def steps(run: files.PathLike) -> list[int]:
+    """The saved steps of a run, oldest first."""
+    folder = files.place(run) / CHECKPOINTS
+    found = list(folder.glob("*")) if folder.is_dir() else []
+    if files.is_remote(folder):  # where nothing can be renamed, this comes last
+        found = [path for path in found if (path / COMMITTED).exists()]
+    return sorted(int(path.name) for path in found if path.name.isdecimal())
+
+
+def read_facts(run: files.PathLike, step: int) -> dict[str, Any]:
+    """What was saved beside the arrays of a step."""
+    path = files.place(run) / CHECKPOINTS / str(step) / FACTS / "metadata"
+    try:
+        facts = files.read_json(path, "the facts of a checkpoint")
+    except Refusal as error:
+        raise Damaged(str(error)) from error
+    if not isinstance(facts, dict) or not isinstance(facts.get(SUMS), dict):
+        raise Damaged(f"{path} holds no checksums")
+    return facts
+
+
+def read_params(run: files.PathLike, step: int) -> Tree:
+    """The parameters of a step as NumPy arrays, whatever devices wrote them."""
+    params: Tree = _checked(run, step, only=PARAMS)[PARAMS]
+    return params
+
+
+def check(run: files.PathLike, step: int) -> int:
+    """Read all that a step holds, and compare it with what was saved: its bytes."""
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(_checked(run, step)))
+
+
+def _checked(run: files.PathLike, step: int, only: str | None = None) -> Tree:
+    facts, wanted = read_facts(run, step), _metadata(run, step)
+    if only is not None:
+        if only not in wanted:
+            raise Damaged(f"it holds no {only}")
+        wanted = {only: wanted[only]}
+    empty = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), wanted)
+    as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), empty)
+    args = ocp.args.PyTreeRestore(
+        item=empty, restore_args=as_numpy, partial_restore=True
+    )
+    tree = _read(run, step, args)
+    found = checksums(tree)
+    _compare(facts, found)
+    if only is None and (lost := facts[SUMS].keys() - found.keys()):
+        raise Damaged(f"it no longer holds {', '.join(sorted(lost))}")
+    return tree
+
+
+def checksums(tree: Tree) -> dict[str, int]:
+    """{path: checksum} of every leaf; equal on any mesh, changed by any flipped bit."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    names = ["/".join(str(key.key) for key in path) for path, _ in leaves]
+    sums = jax.device_get(_sums([leaf for _, leaf in leaves]))
+    return dict(zip(names, map(int, sums), strict=True))
+
+
+@jax.jit
+def _sums(leaves: list[jax.Array]) -> list[jax.Array]:
+    return [_checksum(leaf) for leaf in leaves]
+
+
+def _checksum(x: jax.Array) -> jax.Array:
+    """Bits as an integer, times an odd number of its own place, summed mod 2^32."""
+    kind = {1: jnp.uint8, 2: jnp.uint16, 4: jnp.uint32}[x.dtype.itemsize]
+    bits = jax.lax.bitcast_convert_type(x, kind).astype(jnp.uint32)
+    place, stride = jnp.zeros_like(bits), 1
+    for axis in reversed(range(x.ndim)):
+        own = jax.lax.broadcasted_iota(jnp.uint32, x.shape, axis)
+        place += own * np.uint32(stride % 2**32)
+        stride *= x.shape[axis]
+    odd = place * np.uint32(2654435761) | np.uint32(1)
+    return jnp.sum(bits * odd, dtype=jnp.uint32)
+
+
+def _compare(facts: Mapping[str, Any], found: Mapping[str, int]) -> None:
+    wrong = [name for name, value in found.items() if facts[SUMS].get(name) != value]
+    if wrong:
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise Damaged(f"the checksum of {wrong[0]}{more} is not the one that was saved")
+
+
+def _manager(run: files.PathLike, options: ocp.CheckpointManagerOptions) -> Any:
+    handlers = {
+        STATE: ocp.PyTreeCheckpointHandler(),
+        FACTS: ocp.JsonCheckpointHandler(),
+    }
+    folder = files.absolute(run) / CHECKPOINTS
+    with _unwarned():
+        return ocp.CheckpointManager(folder, options=options, item_handlers=handlers)
+
+
+@contextlib.contextmanager
+def _unwarned() -> Iterator[None]:
+    """Orbax warns everyone who reads that he reads only."""
+    log = logging.getLogger("absl")
+    before = log.level
+    log.setLevel(max(logging.ERROR, before))
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+def _reading() -> ocp.CheckpointManagerOptions:
+    """Read only. Said in full, or Orbax warns of each setting that it changes."""
+    return ocp.CheckpointManagerOptions(
+        read_only=True, save_interval_steps=0, create=False
+    )
+
+
+def _read(run: files.PathLike, step: int, args: Any) -> Tree:
+    """The arrays of a step, by a manager that changes nothing."""
+    options = _reading()
+    try:
+        with _manager(run, options) as manager:
+            found = manager.restore(step, args=ocp.args.Composite(**{STATE: args}))
+    except Exception as error:  # whatever a broken file makes Orbax raise
+        raise Damaged(f"it cannot be read ({_short(error)})") from error
+    tree: Tree = found[STATE]
+    return tree
+
+
+def _metadata(run: files.PathLike, step: int) -> dict[str, Any]:
+    """Shapes and types of what a step holds."""
+    options = _reading()
+    try:
+        with _manager(run, options) as manager:
+            found = manager.item_metadata(step)[STATE]
+        return dict(found.tree)
+    except Exception as error:
+        raise Damaged(f"it does not say what it holds ({_short(error)})") from error
+
+
+def _check_shapes(found: Tree, like: Tree, where: Path) -> None:
+    """Orbax pads and truncates in silence: refuse another model's arrays by name."""
+
+    def listed(tree: Tree) -> dict[str, Any]:
+        leaves = jax.tree_util.tree_leaves_with_path(tree)
+        return {"/".join(str(k.key) for k in path): leaf for path, leaf in leaves}
+
+    ours, theirs = listed(like), listed(found)
+    offences = [
+        f"{name}: wanted {ours[name].shape if name in ours else 'nothing'}, "
+        f"got {tuple(theirs[name].shape) if name in theirs else 'nothing'}"
+        for name in sorted(ours.keys() | theirs.keys())
+        if name not in ours
+        or name not in theirs
+        or tuple(ours[name].shape) != tuple(theirs[name].shape)
+    ]
+    refuse_all(f"the checkpoint {where} does not fit this run", offences)
+
+
+def _short(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:200]

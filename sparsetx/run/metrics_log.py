@@ -1,0 +1,112 @@
+"""metrics.jsonl of a run: rows for plots, one JSON object a line, and other sinks."""
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+from sparsetx.system import files
+from sparsetx.system.errors import Refusal
+
+Row = dict[str, Any]
+
+
+class Log:
+    """metrics.jsonl of a run. Opened at a step, it forgets what came after: a resumed
+    run computes those rows again. Where nothing can be appended (gs://) the rows since
+    the last save are only here; `flush` comes before every save, and writes them all.
+    """
+
+    def __init__(self, path: files.PathLike, step: int):
+        self.path = files.place(path)
+        self.remote = files.is_remote(path)
+        kept = [json.dumps(row) for row in read(self.path) if row["step"] <= step]
+        files.write_text(self.path, _text(kept))
+        self.lines = kept if self.remote else []
+        self.waiting = False
+
+    def __call__(self, row: Row) -> None:
+        line = json.dumps(row)
+        if self.remote:
+            self.lines.append(line)
+            self.waiting = True
+        else:
+            files.append_line(self.path, line)
+
+    def flush(self) -> None:
+        if self.waiting:
+            files.write_text(self.path, _text(self.lines))
+            self.waiting = False
+
+    def close(self) -> None:
+        """Nothing is held open between rows."""
+        self.flush()
+
+
+def _text(lines: list[str]) -> str:
+    return "".join(line + "\n" for line in lines)
+
+
+class TensorBoard:
+    """The same rows for TensorBoard, through the package tensorboardX."""
+
+    def __init__(self, folder: str | Path):
+        module = _optional("tensorboardX", "train.tensorboard")
+        self.writer = module.SummaryWriter(str(folder))
+
+    def __call__(self, row: Row) -> None:
+        for name, value in _numbers(row):
+            self.writer.add_scalar(name, value, row["step"])
+
+    def flush(self) -> None:
+        self.writer.flush()
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+class WandB:
+    """The same rows for Weights & Biases; a resumed run goes on under its name."""
+
+    def __init__(self, project: str, name: str):
+        module = _optional("wandb", "train.wandb")
+        self.run = module.init(project=project, name=name, id=name, resume="allow")
+
+    def __call__(self, row: Row) -> None:
+        self.run.log(dict(_numbers(row)), step=row["step"])
+
+    def flush(self) -> None:
+        """It sends rows by itself."""
+
+    def close(self) -> None:
+        self.run.finish()
+
+
+def _optional(module: str, key: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise Refusal(
+            f"{key} was asked for, but {module} is not installed: pip install {module}"
+        ) from error
+
+
+def _numbers(row: Row) -> list[tuple[str, float]]:
+    return [
+        (name, value)
+        for name, value in row.items()
+        if name != "step" and isinstance(value, int | float)
+    ]
+
+
+def read(path: files.PathLike) -> list[Row]:
+    """The rows of a log, as far as they are whole."""
+    rows = []
+    for line in files.read_lines(path):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue  # torn by a kill in the middle of the file: two writers
+        if isinstance(row, dict) and isinstance(row.get("step"), int):
+            rows.append(row)
+    return rows

@@ -1,0 +1,251 @@
+"""Files, on a local disk or an object store: the only room that writes them.
+
+A file appears whole or not at all. Locally it is written under a temporary name beside
+its final one, flushed to the disk, and renamed; an object store does as much by itself.
+"""
+
+import contextlib
+import functools
+import io
+import json
+import os
+import secrets
+import shutil
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from sparsetx.system import bucket, signals
+from sparsetx.system.errors import Refusal
+
+PathLike = str | os.PathLike[str]
+
+
+def is_remote(path: PathLike) -> bool:
+    return "://" in os.fspath(path)
+
+
+def place(path: PathLike) -> Path:
+    """A path with pathlib's methods, local or gs://. (pathlib itself would make one
+    slash of two.)"""
+    text = os.fspath(path)
+    return bucket.path(text) if is_remote(text) else Path(text)
+
+
+def absolute(path: PathLike) -> Path:
+    found = place(path)
+    return found if is_remote(found) else found.absolute()
+
+
+@contextlib.contextmanager
+def writer(path: PathLike) -> Iterator[IO[bytes]]:
+    """A binary file that takes its name only when the block ends without an error."""
+    if is_remote(path):
+        with io.BytesIO() as memory:
+            yield memory
+            place(path).write_bytes(memory.getvalue())
+        return
+    final = Path(path)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = final.with_name(f".{final.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    remove = functools.partial(temporary.unlink, missing_ok=True)
+    try:
+        with signals.last_words(remove), open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        with signals.finishing():
+            os.replace(temporary, final)
+    finally:
+        remove()
+    _sync_directory(final.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    """Make a rename survive a power cut; some file systems cannot, and say so."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_bytes(path: PathLike, data: bytes) -> None:
+    with writer(path) as file:
+        file.write(data)
+
+
+def write_text(path: PathLike, text: str) -> None:
+    write_bytes(path, text.encode())
+
+
+def write_json(path: PathLike, value: Any) -> None:
+    """Indented, keys in the order given, newline at the end: made to be read."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def make_folder(path: PathLike) -> None:
+    """An object store has no folders to make."""
+    if not is_remote(path):
+        Path(path).mkdir(parents=True, exist_ok=True)
+
+
+def inside(folder: PathLike) -> list[Path]:
+    """Every file below a folder, in order."""
+    if is_remote(folder):
+        return sorted(bucket.inside(place(folder)))
+    return sorted(path for path in Path(folder).rglob("*") if path.is_file())
+
+
+def check_writable(folder: PathLike) -> None:
+    """Refuse a folder that nothing can be written to, before hours of work."""
+    probe = place(folder) / f".probe-{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        make_folder(folder)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise Refusal(f"{folder} cannot be written to: {reason}") from error
+
+
+def check_room(folder: PathLike, wanted: int) -> None:
+    """Refuse a disk that `wanted` bytes do not fit on."""
+    if is_remote(folder):
+        return
+    free = shutil.disk_usage(folder).free
+    if free < wanted:
+        raise Refusal(
+            f"wanted {wanted / 1e6:,.0f} MB for {folder}, its disk has "
+            f"{free / 1e6:,.0f} MB: free some, or name another folder"
+        )
+
+
+def move_away(path: PathLike, folder: PathLike) -> Path:
+    """Move something into a folder, under a name that is free there."""
+    make_folder(folder)
+    source, target = place(path), place(folder)
+    number = sum(1 for _ in target.glob(f"{source.name}-*"))
+    found = target / f"{source.name}-{number}"
+    if not is_remote(source):
+        os.rename(source, found)
+        return found
+    for file in inside(source):  # copied first: a kill leaves what was there
+        (found / file.relative_to(source)).write_bytes(file.read_bytes())
+    remote: Any = source
+    remote.rmtree()
+    return found
+
+
+def create(path: PathLike, text: str) -> bool:
+    """Write a file that must not exist yet; False if it does. Of several, one wins."""
+    if is_remote(path):
+        return bucket.create(place(path), text.encode())
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        return False
+    return True
+
+
+def read_marked(path: PathLike) -> tuple[bytes, str] | None:
+    """A file and a mark of what it is now, for `remove_if`; None if it is gone."""
+    try:
+        if is_remote(path):
+            return bucket.read(place(path))
+        data = Path(path).read_bytes()
+        return data, data.hex()
+    except FileNotFoundError:
+        return None
+
+
+def remove_if(path: PathLike, mark: str) -> bool:
+    """Remove a file unless it has changed since it had this mark: of several that try,
+    one does."""
+    if is_remote(path):
+        return bucket.remove_if(place(path), mark)
+    found = Path(path)
+    aside = found.with_name(f".{found.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        os.rename(found, aside)
+    except FileNotFoundError:
+        return False
+    same = aside.read_bytes().hex() == mark
+    if not same:
+        with contextlib.suppress(FileExistsError):
+            os.link(aside, found)  # it was somebody's who came before: put back
+    aside.unlink()
+    return same
+
+
+def append_line(path: PathLike, line: str) -> None:
+    """Add a line to a log. A kill may tear the last one: readers drop such a line."""
+    with open(path, "ab") as file:
+        file.write(line.encode() + b"\n")
+
+
+def read_lines(path: PathLike) -> list[str]:
+    """The whole lines of a log; none if there is no log yet."""
+    try:
+        data = place(path).read_bytes()
+    except FileNotFoundError:
+        return []
+    whole = data[: data.rfind(b"\n") + 1]
+    return whole.decode(errors="replace").splitlines()
+
+
+def read_text(path: PathLike, what: str) -> str:
+    """The text of a file that the user named; `what` says what was wanted there."""
+    try:
+        return place(path).read_bytes().decode()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise Refusal(f"wanted {what} at {path}: {reason}") from error
+
+
+def read_json(path: PathLike, what: str) -> Any:
+    text = read_text(path, what)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Refusal(f"wanted {what} at {path}: it is not JSON ({error})") from error
+
+
+def map_array(path: PathLike) -> np.ndarray:
+    """The array of an .npy file, read as it is used; from an object store, at once."""
+    if is_remote(path):
+        whole = io.BytesIO(place(path).read_bytes())
+        return np.asarray(np.load(whole, allow_pickle=False))
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+def write_arrays(path: PathLike, arrays: Mapping[str, np.ndarray]) -> None:
+    """An .npz file, the same bytes for the same arrays."""
+    with writer(path) as file:
+        named: dict[str, Any] = {name: arrays[name] for name in sorted(arrays)}
+        np.savez_compressed(file, **named)
+
+
+def read_arrays(path: PathLike, what: str, most: int) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file that may hold `most` bytes; never code."""
+    try:
+        data = io.BytesIO(place(path).read_bytes())
+        with zipfile.ZipFile(data) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > most:
+            raise Refusal(
+                f"wanted {what} at {path}: it holds {size:,} bytes of arrays, where at "
+                f"most {most:,} belong"
+            )
+        with np.load(data, allow_pickle=False) as found:
+            return {name: np.asarray(found[name]) for name in found.files}
+    except Refusal:
+        raise
+    except Exception as error:  # a broken archive makes them raise anything at all
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise Refusal(f"wanted {what} at {path}: {reason.splitlines()[0]}") from error

@@ -1,0 +1,1 @@
+"""The twenty tasks, one file for each family."""

@@ -1,0 +1,272 @@
+"""From a configuration to a training run: data, devices, state, and where it all goes.
+
+The one place that joins the stages of training; `fit.py` is the loop and `step.py` the
+step. Prints nothing: progress and notices go to the functions that it is given.
+"""
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from sparsetx import model, projection
+from sparsetx.config import RunConfig
+from sparsetx.data import token_files
+from sparsetx.data.batches import Feed, open_data
+from sparsetx.model import mesh, parameters
+from sparsetx.run import METRICS, metrics_log, provenance
+from sparsetx.run.checkpoints import Checkpoints
+from sparsetx.run.checkpoints import steps as saved_steps
+from sparsetx.run.metrics_log import Row
+from sparsetx.system import files, hosts, lock
+from sparsetx.system.progress import Reporter, silent
+from sparsetx.system.signals import Stop
+from sparsetx.training import loop
+from sparsetx.training.step import State, as_tree, eval_step, from_tree, init_state
+
+Notice = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A run that is ready to train: everything is there but the training."""
+
+    config: RunConfig
+    path: Path
+    devices: Mesh
+    feed: Feed
+    state: State
+    checkpoints: Checkpoints
+    facts: dict[str, Any]
+
+    @property
+    def step(self) -> int:
+        """Where it starts: 0, or the step that it resumes from."""
+        return int(self.state.step)
+
+    def train(self, stop: Stop, report: Reporter = silent) -> State:
+        """To the last step, or until stopped; the state is saved either way."""
+        with (
+            sinks(self.config, self.path, self.step) as rows,
+            jax.set_mesh(self.devices),
+        ):
+            evaluate = evaluation(self.config, self.feed, stop)
+            evaluate(self.state.params, warm=True)
+            outlets = loop.Outlets(
+                rows_at=self.feed.ahead(self.step, self.config.train.steps),
+                evaluate=evaluate,
+                save=functools.partial(self._save, rows),
+                log=rows,
+                report=report if hosts.is_first_host() else silent,
+                stop=functools.partial(hosts.told, stop),
+                before=functools.partial(profiled, self.config, self.path),
+                unsaved=functools.partial(setattr, stop, "unsaved", True),
+            )
+            state = loop.fit(self.config, self.state, outlets, self._owes_evaluation())
+            stop.unsaved = False
+            return state
+
+    def _owes_evaluation(self) -> bool:
+        """Whether the run stopped in the middle of one."""
+        step = self.step
+        if not step or step % self.config.train.eval_every:
+            return False
+        rows = metrics_log.read(self.path / METRICS)
+        return not any(r["step"] == step and "validation_loss" in r for r in rows)
+
+    def _save(self, rows: "Rows", state: State) -> None:
+        rows.flush()  # first: rows that are too new are dropped later, lost ones lost
+        self.checkpoints.save(int(state.step), as_tree(state), self.facts)
+
+
+@contextlib.contextmanager
+def opened(
+    config: RunConfig,
+    path: Path,
+    allow: Sequence[str] = (),
+    report: Reporter = silent,
+    notice: Notice = lambda text: None,
+) -> Iterator[Launch]:
+    """A new run at the path, or the one that is there, from its last saved step.
+
+    Resuming refuses a configuration that would change what the run computes, unless the
+    key is in `allow`.
+    """
+    parts = config.train.batch // config.train.accumulate
+    devices = mesh.make(config.mesh, parts)
+    first = hosts.is_first_host()
+    with lock.held(path) if first else contextlib.nullcontext():
+        provenance.check_resume(config, path, allow)
+        data = open_data(config, report, provenance.data_fingerprint(path, allow))
+        feed = Feed.of(config, data, mesh.batch_sharding(devices))
+        facts = provenance.facts(config, data)
+        hosts.agree(facts)
+        checkpoints = Checkpoints(path, config.train.keep_last, config.train.keep_every)
+        try:
+            state = resumed(config, devices, checkpoints, notice)
+            state = state or first_state(config, data, devices)
+            if first:
+                check_room(config, path, state)
+            if first:
+                provenance.record(config, path, data, facts, int(state.step))
+            hosts.wait_for_all("recorded")
+            yield Launch(config, path, devices, feed, state, checkpoints, facts)
+        finally:
+            checkpoints.close()
+
+
+def check_room(config: RunConfig, path: Path, state: State) -> None:
+    """Refuse to begin what could not be saved: all steps that will be there at once."""
+    one = sum(x.nbytes for x in jax.tree.leaves(as_tree(state)))
+    there = min(len(saved_steps(path)), config.train.keep_last)
+    files.check_room(path, one * (config.train.keep_last + 1 - there))
+
+
+def first_state(config: RunConfig, data: token_files.Prepared, devices: Mesh) -> State:
+    """Step 0, born where it will lie: no device ever holds more than its share."""
+    table = None
+    if config.model.bigram == "counts":
+        counts = token_files.bigram_counts(data.split("train"), config.model.vocab_size)
+        table = model.bigram_from_counts(jnp.asarray(counts, jnp.float32))
+    make, key = functools.partial(_make, config), jax.random.key(config.seed)
+    where = mesh.tree_shardings(devices, config.model, jax.eval_shape(make, key, table))
+    state: State = jax.jit(make, out_shardings=where)(key, table)
+    return state
+
+
+def resumed(
+    config: RunConfig, devices: Mesh, checkpoints: Checkpoints, notice: Notice
+) -> State | None:
+    """The last whole saved state, on these devices."""
+    like = state_shapes(config, devices)
+    tree = checkpoints.resume(as_tree(like), notice)
+    return None if tree is None else from_tree(like, tree)
+
+
+def state_shapes(config: RunConfig, devices: Mesh) -> State:
+    """The state without its values: shapes, types, and where each array lies."""
+    table = None
+    if config.model.bigram == "counts":
+        wide = config.model.vocab_size
+        table = jax.ShapeDtypeStruct((wide, wide), jnp.float32)
+    make = functools.partial(_make, config)
+    shapes = jax.eval_shape(make, jax.random.key(0), table)
+    where = mesh.tree_shardings(devices, config.model, shapes)
+    found: State = mesh.with_sharding(shapes, where)
+    return found
+
+
+def _make(config: RunConfig, key: jax.Array, table: jax.Array | None) -> State:
+    return init_state(config, model.init(config.model, key, table))
+
+
+@functools.cache
+def eval_function(config: RunConfig) -> Callable[..., dict[str, jax.Array]]:
+    """The compiled evaluation of a batch."""
+    return jax.jit(functools.partial(eval_step, config))
+
+
+def evaluation(config: RunConfig, feed: Feed, stop: Stop) -> Callable[..., Row | None]:
+    """Means over the same held-out batches every time; None if told to stop meanwhile.
+    To `warm` it up compiles it, while no work would be lost by a signal."""
+    one = eval_function(config)
+    alone = jax.process_count() == 1  # else hosts stop at a step that they agree on
+
+    def evaluate(params: Any, warm: bool = False) -> Row | None:
+        rows = []
+        for batch in feed.held_out():
+            rows.append(one(params, batch))
+            if warm or (alone and stop):
+                return None
+        return {
+            name: float(np.mean([float(r[name]) for r in rows])) for name in rows[0]
+        }
+
+    return evaluate
+
+
+@contextlib.contextmanager
+def sinks(config: RunConfig, path: Path, step: int) -> Iterator["Rows"]:
+    """Where rows of metrics go: the run's file, and what else was asked for."""
+    asked: list[Any] = []
+    if hosts.is_first_host():
+        asked.append(metrics_log.Log(path / METRICS, step))
+        if config.train.tensorboard:
+            asked.append(metrics_log.TensorBoard(beside(path) / "tensorboard"))
+        if config.train.wandb:
+            asked.append(metrics_log.WandB(config.train.wandb, path.name))
+    try:
+        yield Rows(asked)
+    finally:
+        for sink in asked:
+            sink.close()
+
+
+@dataclass(frozen=True)
+class Rows:
+    """All sinks as one."""
+
+    sinks: Sequence[Any]
+
+    def __call__(self, row: Row) -> None:
+        for sink in self.sinks:
+            sink(row)
+
+    def flush(self) -> None:
+        for sink in self.sinks:
+            sink.flush()
+
+
+def beside(path: Path) -> Path:
+    """Where programs write that know of no object store: the run's folder, or one of
+    its name here."""
+    return Path("runs") / path.name if files.is_remote(path) else path
+
+
+def profiled(config: RunConfig, path: Path, step: int) -> None:
+    """Before a step: begin the profile that the configuration asks for, or end it."""
+    begin = config.train.profile_at
+    if begin is None:
+        return
+    if step == begin:
+        jax.profiler.start_trace(beside(path) / "profile")
+    elif step == begin + config.train.profile_steps:
+        jax.profiler.stop_trace()
+
+
+@dataclass(frozen=True)
+class Described:
+    """One parameter of a run as people want to see it before they train."""
+
+    name: str
+    shape: tuple[int, ...]
+    sharding: str
+    bytes: int  # of the whole array
+    parts: int  # that it is cut into
+    kept: float  # fraction of its entries, in the end
+
+
+def described(config: RunConfig, devices: Mesh) -> list[Described]:
+    """A row for every parameter."""
+    kept = {b.parameter.path: b.fraction for b in projection.budgets(config)}
+    rows = []
+    for parameter in parameters.table(config.model):
+        shape = parameters.full_shape(config.model, parameter)
+        spec = mesh.parameter_spec(devices, parameter)
+        cuts = [str(axis) if axis else "-" for axis in spec]
+        size = 4 * int(np.prod(shape))
+        parts = int(np.prod([devices.shape[axis] for axis in spec if axis]))
+        rows.append(
+            Described(
+                parameter.name, shape, " x ".join(cuts), size, parts,
+                kept.get(parameter.path, 1.0),
+            )
+        )  # fmt: skip
+    return rows

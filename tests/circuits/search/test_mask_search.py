@@ -1,0 +1,111 @@
+"""The steps of a search: scores, slopes, and lanes that do not hear of each other."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sparsetx import nodes
+from sparsetx.circuits.measure import ablations
+from sparsetx.circuits.search import lanes, mask_search
+from sparsetx.circuits.search.mask_search import Plan, Settings
+from tests.circuits import compiled
+
+CONFIG = compiled.CONFIG
+PARAMS = jax.tree.map(jnp.asarray, compiled.params())
+MEANS = ablations.means(CONFIG, PARAMS, compiled.corpus())
+SITES = (*nodes.NODE_SITES, nodes.FINAL)
+STEPS, CALL = 50, 25
+HONEST = Settings(honest=1.0, k_coef=1e-3)
+
+
+def task(pairs: int, seed: int) -> mask_search.Task:
+    asked = compiled.question(pairs, seed)
+    return mask_search.Task(asked, ablations.norm_scales(CONFIG, PARAMS, asked))
+
+
+TASKS = jax.tree.map(lambda *x: jnp.stack(x), task(64, 1), task(64, 2))
+
+
+@functools.cache
+def deck(per_device: int, count: int, **more: bool) -> lanes.Deck:
+    plan = Plan(CONFIG, pairs=8, steps=CALL, **more)
+    return lanes.Deck(plan, per_device, tuple(jax.devices()[:count]))
+
+
+def found(
+    deck: lanes.Deck, which: list[tuple[int, int, Settings]]
+) -> dict[str, np.ndarray]:
+    sites = deck.plan.sites
+    means = MEANS if sites == nodes.NODE_SITES else wide_means()
+    tau, losses = lanes.run(deck, PARAMS, means, TASKS, lanes.stacked(which), STEPS)
+    assert losses.shape == (len(which),)
+    return dict(tau)
+
+
+@functools.cache
+def wide_means() -> dict[str, jax.Array]:
+    return dict(ablations.means(CONFIG, PARAMS, compiled.corpus(), SITES))
+
+
+def test_scores_stay_between_minus_one_and_one() -> None:
+    loud = dataclasses.replace(HONEST, lr=0.5)
+    for x in found(deck(1, 2), [(0, 0, loud)]).values():
+        assert np.abs(x).max() <= 1
+        assert x.min() < 0  # what is not needed went
+
+
+@pytest.mark.slow
+def test_the_same_lane_alone_among_others_and_on_eight_devices() -> None:
+    """Bit for bit, at equal lanes per device."""
+    asked = [(i % 2, i, HONEST) for i in range(5)]
+    together = found(deck(1, 8), asked)
+    on_two = found(deck(1, 2), asked[::-1])
+    alone = found(deck(1, 1), asked[3:4])
+    for site, x in together.items():
+        np.testing.assert_array_equal(on_two[site][::-1], x)
+        np.testing.assert_array_equal(alone[site][0], x[3])
+        assert not np.array_equal(x[0], x[2])  # other seeds, other masks
+
+
+@pytest.mark.slow
+def test_tied_keys_and_the_final_read() -> None:
+    tau = found(deck(1, 2, final=True, tied=True), [(0, 0, HONEST)])
+    assert set(tau) == set(SITES)
+    np.testing.assert_array_equal(tau[nodes.K], tau[nodes.Q])
+    assert tau[nodes.FINAL].shape == (1, CONFIG.d_model)
+    assert np.ptp(tau[nodes.FINAL]) > 0.1  # it learns as well
+
+
+def test_the_slope_is_that_of_a_sigmoid() -> None:
+    tau = {"x": jnp.array([-0.5, 0.0, 0.5])}
+    value = mask_search.hard(tau, 0.25)["x"]
+    np.testing.assert_array_equal(value, [0.0, 0.0, 1.0])
+    slope = jax.grad(lambda t: mask_search.hard(t, 0.25)["x"].sum())(tau)["x"]
+    sigmoid = jax.nn.sigmoid(tau["x"] / 0.25)
+    np.testing.assert_allclose(slope, sigmoid * (1 - sigmoid) / 0.25, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("memory", "most", "per_device"), [(1e12, 64, 1), (1e12, 3, 1), (1.0, 64, 1)]
+)
+def test_a_deck_fits_its_memory(memory: float, most: int, per_device: int) -> None:
+    made = lanes.deck(Plan(CONFIG, 8, 25), compiled.LENGTH, memory, most)
+    assert made.per_device == per_device
+    assert made.lanes == per_device * len(jax.local_devices())
+    assert lanes.memory_here() > 1e8
+
+
+def test_what_a_lane_holds_is_not_guessed_too_low() -> None:
+    """Against what the compiler says that a step of one lane needs."""
+    alone = deck(1, 1)
+    own = jax.tree.map(jnp.asarray, lanes.stacked([(0, 0, HONEST)]))
+    mask = mask_search.begin(alone.plan, own)
+    times = jnp.zeros(1, jnp.int32), jnp.full(1, 10.0)
+    program = lanes.program(alone)
+    lowered = program.lower(PARAMS, MEANS, TASKS, own, mask, *times)
+    used = lowered.compile().memory_analysis().temp_size_in_bytes
+    assert used < 2 * lanes.lane_bytes(alone.plan, compiled.LENGTH)

@@ -1,0 +1,143 @@
+"""The whole search finds the circuit that is known, and says how it went."""
+
+import dataclasses
+import types
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sparsetx import nodes
+from sparsetx.circuits.measure import ablations
+from sparsetx.circuits.search import mask_search, pruning
+from sparsetx.circuits.search.discretisation import Ranking
+from sparsetx.circuits.search.pruning import Aim, Case, Effort
+from sparsetx.system.progress import Progress
+from tests.circuits import compiled
+
+CONFIG = compiled.CONFIG
+PARAMS = jax.tree.map(jnp.asarray, compiled.params())
+MEANS = ablations.means(CONFIG, PARAMS, compiled.corpus())
+TRUE = nodes.flatten(CONFIG, {s: np.asarray(x) for s, x in compiled.mask().items()}) > 0
+EFFORT = Effort(rounds=((4, 75), (2, 75)), pairs=16, finalists=1)
+MEMORY = 1e9
+
+
+def case(name: str, seed: int) -> Case:
+    def pool(pairs: int, seed: int) -> mask_search.Task:
+        asked = compiled.question(pairs, seed)
+        return mask_search.Task(asked, ablations.norm_scales(CONFIG, PARAMS, asked))
+
+    answers = [compiled.CLOSE_DOUBLE, compiled.CLOSE_SINGLE]
+    return Case(name, pool(128, seed), pool(32, seed + 50), answers)
+
+
+def run(aim: Aim, cases: list[Case], report: object = None) -> list[pruning.Found]:
+    reports = [] if report is None else report
+    assert isinstance(reports, list)
+    return pruning.prune(CONFIG, PARAMS, MEANS, cases, aim, MEMORY, reports.append)
+
+
+@pytest.mark.slow
+def test_two_cases_at_once_are_the_known_circuit() -> None:
+    seen: list[Progress] = []
+    cases = [case("one", 1), case("two", 2)]
+    found = run(Aim(effort=EFFORT), cases, seen)
+    for one in found:
+        np.testing.assert_array_equal(one.chosen.mask, TRUE)
+        assert one.chosen.loss <= 0.15
+        assert len(one.history) == 6
+        rounds = [(t.round, t.steps) for t in one.history]
+        assert rounds == [(0, 75)] * 4 + [(1, 75)] * 2
+        best = min(t.edges_plus for t in one.history if t.edges_plus is not None)
+        assert best >= compiled.EDGES  # removal did the rest
+    steps = [p for p in seen if p.unit == "mask steps"][-1]
+    assert steps.stage == "2 tasks, honest"
+    assert steps.done == steps.total == 2 * (4 * 75 + 2 * 75)
+    assert steps.figures["round"] == "2/2"
+    assert seen[-1].done == seen[-1].total
+    assert seen[-1].figures == {"nodes": 11, "edges+": 9}
+    assert seen[-1].stage == "two, honest, cut down"
+
+
+def test_a_target_out_of_reach() -> None:
+    effort = dataclasses.replace(EFFORT, rounds=((1, 25),))
+    (found,) = run(Aim(target=1e-5, honest=0.0, effort=effort), [case("one", 1)])
+    assert not found.chosen.reached
+    assert found.history[0].edges_plus is None
+    assert found.history[0].settings.honest == 0  # the paper's procedure
+    assert len(found.chosen.curve) > 10
+
+
+def test_settings_are_drawn_around_the_best() -> None:
+    aim = Aim(seed=3, effort=EFFORT)
+    first = pruning.proposals(aim, 0, 8, [])
+    assert first == pruning.proposals(aim, 0, 8, [])
+    assert first[0][1] == dataclasses.replace(mask_search.Settings(), honest=1.0)
+    assert len({seed for seed, _ in first}) == 8
+    assert len({settings.k_coef for _, settings in first}) == 8
+
+    def scored(index: int, size: int | None) -> pruning._Scored:
+        seed, settings = first[index]
+        trial = pruning.Trial(0, 9, seed, settings, 0.1, size)
+        return pruning._Scored(trial, Ranking(np.arange(3), kept=2))
+
+    before = [scored(0, None), scored(1, 70), scored(2, 40), scored(3, 90)]
+    second = pruning.proposals(aim, 1, 4, before)
+    assert second[:2] == [first[2], first[1]]  # the better half goes on
+    assert {seed for seed, _ in second[2:]}.isdisjoint(seed for seed, _ in first)
+    for (_, near), (_, best) in zip(second[2:], second[:2], strict=True):
+        assert 0.2 < near.k_coef / best.k_coef < 5
+
+
+@pytest.mark.parametrize("holds", range(9))
+def test_halving_finds_what_one_by_one_would(
+    holds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where H rises along the way: the last of eight masks at the target, or none."""
+    way = [np.arange(8) >= n for n in range(8)]
+    asked: list[int] = []
+
+    def honesty(
+        cutter: object, mask: np.ndarray, errors: float, enough: float
+    ) -> float:
+        asked.append(8 - int(mask.sum()))
+        return 0.1 if asked[-1] < holds else 0.2
+
+    monkeypatch.setattr(pruning, "_honesty", honesty)
+    cutter: Any = None
+    found = pruning._smallest_honest(cutter, way, 0.15, 2.0)
+    if holds == 0:
+        assert found is None
+    else:
+        assert found is not None
+        np.testing.assert_array_equal(found[0], way[holds - 1])
+    assert len(asked) <= 1 + 3  # the last, then halves of seven
+    assert len(set(asked)) == len(asked)
+
+
+def test_h_is_that_of_the_worse_pool() -> None:
+    """The second pool is asked unless the first said that it is too much already."""
+
+    class Judge:
+        def __init__(self, level: float) -> None:
+            self.level, self.asked = level, 0
+
+        def tree_of(self, mask: np.ndarray) -> np.ndarray:
+            return mask
+
+        def figures(
+            self, keep: object, draws: int, errors: float, enough: float
+        ) -> dict[str, float]:
+            self.asked += 1
+            return {"H": self.level + errors}
+
+    first, second = Judge(0.1), Judge(0.3)
+    cutter: Any = types.SimpleNamespace(judge=first, second=second)
+    mask = np.ones(3, bool)
+    assert pruning._honesty(cutter, mask, 0.0) == 0.3
+    assert pruning._honesty(cutter, mask, 1.0) == 1.3
+    assert pruning._honesty(cutter, mask, 1.0, enough=0.5) == 1.1
+    assert (first.asked, second.asked) == (3, 2)
