@@ -28,32 +28,32 @@ $(VENV)/installed: setup.cfg constraints.txt pyproject.toml
 	@.venv-torch/bin/pip install $(PIP_FLAGS) -c constraints.txt -e '.[dev,torch]'
 	@touch $@
 
-# The TPU's compiler, which needs no TPU.
+# With the TPU's compiler, which needs no TPU.
 .venv-aot/installed: setup.cfg constraints.txt pyproject.toml
 	@echo "installing into .venv-aot (some minutes)"
 	@$(PYTHON) -m venv .venv-aot
 	@.venv-aot/bin/pip install $(PIP_FLAGS) -c constraints.txt -e '.[dev,tpu]'
 	@touch $@
 
-# The demo's searches: the same number of settings for every model. A model that was
-# trained for half as long wants a longer search.
+# Options of the demo's searches, the same for every model. With FAST=1 the model is
+# trained for fewer steps and needs a longer search.
 QUOTES := single_double_quote
 TASKS := $(QUOTES),for_while,if_ternary,fstring_brace,lambda_func,if_equals
 ROUNDS := --rounds 2x100 --pairs 8 --pools 256,48,128
 FAST_ROUNDS := --rounds 2x150 --pairs 16 --pools 256,32,64
 SEARCH := --finalists 1 --length 48 --no-effective $(if $(FAST),$(FAST_ROUNDS),$(ROUNDS))
-# Many programs that run for seconds: keep them all.
+# Cache all compiled programs, also those that compile fast: there are many.
 CACHED := JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.cache/xla \
   JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
-# A stage of the demo: whose it is, and a command of sparsetx. It says when it is done.
+# $(call stage,LABEL,ARGUMENTS): run a sparsetx command, then print the time so far.
 BEGAN := $(shell date +%s)
 SINCE = $$(( $$(date +%s) - $(BEGAN) )) s since the start
 define stage
 @$(CACHED) $(BIN)/sparsetx $(2)
 @echo "[$(1)] $(firstword $(2)): $(SINCE)"
 endef
-# Two of them side by side, each on half of the cores, get half as much again done as one
-# after the other on all. Every line says whose it is, the last ones after Ctrl-C too.
+# The same on half of the cores: two commands in parallel are 1.5 times as fast as one
+# after the other on all cores. Every line of output gets the label, also after Ctrl-C.
 HALF := NPROC=$$(( ($$(getconf _NPROCESSORS_ONLN) + 1) / 2 )) JAX_NUM_CPU_DEVICES=1
 define half
 @set -o pipefail; $(HALF) $(CACHED) $(BIN)/sparsetx $(2) 2>&1 | \
@@ -72,7 +72,7 @@ demo-fast:
 	$(call stage,sparse,prune runs/demo --tasks $(QUOTES) $(SEARCH))
 	$(call stage,page,report runs/demo -o runs/demo/report.html)
 
-demo-data: # once, for both
+demo-data: # once, for both models
 	$(call stage,data,data prepare tinypython --tokens 3000000 --vocab 1024)
 demo-sparse: demo-data
 	$(call half,sparse,train experiments/demo.py --run runs/demo)
@@ -88,7 +88,7 @@ demo-random-circuits: demo-sparse demo-dense-circuits
 	$(call half,random,prune runs/demo --shuffle 0 --tasks $(TASKS) $(SEARCH))
 demo-controls: demo-quotes demo-random-circuits
 	$(call half,controls,controls runs/demo/circuits/$(QUOTES) --quick)
-demo-other-circuits: demo-controls # those that demo-circuits has not come to
+demo-other-circuits: demo-controls # those that demo-circuits has not started
 	$(call half,others,prune runs/demo --tasks $(TASKS) $(SEARCH))
 demo-page: demo-circuits demo-other-circuits
 	$(call stage,page,report runs/demo runs/demo_dense -o runs/demo/report.html)
@@ -96,13 +96,13 @@ demo-page: demo-circuits demo-other-circuits
 test: install ## run the tests that need neither torch nor a browser
 	@$(BIN)/python -m pytest -m "not slow"
 
-coverage: install ## the same and some slow ones, and which lines they reach
+coverage: install ## run them and some slow ones, and measure line coverage
 	@rm -f .coverage .coverage.*
 	@$(BIN)/coverage run -m pytest
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
-test-torch: .venv-torch/installed ## compare with torch (installs it, in a venv of its own)
+test-torch: .venv-torch/installed ## compare with torch (installs it in .venv-torch)
 	@.venv-torch/bin/python -m pytest tests/torch -s
 
 test-faults: install ## start, stop and kill real processes
@@ -112,69 +112,69 @@ test-browser: install ## drive the report page in Chromium (Debian: apt-get inst
 	@$(BIN)/python -m tests.browser
 	@$(BIN)/python -m pytest -n 0 -s tests/browser
 
-# Which experiments, on which slices; more arguments in ARGS.
+# Experiments and slices; ARGS adds arguments.
 PAPER := $(foreach size,4x 8x 16x,experiments/paper_$(size).py)
 PODS := v5e-16,v5e-256,v5p-8,v6e-32
 ASKED = $(or $(EXP),$(PAPER)) --topology $(or $(POD),$(PODS)) --mesh auto
 AOT := JAX_PLATFORMS=cpu .venv-aot/bin/sparsetx aot
 
-test-aot: .venv-aot/installed ## compile for TPUs (installs their compiler, in a venv)
+test-aot: .venv-aot/installed ## compile for TPUs (installs their compiler in .venv-aot)
 	@JAX_PLATFORMS=cpu .venv-aot/bin/python -m pytest -n 0 tests/aot
 
-aot-check: .venv-aot/installed ## all programs for POD=v5e-16,… of EXP=…: memory, exchanges, time
+aot-check: .venv-aot/installed ## compile EXP=… for POD=v5e-16,…: memory, exchanges, time
 	@$(AOT) $(ASKED) --table $(ARGS)
 
-cost: .venv-aot/installed ## hours and money of EXP=experiments/X.py on POD=v5e-16,v6e-32
+cost: .venv-aot/installed ## hours and cost of EXP=experiments/X.py on POD=v5e-16,v6e-32
 	@$(AOT) $(ASKED) --programs train --table $(ARGS)
 
-lint: install ## check style, types and the shape of the house
+lint: install ## check style, types and the rules of tests/house.py
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m tests.house
 	@$(BIN)/shellcheck --external-sources --source-path=SCRIPTDIR tpu/*.sh .ci/run
 
-bench: install ## time what was made for speed, as ratios within one run
+bench: install ## run the benchmarks (ratios within one run)
 	@$(BIN)/sparsetx bench
 
-rehearse: install ## play a pod here: train, stop, resume, prune, read (NPROC=2 DEV=4)
+rehearse: install ## simulate a pod here: train, stop, resume, prune (NPROC=2 DEV=4)
 	@tpu/rehearse.sh
 
-# On a TPU, by PROJECT= ZONE= TPU_TYPE= RUN=gs://…, on the command line or exported;
-# DRY_RUN=1 only prints. They need bash, git and gcloud here, no Python: tpu/README.md.
+# Runs on TPUs (tpu/README.md). Set PROJECT= ZONE= TPU_TYPE= RUN=gs://…, on the command
+# line or exported; DRY_RUN=1 only prints the commands. Needs bash, git and gcloud.
 TPU := tpu-plan tpu-create tpu-wait tpu-setup tpu-train tpu-prune tpu-status tpu-logs \
   tpu-stop tpu-resume tpu-fetch tpu-delete tpu-list tpu-reap tpu-babysit
 .PHONY: $(TPU)
 
-tpu-plan: ## what a TPU of TPU_TYPE would be, and cost (asks nobody)
+tpu-plan: ## print the size and cost of a TPU_TYPE (sends no request)
 	@tpu/plan.sh
-tpu-create: ## ask for it (TIER=spot|on-demand|reserved VALID_UNTIL=6h)
+tpu-create: ## request the TPU (TIER=spot|on-demand|reserved VALID_UNTIL=6h)
 	@tpu/create.sh
 tpu-wait: ## wait until it is ready
 	@tpu/wait.sh
-tpu-setup: ## bring the committed code and its environment to every worker
+tpu-setup: ## copy the committed code to every worker and install it
 	@tpu/setup.sh
-tpu-train: ## start, or go on with, training (EXP=experiments/… ARGS="key=value …")
+tpu-train: ## start or resume training (EXP=experiments/… ARGS="key=value …")
 	@tpu/launch.sh train $(ARGS)
 tpu-prune: ## start pruning the run (ARGS="--tasks all")
 	@tpu/launch.sh prune $(ARGS)
 tpu-status: ## the state of the TPU and of each worker
 	@tpu/status.sh
-tpu-logs: ## what a worker printed (ARGS="-f -w 0")
+tpu-logs: ## print the log of a worker (ARGS="-f -w 0")
 	@tpu/logs.sh $(ARGS)
-tpu-stop: ## save, and end what runs
+tpu-stop: ## stop the job after it has saved
 	@tpu/stop.sh
-tpu-resume: ## go on from the last saved step, by the run's own configuration
+tpu-resume: ## resume from the last saved step, with the run's configuration
 	@tpu/resume.sh $(ARGS)
-tpu-fetch: ## copy the run to runs/ (the TPU need not be there)
+tpu-fetch: ## copy the run to runs/ (needs no TPU)
 	@tpu/fetch.sh
-tpu-delete: ## give the TPU back (ARGS=--force: even while it works)
+tpu-delete: ## delete the TPU (ARGS=--force: even while a job runs)
 	@tpu/delete.sh $(ARGS)
-tpu-list: ## all TPUs that were asked for by these targets, and their age
+tpu-list: ## list all TPUs requested by these targets, and their age
 	@tpu/list.sh
-tpu-reap: ## delete those that failed or were taken away
+tpu-reap: ## delete those that failed or were preempted
 	@tpu/reap.sh
-tpu-babysit: ## all of it, again and again, until the run is done (VERB=prune MAX_USD=)
+tpu-babysit: ## create, set up, start and resume until the run is done (VERB=prune MAX_USD=)
 	@tpu/babysit.sh $(or $(VERB),train) $(ARGS)
 
 clean: ## remove the environments, caches and build products (never runs/ or data/)

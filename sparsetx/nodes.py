@@ -1,9 +1,9 @@
-"""The vocabulary: the sites of the model, what reads what, and the nodes on them.
+"""Names and sizes of the model's sites, which site reads which, and node indices.
 
-A *site* is a place in the network where a tap may look and act. A *node* is one
-channel of a node site, the same at every token (paper, section 2.3); a *Nodes* tree
-holds one number per node: {site: [layer, width]}. Only this file spells the names of
-sites, and only parameters.py those of parameters; everything else imports them.
+A *site* is a place in the network where a tap may read or change activations. A *node*
+is one channel of a node site, the same at every token (paper, section 2.3); a *Nodes*
+tree holds one number per node: {site: [layer, width]}. Only this file spells the names
+of sites, and only parameters.py those of parameters; everything else imports them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,14 +41,14 @@ BLOCK_SITES = (
 )  # fmt: skip
 END_SITES = (EMBED, FINAL, FINAL_NORM)
 NODE_SITES = (ATTN_IN, Q, K, V, ATTN_OUT, MLP_IN, MLP_NEURON, MLP_OUT)
-# What a write leaves behind, where a second AbsTopK may act.
+# The residual after each write, where AbsTopK may act as well.
 RESIDUAL_SITES = (RESID_POST_ATTN, RESID_POST_MLP)
-# The residual as each sublayer finds it, before its norm: where bridges attach.
+# The residual that each sublayer reads, before its norm: where bridges attach.
 BOUNDARY_SITES = (RESID_PRE_ATTN, RESID_POST_ATTN)
-# One number per token, 1/rms: holding them fixed makes the reads linear.
+# One number per token, 1/rms: with these fixed, the reads are linear.
 NORM_SITES = (ATTN_NORM, MLP_NORM, FINAL_NORM)
 
-# What a node is, in a word of a sentence.
+# A word for the nodes of each site, for use in sentences.
 KINDS = {
     ATTN_IN: "read",
     Q: "query",
@@ -99,14 +99,14 @@ def active_sites(model: ModelConfig) -> tuple[str, ...]:
 
 
 def active_count(model: ModelConfig, site: str) -> int | None:
-    """How many entries of a site AbsTopK keeps per token; None where it acts not."""
+    """How many entries of a site AbsTopK keeps per token; None if it does not act."""
     if model.afrac is None or site not in active_sites(model):
         return None
     return int(model.afrac * width(model, site))
 
 
 def site_offences(model: ModelConfig, prefix: str) -> list[str]:
-    """AbsTopK at a place that does not exist, or that would keep nothing."""
+    """Errors: AbsTopK at a site that does not exist, or that would keep nothing."""
     known = (*NODE_SITES, *RESIDUAL_SITES)
     found = [
         f"{prefix}afrac_sites: AbsTopK cannot act at {site!r}; "
@@ -124,7 +124,7 @@ def site_offences(model: ModelConfig, prefix: str) -> list[str]:
 
 
 def writers(model: ModelConfig, site: str, layer: int) -> list[tuple[str, int]]:
-    """(site, layer) of everything summed in the residual that a read finds."""
+    """(site, layer) of all that is summed in the residual that this site reads."""
     if site not in (ATTN_IN, MLP_IN, FINAL):
         raise ValueError(f"{site!r} does not read the residual")
     before = model.n_layer if site == FINAL else layer
@@ -156,8 +156,8 @@ def count(model: ModelConfig, sites: Sequence[str] = NODE_SITES) -> int:
 
 
 def node_at(model: ModelConfig, flat: int, sites: Sequence[str] = NODE_SITES) -> Node:
-    """The node at a place of the flat order: ends before the stack, layer by layer in
-    reading order, ends after it."""
+    """The node at an index of the flat order: the embedding, then layer by layer in the
+    order of computation, then the sites after the last block."""
     if flat < 0:
         raise ValueError(f"wanted a node index of 0 or more, got {flat}")
     left = flat
@@ -171,7 +171,7 @@ def node_at(model: ModelConfig, flat: int, sites: Sequence[str] = NODE_SITES) ->
 def flat_index(
     model: ModelConfig, node: Node, sites: Sequence[str] = NODE_SITES
 ) -> int:
-    """The place of a node in the flat order."""
+    """The index of a node in the flat order."""
     before = 0
     for site, layer, wide in _runs(model, sites):
         if (site, layer) == (node.site, node.layer):
@@ -186,7 +186,7 @@ def flat_index(
 
 
 def repeated(tree: Nodes, count: int) -> dict[str, np.ndarray]:
-    """{site: [count, …]}: so many copies, on a new first axis."""
+    """{site: [count, …]}: `count` copies of a tree, along a new first axis."""
     return {
         site: np.repeat(np.asarray(x, np.float32)[None], count, 0)
         for site, x in tree.items()
@@ -194,7 +194,7 @@ def repeated(tree: Nodes, count: int) -> dict[str, np.ndarray]:
 
 
 def put(trees: dict[str, np.ndarray], which: int, node: Node, value: float) -> None:
-    """Into one of several trees, at one node."""
+    """Set one node's value in tree number `which` of stacked trees."""
     tree = trees[node.site][which]
     row = tree if node.site in END_SITES else tree[node.layer]
     row[node.index] = value
@@ -230,7 +230,7 @@ def unflatten(
 
 
 def _runs(model: ModelConfig, sites: Sequence[str]) -> Iterator[tuple[str, int, int]]:
-    """(site, layer, width) of each run of neighbours in the flat order."""
+    """(site, layer, width) of each contiguous part of the flat order."""
     if EMBED in sites:
         yield EMBED, 0, width(model, EMBED)
     inside = [site for site in BLOCK_SITES if site in sites]

@@ -1,13 +1,15 @@
-"""The tap: the one seam through which anything looks into the model, or changes it.
+"""Taps: functions called at every site of the model, to read or change activations.
 
-At every site the model calls `x, take = tap.fn(site, x, here)`, after AbsTopK: x goes
-on, and take (unless None) is handed out, stacked over layers, by `model.trace`. `here`
-is this layer's slice of `along`, or `ends` at a site outside the stack. A tap is a
-pytree whose function is static: jit, vmap, grad and sharding see its arrays, and it is
-traced once per site, however many layers there are.
+Taps are the only way to do this. At every site the model calls
+`x, take = tap.fn(site, x, here)`, after AbsTopK: the model continues with x, and
+`model.trace` returns take (unless None), stacked over layers. `here` is this layer's
+slice of `along`, or `ends` at a site outside the stack. A tap is a pytree with a static
+function: jit, vmap, grad and sharding apply to its arrays, and it is traced once per
+site, however many layers there are.
 
-A mask, the means, an adversary's mix and an importance score all have the shape of a
-`Nodes` tree, {site: [layer, width]}. Makers leave sites that they are not given alone.
+A mask, the means, an adversary's mixture and an importance score all have the shape of
+a `Nodes` tree, {site: [layer, width]}. The functions below that make a tap from such
+trees do not change sites that are absent from them.
 """
 
 import dataclasses
@@ -29,8 +31,8 @@ BareFn = Callable[[str, jax.Array], jax.Array]
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Tap:
-    """`fn` must be hashable (a module's function, not a lambda made per call, or every
-    call compiles anew); `along` has leaves [layer, …]."""
+    """`fn` must be hashable (a module's function: a lambda made per call would be
+    compiled again in every call); `along` has leaves [layer, …]."""
 
     fn: Fn = dataclasses.field(metadata={"static": True})
     along: Any = None
@@ -56,7 +58,7 @@ def as_tap(tap: Tap | BareFn | None) -> Tap:
 
 
 def ablate(keep: Nodes, means: Nodes) -> Tap:
-    """x <- m·x + (1 - m)·mean: nodes with m = 1 stay, those with m = 0 are constant."""
+    """x <- m·x + (1 - m)·mean: nodes with m = 1 are kept, with m = 0 are ablated."""
     return mix(keep, means)
 
 
@@ -72,18 +74,18 @@ def mix(amount: Nodes, values: Nodes, spare: Nodes | None = None) -> Tap:
 
 
 def interchange(where: Nodes, values: Nodes) -> Tap:
-    """Nodes that are 1 in `where` take their activations from another run."""
+    """Nodes that are 1 in `where` take these values, from another forward pass."""
     _same_sites("interchange", where=where, values=values)
     return _at_sites(_take_over, {s: (where[s], values[s]) for s in where})
 
 
 def substitute(values: Mapping[str, Any]) -> Tap:
-    """Whole sites take given values: frozen norms, another run's attention, bridges."""
+    """Replace whole sites by given values, as for frozen norms, attention, bridges."""
     return _at_sites(_replace, dict(values))
 
 
 def capture(sites: Sequence[str]) -> Tap:
-    """Hand out the activations of these sites."""
+    """Take the activations of these sites: `model.trace` returns them."""
     for site in sites:
         _known(site)
     return Tap(_Capture(frozenset(sites)))
@@ -147,12 +149,12 @@ def _replace(site: str, x: jax.Array, here: Any) -> tuple[jax.Array, Any]:
 
 
 def _against(x: jax.Array, value: Any) -> jax.Array:
-    """value with leading axes of 1: it broadcasts against x by its last axes."""
+    """value with leading axes of size 1, so that it broadcasts against x."""
     array = jnp.asarray(value)
     return array.reshape((1,) * (x.ndim - array.ndim) + array.shape)
 
 
-# What a last layer computes where an answer is read, and nowhere else.
+# Sites that the last layer computes only at the token where the answer is read.
 _LATE = (
     nodes.ATTN_PATTERN, nodes.ATTN_OUT, nodes.RESID_POST_ATTN, nodes.MLP_NORM,
     nodes.MLP_IN, nodes.MLP_NEURON, nodes.MLP_OUT, nodes.RESID_POST_MLP, nodes.FINAL,
@@ -161,10 +163,10 @@ _LATE = (
 
 
 def at_place(here: Any, place_B: jax.Array, shape: tuple[int, ...]) -> Any:
-    """A layer's slice of a tap, for a layer that is computed at one place of each row.
+    """A layer's slice of a tap, for a layer that is computed at one token of each row.
 
-    Whole activations, [B, L, …] at a late site, are cut to that place; what belongs to
-    nodes or rows is left as it is.
+    Whole activations, [B, L, …] at a site of _LATE, are cut to that token; arrays for
+    nodes or rows are not changed.
     """
 
     def cut(path: Any, x: Any) -> Any:

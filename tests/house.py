@@ -1,6 +1,6 @@
-"""The shape of the house: which file may import which, how long anything may be.
+"""Rules for the code's layout: which folder may import which, and maximum lengths.
 
-`python -m tests.house` prints the table and fails where a rule is broken.
+`python -m tests.house` prints the lengths and imports, and fails if a rule is broken.
 """
 
 import ast
@@ -12,9 +12,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "sparsetx"
 
-# Which room may import which, beside itself. A folder is one room, but for circuits/,
-# whose folders are rooms of their own. The order is that of the data: a room stands
-# below all that it may import.
+# {room: the rooms that it may import}. A room is a folder of the package or a file at
+# its top; the folders of circuits/ are rooms too. A room is listed after all that it
+# may import.
 LAW = {
     "system": "",
     "config": "system",
@@ -42,7 +42,7 @@ LAW = {
     "aot": "*",
     "bench": "*",
     "plots": "system nodes run circuits circuits.explain circuits.controls",
-    "cli": "*",  # all above it: the command line joins the rooms, inside each command
+    "cli": "*",  # all above: each command imports what it needs
 }
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 45
@@ -76,21 +76,21 @@ def sources(folder: Path = PACKAGE) -> list[Source]:
 
 
 def room(module: str) -> str:
-    """The room a module belongs to: its longest listed prefix below the package."""
+    """The room of a module: the longest prefix of its name that LAW lists."""
     name = module.removeprefix("sparsetx").removeprefix(".")
     fitting = [r for r in LAW if name == r or name.startswith(r + ".")]
     return max(fitting, key=len, default=name)
 
 
 def allowed(here: str) -> set[str]:
-    """The rooms that a room may import, with itself."""
+    """The rooms that a room may import, and itself."""
     rooms = list(LAW)
     above = rooms[: rooms.index(here) + 1]
     return {*above} if LAW[here] == "*" else {*LAW[here].split(), here}
 
 
 def imports(source: Source, modules: set[str]) -> set[str]:
-    """Modules of the package that a file imports, wherever in it."""
+    """Modules of the package that a file imports, also inside functions."""
     found: set[str] = set()
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Import):
@@ -102,10 +102,10 @@ def imports(source: Source, modules: set[str]) -> set[str]:
 
 
 def broken_law() -> list[str]:
-    """What is wrong with the law itself: a room may only name rooms above it."""
+    """Errors of LAW itself: a room may only name rooms that are listed before it."""
     rooms = list(LAW)
     return [
-        f"{here} may not be allowed {there}: it does not stand above it"
+        f"{here} may not be allowed {there}: LAW must list {there} before it"
         for i, here in enumerate(rooms)
         for there in LAW[here].replace("*", "").split()
         if there not in rooms[:i]
@@ -113,13 +113,14 @@ def broken_law() -> list[str]:
 
 
 def broken_imports() -> list[str]:
+    """Imports that LAW does not allow, and modules that belong to no room."""
     files = sources()
     modules = {source.module for source in files}
     found = []
     for source in files:
         here = room(source.module)
         if source.module in ("sparsetx", "sparsetx.__main__"):
-            continue  # the package's front door imports lazily from anywhere
+            continue  # the package's public names are imported lazily from anywhere
         if here not in LAW:
             found.append(f"{source.module} is in no room: move it, or add one to LAW")
             continue
@@ -128,12 +129,12 @@ def broken_imports() -> list[str]:
                 found.append(
                     f"{source.module} imports {name}, which is not allowed: the room "
                     f"{here} may import {LAW[here] or 'no other'}. Move what it needs "
-                    "to one of these rooms, or hand it in as an argument"
+                    "to one of these rooms, or pass it as an argument"
                 )
     return found
 
 
-# Lists of one kind may grow with what they list.
+# Folders that may hold more files: they hold one file per item of a list.
 LISTS = ("cli", "circuits/controls", "tasks/families", "data/grammar")
 MOST_AT_TOP, MOST_IN_A_FOLDER = 20, 12
 
@@ -149,8 +150,9 @@ def entries() -> dict[str, int]:
 
 
 def crowded() -> list[str]:
+    """Folders with too many entries."""
     return [
-        f"{name}: {count} entries; part it, or join files that serve each other"
+        f"{name}: {count} entries; divide it, or join related files"
         for name, count in entries().items()
         if name not in LISTS and not name.endswith("/js")
         if count > (MOST_AT_TOP if name == "." else MOST_IN_A_FOLDER)
@@ -191,8 +193,8 @@ def opens_for_writing(call: ast.Call) -> bool:
 
 
 def code_lines(source: Source) -> int:
-    """Lines that are not blank and not inside a long text: templates of tasks, words of
-    the lexicon and docstrings are read, not run."""
+    """Lines that are not blank and not inside a multi-line string, such as templates of
+    tasks, word lists and docstrings."""
     inside: set[int] = set()
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):

@@ -1,4 +1,4 @@
-"""The rules of the house hold, and the check of them can fail."""
+"""The rules for the code's layout hold, and their checks find violations."""
 
 import ast
 import itertools
@@ -12,12 +12,12 @@ from sparsetx.model import parameters
 from tests import house
 
 
-def test_rooms_import_what_the_law_allows() -> None:
+def test_rooms_import_only_what_is_allowed() -> None:
     assert house.broken_law() == []
     assert house.broken_imports() == []
 
 
-def test_an_import_against_the_law_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_forbidden_import_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "def late():\n    from sparsetx import model\n"
     wrong = house.Source(house.PACKAGE / "topk.py", text, ast.parse(text))
     right = house.Source(house.PACKAGE / "model" / "__init__.py", "", ast.parse(""))
@@ -30,15 +30,15 @@ def test_an_import_against_the_law_is_found(monkeypatch: pytest.MonkeyPatch) -> 
     assert found[1].startswith("sparsetx.utils is in no room")
 
 
-def test_a_law_that_looks_down_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rule_in_the_wrong_order_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(house.LAW, "model", "training")
     assert house.broken_law() == [
-        "model may not be allowed training: it does not stand above it"
+        "model may not be allowed training: LAW must list training before it"
     ]
 
 
-def test_circuits_and_training_never_meet() -> None:
-    """The step knows nothing of masks, and a circuit needs no training code."""
+def test_circuits_and_training_do_not_import_each_other() -> None:
+    """Training code uses no masks, and circuits need no training code."""
     for here in house.LAW:
         if here.startswith("circuits"):
             assert "training" not in house.allowed(here)
@@ -62,7 +62,7 @@ def test_files_and_functions_are_short(source: house.Source) -> None:
 
 
 @pytest.mark.parametrize("source", house.sources(), ids=lambda s: s.module)
-def test_every_file_says_what_it_is_for(source: house.Source) -> None:
+def test_every_file_has_a_docstring(source: house.Source) -> None:
     if source.lines > 1:
         assert ast.get_docstring(source.tree)
 
@@ -74,7 +74,7 @@ def test_only_the_command_line_prints() -> None:
 
 
 def test_only_files_opens_files_for_writing() -> None:
-    """Arrays and torch states go to a handle that files.writer gave."""
+    """Arrays and torch states are written to a handle from files.writer."""
     writing = re.compile(
         r"write_text|write_bytes|savetxt|mkdir|makedirs|rename|replace"
     )
@@ -90,11 +90,11 @@ def test_only_files_opens_files_for_writing() -> None:
         assert not any(house.opens_for_writing(call) for call in opened), source.module
 
 
-def test_only_the_vocabulary_spells_the_names_of_sites() -> None:
-    """Names of one letter are too short to look for; the rest are not."""
+def test_only_nodes_and_parameters_spell_names_of_sites_and_parameters() -> None:
+    """Only names of more than five letters: shorter ones occur in other strings."""
     names = {s for s in (*nodes.BLOCK_SITES, *nodes.END_SITES) if len(s) > 5}
     names |= {parameters.POSITIONS, parameters.UNEMBED, parameters.MLP_POSITION_NORM}
-    # The released format has names of its own, some of them alike.
+    # The released format has names of its own, some of them the same.
     for source in house.sources():
         if house.room(source.module) in ("openai_format", "cli", "data", "tasks"):
             continue
@@ -108,7 +108,7 @@ def test_only_the_vocabulary_spells_the_names_of_sites() -> None:
         assert not found & names, source.module
 
 
-def test_tests_weigh_enough() -> None:
+def test_there_are_enough_tests() -> None:
     assert house.test_ratio() >= house.LEAST_TEST_RATIO
 
 

@@ -1,1 +1,1 @@
-"""What an experiment needs of a TPU, said by the TPU's own compiler, without a TPU."""
+"""Ahead-of-time compilation for TPUs, without a TPU: memory, time and cost of a run."""

@@ -1,6 +1,6 @@
-"""What was compiled once: compiling for a pod takes minutes, and its result is a text.
+"""Cache of compiled programs on disk, since compiling for a pod takes minutes.
 
-Kept by a hash of the program, of the compiler, and of what it was compiled for.
+The key is a hash of the program, the compiler's version and the target.
 """
 
 import base64
@@ -20,7 +20,7 @@ FOLDER = Path(".cache") / "aot"
 
 @dataclass(frozen=True)
 class Made:
-    """The compiler's work: the program's text, its memory, and how long it took."""
+    """A compiled program: its text, its memory, and seconds that compiling took."""
 
     text: str
     memory: Memory
@@ -37,13 +37,13 @@ def key(lowered: Any, target: str) -> str:
 
 
 def made(name: str, make: Callable[[], Made], folder: Path | None = None) -> Made:
-    """From the cache, or made and put there."""
+    """A program from the cache; if absent, it is compiled and stored."""
     path = (folder or FOLDER) / f"{name}.json"
     if path.exists():
         try:
             return _read(files.read_json(path, "a compiled program"))
         except (ValueError, KeyError, TypeError, zlib.error):
-            pass  # half a file, or another version's: made again
+            pass  # an incomplete file, or another version's: compiled again
     found = make()
     files.make_folder(path.parent)
     packed = base64.b85encode(zlib.compress(found.text.encode())).decode()

@@ -1,8 +1,8 @@
-"""Operations of single instructions: products for the matrix unit, the rest for the
-vector unit.
+"""Count operations of HLO instructions, of the matrix unit and of the vector unit.
 
-A TPU's compiler writes every product as a convolution, batched ones with a window that
-is dilated so far that each place of it meets one element: only pairs that meet count.
+A TPU's compiler writes every matrix product as a convolution; a batched product has a
+window so dilated that each position of it meets one element. Only pairs of a window
+position and an element that meet are counted.
 """
 
 import math
@@ -63,8 +63,8 @@ REDUCING = frozenset(["reduce", "reduce-window"])
 def products(
     module: Module, inside: Computation, one: Instruction, passes: bool = False
 ) -> float:
-    """Multiplications and additions of an instruction's matrix products; with `passes`,
-    as often as the matrix unit, which multiplies bfloat16, must go over them."""
+    """Multiplications and additions of an instruction's matrix products. With `passes`,
+    times the number of bfloat16 passes that the matrix unit needs for them."""
     often = _passes(one) if passes else 1.0
     if one.opcode == "dot":
         return often * _dot(inside, one)
@@ -80,13 +80,13 @@ def products(
 
 
 def _passes(one: Instruction) -> float:
-    """float32 in bfloat16: six products at the highest precision, three at the next."""
+    """bfloat16 products per float32 product: 6 at precision highest, 3 at high."""
     asked = one.attribute("operand_precision") or ""
     return 6.0 if "highest" in asked else 3.0 if "high" in asked else 1.0
 
 
 def vector(module: Module, inside: Computation, one: Instruction) -> float:
-    """Operations on single elements."""
+    """Elementwise operations of an instruction, for the vector unit."""
     if one.opcode in ELEMENTWISE:
         return float(sum(shape.count for shape in one.shapes))
     if one.opcode in REDUCING:
@@ -126,7 +126,7 @@ def _convolution(inside: Computation, one: Instruction) -> float:
 
 
 def _window(one: Instruction) -> dict[str, list[str]]:
-    """{size, stride, pad, lhs_dilate, rhs_dilate}: what is written for each axis."""
+    """{size, stride, pad, lhs_dilate, rhs_dilate: their values for each axis}."""
     text = one.attribute("window") or ""
     return {
         key: values.split("x")
@@ -137,7 +137,7 @@ def _window(one: Instruction) -> dict[str, list[str]]:
 def _meetings(
     source: int, kernel: int, out: int, window: dict[str, list[str]], number: int
 ) -> int:
-    """How many (place of the result, place of the window) find an element."""
+    """How many pairs of positions (of result and window) meet an element."""
 
     def setting(key: str, default: str) -> str:
         found = window.get(key, [])
@@ -149,7 +149,7 @@ def _meetings(
     width = (source - 1) * spread + 1
     count = 0
     for step in range(kernel):
-        # places p with 0 <= p·stride + step·apart - low < width, on a dilated element
+        # positions p with 0 <= p·stride + step·apart - low < width, on an element
         offset = step * apart - low
         for place in range(_first(offset, stride), out):
             at = place * stride + offset

@@ -1,7 +1,7 @@
-"""The text of a compiled program as computations, instructions and the shapes of both.
+"""Parse the HLO text of a compiled program into computations and instructions.
 
-Reads what XLA prints of an optimised module, of any backend. Memory spaces are kept:
-`S(1)` in a layout says that the array lies in a TPU core's own memory, not in HBM.
+Reads the text of an optimised XLA module of any backend. Layouts are kept: `S(1)` in a
+layout says that the array is in a TPU core's own memory, not in HBM.
 """
 
 import math
@@ -22,7 +22,7 @@ _LINE = re.compile(r"^\s+(ROOT )?%?([^\s=]+) = (.*)$")
 
 @dataclass(frozen=True)
 class Shape:
-    """One array: its type, its sizes, and whether it lies in HBM."""
+    """The type, sizes and layout of one array."""
 
     kind: str
     sizes: tuple[int, ...]
@@ -38,19 +38,19 @@ class Shape:
 
     @property
     def on_chip(self) -> bool:
-        """In memory of the core itself; no space, or 0, is HBM, and 5 is the host's."""
+        """Whether it is in the core's memory; space 0 or none is HBM, 5 the host's."""
         space = re.search(r"S\((\d+)\)", self.layout)
         return space is not None and space[1] not in ("0", "5")
 
     @property
     def stored(self) -> float:
-        """Bytes with what fills up tiles: the two densest axes to 8 x 128, say."""
+        """Bytes including padding to tiles, as 8 x 128 of the two minor axes."""
         tile = re.search(r"T\(([\d,]+)\)", self.layout)
         order = [int(n) for n in self.layout.partition(":")[0].split(",") if n]
         if tile is None or len(order) != len(self.sizes):
             return self.bytes
         sizes = list(self.sizes)
-        # The tile's last number belongs to the axis that is densest in memory.
+        # The tile's last number belongs to the most minor axis.
         numbers = reversed([int(n) for n in tile[1].split(",")])
         for axis, wide in zip(order, numbers, strict=False):
             sizes[axis] = -(-sizes[axis] // wide) * wide
@@ -59,24 +59,24 @@ class Shape:
 
 @dataclass(frozen=True)
 class Instruction:
-    """`shapes` has several where the result is a tuple; `rest` is what follows the
-    operands."""
+    """`shapes` has several entries if the result is a tuple; `rest` is the text after
+    the operands."""
 
     name: str
     shapes: tuple[Shape, ...]
     opcode: str
     operands: tuple[str, ...]
-    given: str  # between the brackets, as it is written
+    given: str  # the text between the parentheses
     rest: str
     root: bool
 
     def attribute(self, name: str) -> str | None:
-        """A word or a braced list: `dim_labels=bf_io->bf`, `slice={[0:8]}`."""
+        """An attribute's value: of `dim_labels=bf_io->bf`, or of `slice={[0:8]}`."""
         found = re.search(rf"\b{name}=(\{{[^{{}}]*\}}|[^\s,]+)", self.rest)
         return None if found is None else found[1].strip("{}")
 
     def called(self, *attributes: str) -> list[str]:
-        """Names of the computations that these attributes name."""
+        """Names of the computations that are the values of these attributes."""
         texts = [self.attribute(a) or "" for a in attributes]
         return [
             name.strip().lstrip("%")
@@ -119,7 +119,7 @@ class Module:
 
 
 def parse(text: str) -> Module:
-    """All computations of a module's text."""
+    """Parse the text of a module."""
     found: dict[str, Computation] = {}
     entry: Computation | None = None
     current: Computation | None = None
@@ -158,17 +158,17 @@ def _instruction(name: str, text: str, root: bool) -> Instruction:
 
 
 def _closing(text: str, opening: int) -> int:
-    """Where the bracket that opens there is closed."""
+    """Index of the parenthesis that closes the one at `opening`."""
     depth = 0
     for place in range(opening, len(text)):
         depth += (text[place] == "(") - (text[place] == ")")
         if depth == 0:
             return place
-    raise ValueError(f"a bracket is never closed: {text[opening : opening + 80]}")
+    raise ValueError(f"a parenthesis is never closed: {text[opening : opening + 80]}")
 
 
 def shapes_of(text: str) -> tuple[Shape, ...]:
-    """Of a type as it is written; a tuple has many."""
+    """The shapes of a type's text; a tuple has several."""
     return tuple(
         Shape(kind, tuple(int(n.strip("<=")) for n in sizes.split(",") if n), layout)
         for kind, sizes, layout in _ARRAY.findall(text)

@@ -1,7 +1,7 @@
-"""How often the body of a loop runs: the compiler counts it once, a step runs it often.
+"""Find the trip count of a loop in HLO; XLA's own cost analysis counts a body once.
 
-A loop's condition compares a counter with a bound. Where it may also stop early (a
-selection that is decided, say) the bound is what is counted, and said to be one.
+A loop's condition compares a counter with a bound. If the loop may also stop early (as
+AbsTopK's bisection does), the bound is used, marked as not exact.
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from sparsetx.aot.hlo import Computation, Instruction, Module
 
 _KNOWN = re.compile(r'known_trip_count[^0-9]*"?(\d+)')
-# counter OP bound, as an upper end that is not reached
+# For `counter OP bound`: what to add to get an exclusive upper bound.
 _ENDS = {"LT": 0, "LE": 1}
 _TURNED = {"GT": "LT", "GE": "LE"}
 _VIEWS = ("copy", "bitcast", "reshape", "convert", "broadcast")
@@ -19,14 +19,14 @@ _VIEWS = ("copy", "bitcast", "reshape", "convert", "broadcast")
 
 @dataclass(frozen=True)
 class Trips:
-    """`exact` is false where the loop may stop before."""
+    """`exact` is false if the loop may stop earlier."""
 
     count: int
     exact: bool
 
 
 def of(module: Module, outside: Computation, loop: Instruction) -> Trips | None:
-    """Of a `while`; None where no bound can be read."""
+    """Trips of a `while` instruction; None if no bound can be found."""
     if known := _KNOWN.search(loop.rest):
         return Trips(int(known[1]), True)
     (condition,) = loop.called("condition")
@@ -39,7 +39,7 @@ def of(module: Module, outside: Computation, loop: Instruction) -> Trips | None:
 
 @dataclass(frozen=True)
 class _Scope:
-    """A computation; in a fusion, its parameters stand for something outside."""
+    """A computation; if it is a fusion, `given` maps parameters to outer operands."""
 
     module: Module
     inside: Computation
@@ -49,7 +49,7 @@ class _Scope:
         return self.inside.operands(one)
 
     def source(self, one: Instruction) -> tuple["_Scope", Instruction]:
-        """What an instruction is a view of."""
+        """The instruction that this one is a copy, view or parameter of."""
         if one.opcode == "parameter" and int(one.given) in self.given:
             scope, outer = self.given[int(one.given)]
             return scope.source(outer)
@@ -67,8 +67,8 @@ Comparison = tuple[str, _Scope, Instruction, _Scope, Instruction]
 
 
 def _comparisons(scope: _Scope, root: Instruction) -> Iterator[Comparison]:
-    """The parts of a condition. Of lanes side by side, one that goes on is enough; all
-    of them share a bound."""
+    """The comparisons that a condition consists of. A loop over parallel lanes runs
+    while any lane does; all lanes share a bound."""
     scope, root = scope.source(root)
     if root.opcode == "fusion":
         inner = scope.entered(root)
@@ -93,7 +93,7 @@ def _bound(
     right_scope: _Scope,
     right: Instruction,
 ) -> int | None:
-    """Trips that a comparison allows, if it is one of a counter with a number."""
+    """Trips that a comparison allows, if it compares a counter with a constant."""
     low, high = carried.number(left), carried.number(right)
     if direction in _TURNED and high is None:
         direction, left, high = _TURNED[direction], right, low
@@ -105,16 +105,16 @@ def _bound(
 
 @dataclass(frozen=True)
 class _Carried:
-    """What a loop is entered with, and hands on from trip to trip."""
+    """The values that a loop starts with and carries from trip to trip."""
 
     module: Module
     outside: Computation
     loop: Instruction
 
     def number(self, one: Instruction) -> int | None:
-        """A constant, in the loop or among what it carries and never changes."""
+        """The value of a constant, or of a carried value that never changes."""
         if one.opcode == "constant":
-            given = one.given.strip("{}")  # of a single lane: an array of one
+            given = one.given.strip("{}")  # for a single lane, an array of one element
             return int(given) if given.lstrip("-").isdecimal() else None
         if one.opcode != "get-tuple-element":
             return None
@@ -125,7 +125,7 @@ class _Carried:
         return self.first(one)
 
     def first(self, one: Instruction) -> int | None:
-        """The constant that an element has when the loop begins."""
+        """The constant that a carried value has when the loop starts."""
         (start,) = self.outside.operands(self.loop)
         if start.opcode != "tuple":
             return None
@@ -135,7 +135,7 @@ class _Carried:
         return self.number(found) if found.opcode == "constant" else None
 
     def stride(self, one: Instruction) -> int:
-        """What a trip adds to a counter."""
+        """The increment of a counter in one trip."""
         scope, new = self._handed_on(one)
         if scope is not None and new is not None and new.opcode == "add":
             parts = [scope.source(part)[1] for part in scope.operands(new)]

@@ -1,5 +1,4 @@
-"""What a program holds in a device's memory, and what the compiler says if it is more
-than there is."""
+"""Memory of a compiled program on one device, and the error if it does not fit."""
 
 import contextlib
 import re
@@ -17,19 +16,19 @@ _USED = re.compile(
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes of one device. What is given away by the caller is reused for what comes
-    out (`reused`), if the compiler honours it."""
+    """Bytes on one device. `reused`: of donated arguments, whose memory the compiler
+    uses for results."""
 
     arguments: float
     results: float
     reused: float
     temporary: float
     code: float
-    peak: float  # the compiler's own figure of all that is held at once
+    peak: float  # the compiler's figure for the most that is held at one time
 
 
 class TooLarge(Exception):
-    """A program that does not fit: what it would use, and what there is (bytes)."""
+    """A program that does not fit: bytes that it would use, and bytes available."""
 
     def __init__(self, name: str, used: float, limit: float) -> None:
         super().__init__(f"{name}: {used / 2**30:.2f} GiB of {limit / 2**30:.2f} GiB")
@@ -50,7 +49,7 @@ def of(compiled: Any) -> Memory:
 
 @contextlib.contextmanager
 def explained(name: str) -> Iterator[None]:
-    """The compiler's own refusal as numbers."""
+    """Turn the compiler's out-of-memory error into a TooLarge with its numbers."""
     try:
         yield
     except Exception as error:

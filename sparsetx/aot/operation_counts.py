@@ -1,8 +1,9 @@
-"""What a device does in one call of a compiled program, loops counted as they run.
+"""Count operations, HBM bytes and exchanges of one call of a compiled program.
 
-From the optimised module's text: products, operations of the vector unit, bytes to and
-from HBM, and every exchange between devices. Arrays that the compiler keeps in a core's
-own memory cost no HBM; of an array that is only sliced, the slice counts.
+From the optimised module's text: matrix products, vector operations, bytes to and from
+HBM, and every exchange between devices, each times the trip counts of its loops. Arrays
+in a core's own memory cost no HBM traffic; of an array that is only sliced, the slice
+counts.
 """
 
 import re
@@ -38,33 +39,33 @@ _SLICES = ("dynamic-slice", "slice", "gather")
 
 @dataclass(frozen=True)
 class Work:
-    """An instruction that runs `times` times; figures are of one time."""
+    """An instruction that runs `times` times; the figures are for one of them."""
 
     name: str
     times: float
     products: float
-    passes: float  # products, counted as often as the matrix unit goes over them
+    passes: float  # products times the passes of the matrix unit
     vector: float
-    hbm: float  # bytes, filled up to whole tiles
-    waits: bool = True  # false: runs beside what comes after it
+    hbm: float  # bytes, with padding to whole tiles
+    waits: bool = True  # false: runs in parallel with what follows
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """A collective that runs `times` times; `bytes` are of its result, one time."""
+    """A collective that runs `times` times; `bytes` are of its result, each time."""
 
     kind: str
     times: float
     bytes: float
-    devices: int  # that take part in it together
+    devices: int  # in one group
     waits: bool
     name: str
 
 
 @dataclass
 class Tally:
-    """All of it; `bounded` are loops that may stop before the count taken here, and
-    `unknown` those whose length could not be read (counted once)."""
+    """All counts of a program. `bounded`: loops that may stop before the trip count
+    used; `unknown`: loops without a known trip count, counted once."""
 
     work: list[Work] = field(default_factory=list)
     exchanges: list[Exchange] = field(default_factory=list)
@@ -85,7 +86,7 @@ class Tally:
 
     @property
     def by_kind(self) -> dict[str, tuple[float, float]]:
-        """{kind: (bytes of results, how many)} of a call."""
+        """{kind: (bytes of results, number)} of the exchanges of a call."""
         found: dict[str, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
         for one in self.exchanges:
             size, count = found[one.kind]
@@ -99,7 +100,7 @@ class Tally:
 
 
 def tally(text: str, devices: int = 1) -> Tally:
-    """Of the text of a compiled program for so many devices."""
+    """The counts of a compiled program, from its text, for `devices` devices."""
     module = parse(text)
     counter = _Counter(module, devices)
     counter.walk(module.entry, 1.0, True)
@@ -118,7 +119,7 @@ class _Counter:
             if one.opcode == "while":
                 self._loop(inside, one, times, waits)
             elif one.opcode == "conditional":
-                self._dearest(one, times, waits)
+                self._largest_branch(one, times, waits)
             elif one.opcode in ("call", "async-start"):
                 for name in one.called("calls", "to_apply"):
                     own = waits and one.opcode == "call"
@@ -142,8 +143,8 @@ class _Counter:
             computation = self.module.computations[own]
             self.walk(computation, times * (count + extra), waits)
 
-    def _dearest(self, one: Instruction, times: float, waits: bool) -> None:
-        """Of branches, the one that does most."""
+    def _largest_branch(self, one: Instruction, times: float, waits: bool) -> None:
+        """Count the branch of a conditional that does most."""
         names = one.called(
             "branch_computations", "true_computation", "false_computation"
         )
@@ -165,7 +166,7 @@ class _Counter:
         exchanged = list(_exchanges(self.module, one))
         for own in exchanged:
             if own.chain and (inside.name, own.chain) in self.begun:
-                continue  # goes on beside the products of this fusion
+                continue  # continues in parallel with the products of this fusion
             self.begun.add((inside.name, own.chain))
             alone = waits and not beside and not own.chain
             self.found.exchanges.append(
@@ -175,7 +176,7 @@ class _Counter:
                 )
             )  # fmt: skip
         if exchanged and one.opcode != "fusion":
-            return  # what it reads and writes is part of its time on the wires
+            return  # its reads and writes are part of the exchange's time
         self.found.work.append(
             Work(
                 one.name,
@@ -190,8 +191,8 @@ class _Counter:
 
 
 class _Asked(NamedTuple):
-    """A collective as it is written; pieces of one that goes on through several fusions
-    have the name of their chain."""
+    """A collective as written in the text; the parts of one that spans several fusions
+    have the same chain name."""
 
     kind: str
     size: float
@@ -200,7 +201,7 @@ class _Asked(NamedTuple):
 
 
 def _exchanges(module: Module, one: Instruction) -> Iterator[_Asked]:
-    """The collectives of an instruction, which may be a fusion of some."""
+    """The collectives of an instruction, which may be a fusion that contains some."""
     kind = one.opcode.removesuffix("-start")
     if kind in COLLECTIVES:
         chain = _CHAIN.search(one.rest)
@@ -212,14 +213,14 @@ def _exchanges(module: Module, one: Instruction) -> Iterator[_Asked]:
             for each in inner.instructions:
                 for own in _exchanges(module, each):
                     if own.kind == "all-reduce" and "scatter" in inner.name:
-                        # Every device keeps its part of the sum: written as a fusion.
+                        # Written as a fusion of an all-reduce and a slice.
                         yield own._replace(kind="reduce-scatter", size=one.bytes)
                     else:
                         yield own
 
 
 def _result(one: Instruction, kind: str) -> float:
-    """A started exchange that is not a sum names its operands as well."""
+    """Bytes of the result; `-start` instructions list their operands before it."""
     shapes: Iterable[Shape] = one.shapes
     if one.opcode.endswith("-start") and kind != "all-reduce":
         shapes = one.shapes[len(one.operands) : 2 * len(one.operands)]
@@ -227,7 +228,7 @@ def _result(one: Instruction, kind: str) -> float:
 
 
 def groups(one: Instruction) -> int | None:
-    """How many devices exchange with each other, by any of XLA's notations."""
+    """The number of devices per group, in any of XLA's three notations."""
     _, _, text = one.rest.partition("replica_groups=")
     if text.startswith("{{"):
         return text[2:].partition("}")[0].count(",") + 1
@@ -265,7 +266,7 @@ def _far(shapes: Iterable[Shape]) -> float:
 
 
 def _fused(inner: Computation, outer: Instruction, given: list[Instruction]) -> float:
-    """What a fusion reads of each operand, and writes of each result."""
+    """Bytes that a fusion reads of each operand and writes of each result."""
     total = 0.0
     for parameter in inner.instructions:
         if parameter.opcode == "parameter" and int(parameter.given) < len(given):
@@ -280,7 +281,7 @@ def _fused(inner: Computation, outer: Instruction, given: list[Instruction]) -> 
 
 
 def _read(inner: Computation, source: Instruction) -> float:
-    """Bytes of a parameter that its users look at."""
+    """Bytes of a parameter that its users read; inf for all of it."""
     total = 0.0
     for user in inner.instructions:
         if source.name not in user.operands:
@@ -291,16 +292,16 @@ def _read(inner: Computation, source: Instruction) -> float:
         elif user.opcode in _SLICES and first:
             total += user.stored
         elif user.opcode == "dynamic-update-slice" and first:
-            total += 0.0  # the rest of the buffer stays where it is
+            total += 0.0  # the rest of the buffer is not read
         elif user.opcode in (*COLLECTIVES, "tuple"):
-            total += 0.0  # sent, which has a time of its own; or handed on as it is
+            total += 0.0  # an exchange, counted separately; or passed on unread
         else:
             return float("inf")
     return total
 
 
 def _written(inner: Computation, result: Instruction) -> float:
-    """Bytes of a result that are new."""
+    """Bytes of a result that are written; inf for all of it."""
     if result.opcode in ("bitcast", "reshape") and inner.operands(result):
         return _written(inner, inner.operands(result)[0])
     if result.opcode in (*COLLECTIVES, "parameter"):

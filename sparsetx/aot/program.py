@@ -1,7 +1,7 @@
-"""The programs of a run, compiled for devices that are not there.
+"""Compile the programs of a run for a TPU slice that is not attached.
 
-Built by the very functions that train, evaluate and prune: the same jit, shardings and
-donation; only the arrays are shapes.
+The functions are those that train, evaluate and prune, with the same jit, shardings and
+donation; only the arrays are replaced by shapes.
 """
 
 import functools
@@ -29,26 +29,26 @@ from sparsetx.config import MeshConfig, RunConfig
 from sparsetx.model import mesh, parameters
 from sparsetx.training import launch, loop
 
-PROMPT = 64  # tokens of the prompts that masks are trained on, if nothing else is said
+PROMPT = 64  # tokens of the prompts for masks, by default
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """What the compiler made of a program, for one device of `devices`."""
+    """A compiled program: figures for one of `devices` devices."""
 
     name: str
     devices: int
     memory: Memory
     tally: Tally
-    seconds: float  # that compiling took, whenever it was done
+    seconds: float  # that compiling took, now or when it was cached
     tokens: int  # of one call, on all devices
-    given: float  # bytes of a device that the caller gives away
+    given: float  # bytes of donated arguments on one device
     note: str = ""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A slice's devices, as the mesh of a configuration."""
+    """A slice's devices, arranged as the mesh of a configuration."""
 
     here: Slice
     config: RunConfig
@@ -57,7 +57,7 @@ class Target:
     def compiled(
         self, name: str, lowered: Any, tokens: int, given: Any = (), note: str = ""
     ) -> Compiled:
-        """The real compiler's work, or a memory.TooLarge if it does not fit."""
+        """Compile a program; raises memory.TooLarge if it does not fit."""
 
         def make() -> cache.Made:
             began = time.monotonic()
@@ -67,7 +67,7 @@ class Target:
             return cache.Made(found.as_text(), memory.of(found), spent)
 
         made = cache.made(cache.key(lowered, self.here.jax), make)
-        # The compiler looks at what is temporary, not at what is there besides.
+        # The compiler checks temporary memory only, not the arguments as well.
         if made.memory.peak > self.here.available:
             raise memory.TooLarge(name, made.memory.peak, self.here.available)
         count_of = self.devices.size
@@ -93,7 +93,7 @@ def on_a_device(tree: Any) -> float:
 
 
 def training(on: Target) -> Compiled:
-    """The step that `fit` runs: it takes the state's buffers."""
+    """The training step of `loop.fit`; it donates the state's buffers."""
     state = launch.state_shapes(on.config, on.devices)
     step: Any = loop.step_function(on.config)
     with jax.set_mesh(on.devices):
@@ -111,8 +111,8 @@ def evaluation(on: Target) -> Compiled:
 
 
 def projecting(on: Target, axis: int | None = None) -> Compiled:
-    """The projection alone, of parameters as they lie in training; or with an `axis` of
-    every layer's matrix cut over all devices."""
+    """The projection alone, with the parameters sharded as in training; or with every
+    layer's matrix sharded along `axis` over all devices."""
     params = launch.state_shapes(on.config, on.devices).params
     name = "project"
     if axis is not None:
@@ -135,8 +135,8 @@ def _cut_along(on: Target, params: Any, axis: int) -> Any:
 
 
 def prune(config: RunConfig, pod: Slice, length: int | None = None) -> Compiled:
-    """One call of the search for circuits on one host of a pod: each searches with its
-    own devices, every lane a mask. Half of the memory is for lanes, as `prune` does."""
+    """One call of the circuit search on one host of a pod: each host searches with its
+    own devices, one mask per lane. Half of the memory is for lanes, as in `prune`."""
     here = topology.host_of(pod)
     devices = topology.devices(here)
     run, effort = config.model, Effort()

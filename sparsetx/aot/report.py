@@ -1,4 +1,4 @@
-"""What is said of an experiment on a slice: figures, verdicts, and lines to print."""
+"""The output of `sparsetx aot`: figures, failed checks, and the lines to print."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -10,14 +10,14 @@ from sparsetx.aot.roofline import Bill, Roofline
 from sparsetx.aot.topology import GIB, Slice
 from sparsetx.config import RunConfig
 
-AGREE = 0.10  # how far the count of products may be from what the configuration says
-LARGEST = 64 * 2**10  # bytes that the projection may exchange at once
-SHARE = 0.05  # of a step that the projection may take
+AGREE = 0.10  # relative difference allowed between counted and expected products
+LARGEST = 64 * 2**10  # bytes that the projection may exchange in one collective
+SHARE = 0.05  # part of a step's time that the projection may take
 
 
 @dataclass(frozen=True)
 class Found:
-    """A program of an experiment on a slice."""
+    """A compiled program of an experiment on a slice, with the price of a chip."""
 
     experiment: str
     config: RunConfig
@@ -32,7 +32,7 @@ class Found:
 
     @property
     def bill(self) -> Bill | None:
-        """Of the whole run; only a training step has one."""
+        """Cost of the whole run; only for the training step."""
         if self.program.name != "train":
             return None
         return roofline.bill(self.config, self.roofline.step, self.here, self.price)
@@ -45,7 +45,7 @@ class Found:
 
     @property
     def agreement(self) -> float | None:
-        """Products counted over products expected, of training and evaluation."""
+        """Products counted divided by products expected, of training and evaluation."""
         want = roofline.expected(self.config)
         each = {"train": want.training, "eval": want.forwards}.get(self.program.name)
         if each is None:
@@ -55,19 +55,19 @@ class Found:
 
 
 def offences(found: Sequence[Found]) -> Iterator[str]:
-    """All that is not as it should be."""
+    """The checks that fail, one line each."""
     for one in found:
         program = one.program
         where = f"{one.experiment}, {program.name} on {topology.short(one.here)}"
         ratio = one.agreement
         if ratio is not None and abs(ratio - 1) > AGREE:
-            yield f"{where}: {ratio:.2f} times the products that it should have"
+            yield f"{where}: {ratio:.2f} times the products that are expected"
         if program.tally.unknown:
             yield f"{where}: loops of unknown length: {program.tally.unknown}"
         if program.given and program.memory.reused < 0.95 * program.given:
             yield (
-                f"{where}: of {program.given / GIB:.2f} GiB that are given away only "
-                f"{program.memory.reused / GIB:.2f} are used again"
+                f"{where}: of {program.given / GIB:.2f} GiB of donated arguments only "
+                f"{program.memory.reused / GIB:.2f} are reused"
             )
         if program.name == "project":
             yield from _projection(one, found, where)
@@ -78,7 +78,7 @@ def _projection(one: Found, all_of: Sequence[Found], where: str) -> Iterator[str
     if program.tally.largest > LARGEST:
         yield f"{where}: exchanges {program.tally.largest:,.0f} bytes at once"
     if program.memory.temporary >= 2 * program.memory.arguments:
-        yield f"{where}: temporaries of two shards or more"
+        yield f"{where}: temporaries as large as two shards or more"
     steps = [
         other.roofline.step
         for other in all_of
@@ -87,7 +87,7 @@ def _projection(one: Found, all_of: Sequence[Found], where: str) -> Iterator[str
     ]
     for step in steps:
         if one.roofline.step > SHARE * step:
-            yield f"{where}: {one.roofline.step / step:.0%} of a step"
+            yield f"{where}: takes {one.roofline.step / step:.0%} of a step"
 
 
 HEAD = (
@@ -98,7 +98,7 @@ HEAD = (
 
 
 def cells(one: Found) -> tuple[str, ...]:
-    """A row of the table; figures are of one call, FLOP on all chips together."""
+    """A row of the table; figures are for one call, FLOP of all chips together."""
     program, line, bill = one.program, one.roofline, one.bill
     flop = program.tally.products * program.devices / 1e12
     rate = program.tokens / line.step / 1e6
@@ -127,7 +127,7 @@ def cells(one: Found) -> tuple[str, ...]:
 
 
 def exchanged(program: Compiled) -> str:
-    """Results of the collectives by kind: megabytes, and how many in a call."""
+    """Collectives of a call by kind: megabytes of results, and number."""
     return (
         ", ".join(
             f"{kind} {size / 1e6:,.4g} ({count:,.0f}x)"
@@ -138,7 +138,7 @@ def exchanged(program: Compiled) -> str:
 
 
 def table(found: Sequence[Found]) -> Iterator[str]:
-    """Lines of a table, as Markdown reads them too."""
+    """The lines of a table, in Markdown."""
     rows = [HEAD, *map(cells, found)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
     for number, row in enumerate(rows):
@@ -149,7 +149,7 @@ def table(found: Sequence[Found]) -> Iterator[str]:
 
 
 def details(one: Found) -> Iterator[str]:
-    """What a table has no room for."""
+    """The lines about one program when no table is printed."""
     program, memory, line = one.program, one.program.memory, one.roofline
     yield (
         f"{program.name}: compiled in {program.seconds:.0f} s"
@@ -159,8 +159,8 @@ def details(one: Found) -> Iterator[str]:
         f"  memory     {memory.peak / GIB:.2f} of {one.here.available / GIB:.2f} GiB "
         f"a chip: arguments {memory.arguments / GIB:.2f}, temporary "
         f"{memory.temporary / GIB:.2f}, code {memory.code / GIB:.2f}, results "
-        f"{memory.results / GIB:.2f} of which {memory.reused / GIB:.2f} in arguments' "
-        "place"
+        f"{memory.results / GIB:.2f}, of which {memory.reused / GIB:.2f} reuse "
+        "arguments"
     )
     largest = f"at most {program.tally.largest:,.0f} bytes at once"
     yield f"  exchanged  {exchanged(program)} MB; {largest}"
@@ -174,11 +174,11 @@ def details(one: Found) -> Iterator[str]:
         flop = program.tally.products * program.devices
         yield f"  products   {flop:.4g} FLOP on all chips, {ratio:.3f} x the expected"
     if early := len(program.tally.bounded):
-        yield f"  loops      {early} may stop early; they are counted to their end"
+        yield f"  loops      {early} may stop early; they are counted in full"
 
 
 def costs(one: Found) -> Iterator[str]:
-    """Of the whole run."""
+    """The lines about the cost of the whole run."""
     bill, share = one.bill, one.utilisation
     assert bill is not None
     assert share is not None
@@ -189,8 +189,8 @@ def costs(one: Found) -> Iterator[str]:
         f"{duration(bill.hours)} and {bill.usd:,.0f} USD"
     )
     yield (
-        f"  {bill.usd_per_billion:,.4g} USD for 10^9 tokens, at {one.price:.2f} USD a "
-        f"chip and hour ({one.priced})"
+        f"  {bill.usd_per_billion:,.4g} USD for 10^9 tokens, at "
+        f"{one.price:.2f} USD per chip and hour ({one.priced})"
     )
 
 

@@ -1,9 +1,9 @@
-"""The least time that a program can take on a slice, and what that costs.
+"""Roofline model: the least time of a program on a slice, and the cost of a run.
 
-Each instruction takes as long as the slowest of what it needs: the matrix unit, the
-vector unit, or HBM; one comes after another. Exchanges that are waited for are added,
-with all links of a chip busy and a microsecond for each hop; the others run beside the
-rest. A real step takes longer. The vector unit's rate is our estimate (topology.py).
+Each instruction takes the longest of its times on the matrix unit, the vector unit and
+HBM; instructions run one after another. Exchanges that the program waits for are added,
+with all links of a chip busy and a microsecond per hop; other exchanges run in
+parallel. A real step takes longer. The vector unit's rate is an estimate (topology.py).
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ HOUR = 3600.0
 
 @dataclass(frozen=True)
 class Roofline:
-    """Seconds of a call; the first four are what each part would need alone."""
+    """Seconds of a call; the first four are the times of each unit alone."""
 
     matrix: float
     vector: float
@@ -53,7 +53,7 @@ def of(tally: Tally, here: Slice) -> Roofline:
 
 
 def seconds(work: Work, here: Slice) -> float:
-    """Of one time."""
+    """Seconds of one execution of an instruction."""
     return max(
         work.passes / here.products,
         work.vector / here.vector,
@@ -62,7 +62,7 @@ def seconds(work: Work, here: Slice) -> float:
 
 
 def exchange(one: Exchange, here: Slice) -> float:
-    """Seconds of one time: what a chip must send, and the way around the torus."""
+    """Seconds of one exchange: bytes that a chip sends, and hops around the torus."""
     n = one.devices
     if n < 2:
         return 0.0
@@ -79,20 +79,20 @@ def exchange(one: Exchange, here: Slice) -> float:
 
 @dataclass(frozen=True)
 class Expected:
-    """Operations of one token, from the configuration alone.
+    """Operations per token, computed from the configuration.
 
-    A product of a matrix with n entries is 2n operations forwards and 4n backwards.
-    Attention is counted as it is computed, all of the square though half is masked.
+    A product with a matrix of n entries is 2n operations forwards and 4n backwards.
+    Attention is counted as computed: the whole square, though half of it is masked.
     Rematerialised blocks are computed once more.
     """
 
-    matrices: float  # entries of the matrices that are multiplied with
-    attention: float  # operations forwards
-    again: float  # operations forwards that are done twice
+    matrices: float  # entries of all matrices that activations are multiplied with
+    attention: float  # operations of the forward pass
+    again: float  # operations of the forward pass that are done twice
 
     @property
     def useful(self) -> float:
-        """Of training, with nothing done twice."""
+        """Operations of training, without those done twice."""
         return 6 * self.matrices + 3 * self.attention
 
     @property
@@ -119,7 +119,7 @@ def expected(config: RunConfig) -> Expected:
 
 @dataclass(frozen=True)
 class Bill:
-    """Of a whole run, at the roofline: it will be more."""
+    """Time and cost of a whole run at the roofline; a real run takes more."""
 
     steps: int
     tokens: float
@@ -128,7 +128,7 @@ class Bill:
 
     @property
     def usd_per_billion(self) -> float:
-        """For 10^9 tokens."""
+        """USD for 10^9 tokens."""
         return self.usd / self.tokens * 1e9
 
 
@@ -139,6 +139,6 @@ def bill(config: RunConfig, step: float, here: Slice, price: float) -> Bill:
 
 
 def utilisation(config: RunConfig, step: float, here: Slice) -> float:
-    """The most of the matrix units' peak that useful work can reach."""
+    """Upper bound of the MFU: useful operations over the matrix units' peak."""
     tokens = float(config.train.batch) * config.model.context
     return expected(config).useful * tokens / (step * here.chips * here.products)

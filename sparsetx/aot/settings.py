@@ -1,5 +1,7 @@
-"""Settings of a run that change its speed and memory, and nothing that it computes:
-rematerialisation, parts of a batch, and how the mesh is cut."""
+"""Find settings that fit a slice or are fastest: remat, accumulate, fsdp.
+
+These change the speed and memory of a run, but not what it computes.
+"""
 
 import dataclasses
 import itertools
@@ -16,16 +18,16 @@ from sparsetx.model import mesh
 from sparsetx.system.errors import Refusal
 from sparsetx.training import launch, step
 
-TRIES = 6  # programs that are compiled to find a setting that fits
-WIDEST = 64  # fsdp: beyond, weights are gathered by sums of whole arrays
-MOST_PARTS = 16  # of a batch
+TRIES = 6  # programs that are compiled at most to find a setting that fits
+WIDEST = 64  # largest fsdp: beyond it, XLA gathers weights by sums of whole arrays
+MOST_PARTS = 16  # largest accumulate
 
 Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Setting:
-    """The names are those of the command line."""
+    """One choice of the three settings, named as in the configuration."""
 
     remat: bool
     accumulate: int
@@ -45,14 +47,14 @@ class Setting:
 
     @property
     def words(self) -> str:
-        """As it would be typed."""
+        """The setting as overrides on the command line."""
         return (
             f"model.remat={str(self.remat).lower()} train.accumulate={self.accumulate} "
             f"mesh.fsdp={self.fsdp}"
         )
 
     def distance(self, other: "Setting") -> tuple[int, int, int]:
-        """What it costs to go there: remat first, then parts, then another mesh."""
+        """Sort key: change from `other` in fsdp, then accumulate, then remat."""
         return (
             abs(self.fsdp.bit_length() - other.fsdp.bit_length()),
             abs(self.accumulate.bit_length() - other.accumulate.bit_length()),
@@ -61,8 +63,8 @@ class Setting:
 
 
 def possible(config: RunConfig, here: Slice) -> Iterator[Setting]:
-    """Settings that the batch, the widths and the slice allow, and whose state alone
-    leaves room."""
+    """Settings that batch, widths and slice allow, and whose state leaves memory
+    free."""
     for fsdp in (2**n for n in range(WIDEST.bit_length())):
         if here.chips % fsdp or least(config, here, fsdp) >= here.available:
             continue
@@ -75,13 +77,13 @@ def possible(config: RunConfig, here: Slice) -> Iterator[Setting]:
 
 
 def widest(config: RunConfig, here: Slice) -> int:
-    """The largest fsdp that is good: powers of two up to WIDEST that divide."""
+    """The largest power of two up to WIDEST that divides chips and channels."""
     cuts = (1 << n for n in range(WIDEST.bit_length()))
     return max(n for n in cuts if not (here.chips % n or config.model.d_model % n))
 
 
 def least(config: RunConfig, here: Slice, fsdp: int) -> float:
-    """Bytes of a chip for the state and a gradient, which no setting can do without."""
+    """Bytes per chip of the state and a gradient, which every setting needs."""
     sizes = configuration.MeshConfig(None, fsdp)
     devices = mesh.make(sizes, here.chips, topology.devices(here))
     state = launch.state_shapes(config, devices)
@@ -90,7 +92,7 @@ def least(config: RunConfig, here: Slice, fsdp: int) -> float:
 
 
 def fitting(config: RunConfig, here: Slice, tell: Tell) -> Setting | None:
-    """The nearest setting whose step fits, as the compiler says."""
+    """The nearest setting whose training step compiles and fits; None if none does."""
     own = Setting.of(config)
     order = sorted(possible(config, here), key=own.distance)
     order = [s for s in order if s != own and _saves(s, own)]
@@ -101,7 +103,7 @@ def fitting(config: RunConfig, here: Slice, tell: Tell) -> Setting | None:
 
 
 def _saves(setting: Setting, own: Setting) -> bool:
-    """It takes less memory than our own, or is not more in any way."""
+    """Whether it may take less memory than `own`: no value is lower."""
     return (
         setting.remat >= own.remat
         and setting.accumulate >= own.accumulate
@@ -110,7 +112,7 @@ def _saves(setting: Setting, own: Setting) -> bool:
 
 
 def compiled(config: RunConfig, here: Slice, tell: Tell) -> Compiled | None:
-    """The step, or None if it does not fit."""
+    """The compiled training step, or None if it does not fit."""
     words = Setting.of(config).words
     try:
         found = program.training(program.target(config, here))
@@ -125,8 +127,8 @@ def compiled(config: RunConfig, here: Slice, tell: Tell) -> Compiled | None:
 
 
 def best(config: RunConfig, here: Slice, tell: Tell) -> Setting:
-    """Of the settings worth a try, the one with the shortest step. Parts of a batch and
-    remat only cost time: more of them are tried only where less does not fit."""
+    """The setting with the shortest step, of those tried. Accumulate and remat only
+    cost time: larger values are tried only if smaller ones do not fit."""
     found: list[tuple[float, Setting]] = []
     cuts = sorted({s.fsdp for s in possible(config, here)})
     always = {1, 4, 16, 64, widest(config, here), config.mesh.fsdp}

@@ -1,8 +1,7 @@
-"""TPU slices by name: what they are made of, and their devices for the compiler.
+"""TPU slices by name: their sizes and rates, and their devices for the compiler.
 
 The table is tpu/types.tsv, which the launching scripts read as well. A name is gcloud's
-(v5litepod-16, v5p-8), or with the generation that people say (v5e-16); JAX's own
-(v5e:4x4) is found too.
+(v5litepod-16, v5p-8), the common one (v5e-16), or JAX's (v5e:4x4).
 """
 
 import importlib.util
@@ -19,10 +18,10 @@ from sparsetx.system.errors import Refusal
 TABLE = Path(__file__).resolve().parents[2] / "tpu" / "types.tsv"
 GIB = 2**30
 
-# What the table does not have: sequencers of the vector unit. Each has 8 x 128 lanes of
-# four units, at the clock that the matrix units' figure implies.
+# Not in the table: vector units per chip. Each has 8 x 128 lanes of four ALUs, at the
+# clock that the matrix units' rate implies.
 _VECTOR_CORES = {"v4": 2, "v5e": 1, "v5p": 2, "v6e": 1}
-# What the runtime leaves of a chip's HBM, in GiB, as the compiler says when it refuses.
+# HBM of a chip that a program may use, in GiB, from the compiler's error messages.
 _AVAILABLE = {"v4": 30.75, "v5e": 15.75, "v5p": 95.74, "v6e": 31.25}
 _MATRIX_UNITS = {"v4": 8 * 128**2, "v5e": 4 * 128**2, "v5p": 8 * 128**2}
 _MATRIX_UNITS |= {"v6e": 4 * 256**2}
@@ -30,7 +29,7 @@ _MATRIX_UNITS |= {"v6e": 4 * 256**2}
 
 @dataclass(frozen=True)
 class Slice:
-    """A row of the table."""
+    """A TPU slice: a row of the table."""
 
     name: str
     generation: str
@@ -38,16 +37,16 @@ class Slice:
     chips: int
     hosts: int
     hbm: float  # bytes of a chip
-    products: float  # a second, of a chip, in bfloat16
-    hbm_rate: float  # bytes a second
-    wires: float  # bytes a second that a chip can send over all its links
+    products: float  # bfloat16 operations per second of a chip's matrix units
+    hbm_rate: float  # bytes per second of a chip
+    wires: float  # bytes per second that a chip can send over all its links
     jax: str
-    price: float  # USD of a chip for an hour
-    priced: str  # where, and when
+    price: float  # USD per chip and hour
+    priced: str  # region and date of the price
 
     @property
     def vector(self) -> float:
-        """Operations on float32 a second, of a chip (an estimate)."""
+        """float32 operations per second of a chip's vector units (an estimate)."""
         clock = self.products / (2 * _MATRIX_UNITS[self.generation])
         return clock * 4 * 8 * 128 * _VECTOR_CORES[self.generation]
 
@@ -58,22 +57,22 @@ class Slice:
 
     @property
     def cores(self) -> str:
-        """Two cores of a chip work as one device, or there is but one."""
+        """JAX's chip configuration: megacore if two cores of a chip form one device."""
         return "megacore" if _VECTOR_CORES[self.generation] == 2 else "default"
 
     @property
     def bounds(self) -> tuple[int, int, int]:
-        """Chips of a host."""
+        """Chips of a host, in x, y and z."""
         x, y, z = (*self.sizes, 1, 1, 1)[:3]
         return min(x, 2), min(y, 2), 1 if self.chips > 1 else z
 
 
 def table(path: Path = TABLE) -> list[Slice]:
-    """All slices that are known."""
+    """All slices in the table."""
     if not path.exists():
         raise Refusal(
-            f"wanted the table of TPU slices at {path}: it is not there. It comes with "
-            "the repository, not with the package: run this in a clone"
+            f"wanted the table of TPU slices at {path}: it is not there. It is part of "
+            "the repository, not of the package: run this in a clone"
         )
     head, *lines = [line.split("\t") for line in files.read_lines(path)]
     return [_row(dict(zip(head, line, strict=True))) for line in lines if len(line) > 1]
@@ -98,7 +97,7 @@ def _row(cells: dict[str, str]) -> Slice:
 
 
 def find(name: str, path: Path = TABLE) -> Slice:
-    """The slice of a name."""
+    """The slice with this name."""
     known = table(path)
     wanted = name.replace("v5e-", "v5litepod-")
     for one in known:
@@ -109,7 +108,7 @@ def find(name: str, path: Path = TABLE) -> Slice:
 
 
 def host_of(one: Slice) -> Slice:
-    """A slice that is one host of this one."""
+    """The slice that equals one host of this one."""
     chips = one.chips // one.hosts
     return next(
         row
@@ -123,11 +122,11 @@ def short(one: Slice) -> str:
 
 
 def devices(one: Slice) -> Sequence[Any]:
-    """The slice's devices, which can be compiled for, though they are nowhere near."""
+    """The slice's devices: descriptions that can be compiled for, without hardware."""
     if importlib.util.find_spec("libtpu") is None:
         raise Refusal(
-            "the TPU's compiler is not installed here: make aot-check brings it in an "
-            "environment of its own (.venv-aot), or: pip install 'jax[tpu]'"
+            "the TPU's compiler is not installed here: make aot-check installs it in "
+            "a separate environment (.venv-aot), or: pip install 'jax[tpu]'"
         )
     quietly()
     from jax.experimental import topologies
@@ -144,8 +143,8 @@ def devices(one: Slice) -> Sequence[Any]:
 
 
 def quietly() -> None:
-    """Ask no metadata server which TPU this is: it is none. JAX itself stays on the
-    CPU. Must come before the compiler is loaded."""
+    """Set libtpu's environment so that it does not look for a TPU or ask the metadata
+    server. Call it before libtpu is loaded."""
     os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
     os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
     os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5litepod-1")

@@ -1,1 +1,1 @@
-"""Circuits: masks of nodes that still do a task, and all that is asked of them."""
+"""Circuits: finding, measuring, checking, explaining and reporting them."""

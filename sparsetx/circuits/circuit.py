@@ -1,9 +1,10 @@
-"""The Circuit: nodes cut out of a model that still do a task, ready to be run again.
+"""The Circuit class, and how a circuit is saved to and loaded from a folder.
 
-A folder with circuit.json (facts, readable) and circuit.npz (means, and the weights
-that it needs). AbsTopK chooses among all channels of a site and norms see the whole
-residual, so these are all weights; up to 20 MB of them travel with the circuit, above
-that it refers to its run. A search that found nothing leaves circuit.json alone.
+The folder holds circuit.json (readable facts) and circuit.npz (means and weights).
+AbsTopK chooses among all channels of a site and norms see the whole residual, so a
+circuit needs all weights of its model. Up to 20 MB of them are saved with it; a larger
+model's weights are read from its run. A search that found nothing saves only
+circuit.json.
 """
 
 import functools
@@ -32,13 +33,13 @@ from sparsetx.system.errors import Refusal, refuse_all
 from sparsetx.tasks.score import log_odds
 
 JSON, NPZ = "circuit.json", "circuit.npz"
-CARRIED = 20 * 10**6  # bytes of weights that go with a circuit
+CARRIED = 20 * 10**6  # the most bytes of weights that are saved with a circuit
 PARAM = "param/"  # before a parameter's path, in archives
 
 
 @dataclass(frozen=True, eq=False)
 class Circuit:
-    """A pruned model: all nodes but its own are at their means."""
+    """A model in which all nodes but the circuit's own are at their means."""
 
     facts: Facts
     params: Mapping[str, Any]
@@ -51,7 +52,7 @@ class Circuit:
 
     @property
     def loss(self) -> float:
-        """Calibrated, on the test pool: nats."""
+        """The calibrated loss on the test pool, in nats."""
         return self.facts.loss
 
     @property
@@ -74,7 +75,7 @@ class Circuit:
         )
 
     def logits(self, tokens_BL: Any) -> npt.NDArray[np.float32]:
-        """Of the pruned model, uncalibrated, [B, L, V]."""
+        """Uncalibrated logits of the circuit, [B, L, V]."""
         ids = check_ids(self.config, tokens_BL)
         tap = ablations.mean(self.keep, self.means)
         return np.asarray(model.apply(self.config, self.params, ids, tap))
@@ -84,8 +85,8 @@ class Circuit:
     ) -> npt.NDArray[np.float32]:
         """Calibrated logits of both candidates, [B, 2].
 
-        In a one-token contrast both candidates are the same: then the first column is
-        the calibrated log odds of this token against all others, the second is 0.
+        In a one-token contrast both candidates are the same token: then the first
+        column is its calibrated log odds against all others, and the second is 0.
         """
         answers_B2 = np.asarray(answers_B2)
         place_B1 = np.asarray(position_B)[:, None]
@@ -116,7 +117,7 @@ def node_of(name: str) -> Node:
 
 
 def save(circuit: Circuit, folder: files.PathLike) -> None:
-    """The arrays first: a folder with circuit.json is whole."""
+    """Write the arrays first, so that a folder with circuit.json is complete."""
     path = files.place(folder)
     leaves = dict(parameters.leaves(circuit.params))
     arrays = {MEAN + site: np.asarray(x) for site, x in circuit.means.items()}
@@ -131,7 +132,7 @@ def save_facts(facts: Facts, folder: files.PathLike) -> None:
 
 
 def load_facts(path: files.PathLike) -> Facts:
-    """What circuit.json says, checked."""
+    """Read and check a circuit.json."""
     file = folder_of(path) / JSON
     if not file.is_file():
         raise Refusal(
@@ -150,7 +151,7 @@ def load_facts(path: files.PathLike) -> Facts:
 
 
 def load_circuit(path: files.PathLike) -> Circuit:
-    """The circuit of a folder such as runs/NAME/circuits/TASK."""
+    """Load the circuit in a folder such as runs/NAME/circuits/TASK."""
     folder, facts = folder_of(path), load_facts(path)
     if facts.status != REACHED:
         raise Refusal(
@@ -183,7 +184,7 @@ def mask_sites(facts: Facts) -> tuple[str, ...]:
 
 
 def run_of(folder: Path, facts: Facts) -> Path:
-    """The run that a circuit is of: a folder above it, or where it was."""
+    """The folder of a circuit's run: one above the circuit, or the recorded path."""
     above = (
         path for path in files.absolute(folder).parents if (path / CONFIG).is_file()
     )
@@ -201,7 +202,7 @@ def _params(
             for key in inner:
                 place = place.setdefault(key, {})
                 if not isinstance(place, dict):
-                    raise Refusal(f"{what}: {name} lies inside a parameter")
+                    raise Refusal(f"{what}: {name} is inside another parameter")
             place[last] = x
     if not tree:
         tree = dict(_of_run(folder, facts))
@@ -216,18 +217,18 @@ def _params(
 
 
 def _of_run(folder: Path, facts: Facts) -> Mapping[str, Any]:
-    """The weights of a large model stay with its run."""
+    """The weights of a large model, from its run."""
     try:
         return load_run(run_of(folder, facts), facts.model.step).params
     except Refusal as refusal:
         raise Refusal(
-            f"the circuit at {folder} is of a model too large to travel with it, and "
-            f"its run is gone: {refusal}"
+            f"the model of the circuit at {folder} is too large to be saved with it, "
+            f"and its run cannot be loaded: {refusal}"
         ) from refusal
 
 
 def _most(config: ModelConfig) -> int:
-    """Bytes that the arrays of a circuit may have, with room for their headers."""
+    """The most bytes of a circuit's arrays, with room for their headers."""
     weights = sum(
         int(np.prod(parameters.full_shape(config, p))) for p in parameters.table(config)
     )
@@ -255,6 +256,6 @@ def _offences(facts: Facts) -> list[str]:
 
 
 def folder_of(path: files.PathLike) -> Path:
-    """Of a circuit that is named by it, or by the file in it."""
+    """A circuit's folder, given the folder itself or the circuit.json in it."""
     given = files.place(path)
     return given.parent if given.name == JSON else given

@@ -1,4 +1,4 @@
-"""A circuit as plain NumPy arrays, for whoever draws, describes or writes it down."""
+"""A circuit as NumPy arrays, for drawing, describing and writing it as a program."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +34,7 @@ class Arrays:
 
     @property
     def unembed_DV(self) -> Array:
-        """The gain of the last norm folded in."""
+        """Unembedding weights multiplied by the gain of the last norm."""
         gain_D = self.params[(parameters.FINAL_NORM, parameters.GAIN)]
         found: Array = gain_D[:, None] * self.params[(parameters.UNEMBED, parameters.W)]
         return found
@@ -44,14 +44,14 @@ class Arrays:
         return self.params.get((parameters.POSITIONS, parameters.W))
 
     def parts(self, layer: int) -> list[tuple[Part, Array]]:
-        """The six kinds of weights of a layer, [source, target]."""
+        """The six kinds of weights of a layer, each [source, target]."""
         return [
             (part, self.params[part.path][layer][:, part.columns])
             for part in parameters.edges(self.config)
         ]
 
     def bias(self, node: Node) -> float:
-        """Of what is computed from a weighted sum; reads have none."""
+        """The bias of a node that is a weighted sum; 0 for reads, which have none."""
         for part in parameters.edges(self.config):
             if part.target == node.site:
                 row = self.params[(*part.path[:-1], parameters.B)][node.layer]
@@ -64,7 +64,7 @@ class Arrays:
         return float(row[node.index])
 
     def gain(self, node: Node) -> float:
-        """Of the norm through which a node reads; 1 for others."""
+        """The gain of the norm before a read; 1 for other nodes."""
         names = {
             nodes.ATTN_IN: (parameters.ATTN_NORM, parameters.ATTN_POSITION_NORM),
             nodes.MLP_IN: (parameters.MLP_NORM, parameters.MLP_POSITION_NORM),
@@ -86,7 +86,7 @@ class Arrays:
 
     @property
     def heads(self) -> list[tuple[int, int]]:
-        """(layer, head) of those of which something is kept."""
+        """(layer, head) of the heads with a kept node."""
         wide = self.config.d_head
         return sorted(
             {(n.layer, n.index // wide) for n in self.kept if n.site in HEADS}

@@ -1,7 +1,7 @@
-"""What circuit.json says of a circuit: numbers and names, in a form that is checked.
+"""The contents of circuit.json as dataclasses, which are checked when it is read.
 
-Everything is spelled out, so that a person can read the file, and a page be drawn of
-it, without the arrays beside it.
+Everything is written out, so that a person can read the file, and the report page can
+be made from it, without the arrays beside it.
 """
 
 from dataclasses import dataclass, field
@@ -18,14 +18,14 @@ NOT_DONE: Status = "not done by the model"
 
 @dataclass(frozen=True)
 class Model:
-    """The model that was cut."""
+    """The model that the circuit was found in."""
 
     config: ModelConfig = field(default_factory=ModelConfig)
     hash: str = ""  # of all parameters
     tokenizer: str = ""  # its hash
     run: str = ""
     step: int = 0
-    shuffled: int | None = None  # the seed by which its weights changed places
+    shuffled: int | None = None  # seed of the permutation, where weights are shuffled
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Losses:
-    """On one pool, in nats; uncalibrated but where it says so."""
+    """Losses on one pool, in nats; only `calibrated` is calibrated."""
 
     mean: float = 0.0
     frozen: float | None = None  # None, here and below: not measured on this pool
@@ -49,7 +49,7 @@ class Losses:
     stochastic_mean: float | None = None
     H: float | None = None
     accuracy: float = 0.0
-    distractor_accuracy: float | None = None  # on the pairs that carry one
+    distractor_accuracy: float | None = None  # on pairs with a distractor
     calibrated: float = 0.0
     whole_loss: float | None = None  # of the unpruned model
     whole_accuracy: float | None = None
@@ -64,7 +64,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Curve:
-    """Circuits along the chosen ranking, from few nodes to many."""
+    """Sizes and losses of the first nodes of the chosen ranking, by how many."""
 
     nodes: tuple[int, ...] = ()
     edges_plus: tuple[int, ...] = ()
@@ -73,7 +73,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class History:
-    """Every lane of the search, a column each."""
+    """Every lane of the search: an entry in each column."""
 
     round: tuple[int, ...] = ()
     steps: tuple[int, ...] = ()
@@ -88,23 +88,23 @@ class History:
 
 @dataclass(frozen=True)
 class Search:
-    """What was asked for."""
+    """The settings of the search."""
 
     target: float = 0.15
     honest: float = 1.0
     rank: Literal["learned", "attribution"] = "learned"
     seed: int = 0
     rounds: tuple[str, ...] = ()  # "lanes x steps"
-    pairs: int = 0  # of a batch
-    finalists: int = 2  # masks whose whole curves were drawn
+    pairs: int = 0  # in a batch
+    finalists: int = 2  # masks whose whole curves were measured
     final: bool = False
     tied: bool = False
     train_pairs: int = 0
     val_pairs: int = 0
     test_pairs: int = 0
-    length: int = 0  # tokens that a prompt may have
+    length: int = 0  # the most tokens in a prompt
     pools: str = ""  # hash of all prompts and answers
-    mean_tokens: int = 0  # behind the means
+    mean_tokens: int = 0  # over which the means were taken
     mean_hash: str = ""
 
     @property
@@ -128,4 +128,4 @@ class Facts:
     curve: Curve = Curve()
     history: History = History()
     nodes: tuple[str, ...] = ()  # "site/layer/index", in the order of computation
-    versions: tuple[str, ...] = ()  # of the packages that made it
+    versions: tuple[str, ...] = ()  # of the packages it was made with

@@ -1,4 +1,4 @@
-"""Many circuits as a few numbers: geometric means over tasks, with intervals."""
+"""Geometric means of circuit sizes over tasks, with bootstrap intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ import numpy as np
 from sparsetx.circuits.facts import REACHED, Facts
 
 DRAWS = 2000
-EXEMPT = ("else_elif",)  # a bigram solves it: not part of any mean
+EXEMPT = ("else_elif",)  # left out of all means: a bigram solves it
 
 
 @dataclass(frozen=True)
 class Mean:
-    """A geometric mean, and where 95 of 100 bootstrap draws over tasks lie."""
+    """A geometric mean and its 95 % bootstrap interval over tasks."""
 
     value: float
     low: float
@@ -25,13 +25,13 @@ class Mean:
 
 
 def geometric_mean(values: Sequence[float], seed: int = 0) -> Mean | None:
-    """None of nothing. A size of 0 counts as 1: a circuit may need no edge."""
+    """None for no values. A size of 0 counts as 1: a circuit may need no edge."""
     logs = np.log(np.maximum(np.asarray(values, float), 1.0))
     return _mean(logs, seed)
 
 
 def ratio(above: Sequence[float], below: Sequence[float], seed: int = 0) -> Mean | None:
-    """The geometric mean of above/below, task by task."""
+    """The geometric mean of the ratios above/below of each task."""
     one, other = (np.log(np.maximum(np.asarray(x, float), 1.0)) for x in (above, below))
     return _mean(one - other, seed)
 
@@ -47,5 +47,5 @@ def _mean(logs: np.ndarray, seed: int) -> Mean | None:
 
 
 def counted(found: Sequence[Facts]) -> list[Facts]:
-    """Those that enter a mean."""
+    """The circuits that enter a mean: those that reached the target, but for EXEMPT."""
     return [f for f in found if f.status == REACHED and f.task not in EXEMPT]

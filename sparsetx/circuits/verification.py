@@ -1,6 +1,6 @@
-"""Reads every circuit inside a run, and says which is not what was written.
+"""Verify every circuit of a run: report those that are damaged.
 
-A circuit holds the hash of its model, its archive a checksum of each member.
+A circuit holds the hash of its model, and its archive a checksum of each member.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from sparsetx.system.errors import Refusal
 
 
 def circuits(path: files.PathLike) -> Iterator[Finding]:
-    """Of the folder of a run, in the order of their paths."""
+    """A finding for each circuit in a run's folder, in the order of their paths."""
     folder = files.place(path)
     every = [f for own in sorted(folder.glob("circuits*")) for f in files.inside(own)]
     for file in every:

@@ -1,6 +1,6 @@
-"""Ask the TPU's own compiler what an experiment needs, without a TPU: `sparsetx aot
-experiments/X.py --topology v5e-16`. Memory, products, exchanges, the least time of a
-step, hours and cost. Exit code 1 if it does not fit or is not as it should be.
+"""Compile an experiment for a TPU, without a TPU: `sparsetx aot experiments/X.py
+--topology v5e-16`. Prints memory, products, exchanges between chips, the least time of
+a step, hours and cost. Exit code 1 if it does not fit or a check fails.
 """
 
 import argparse
@@ -25,45 +25,35 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("experiments", nargs="+", metavar="EXPERIMENT", help=EXPERIMENT_HELP)
     add(
         "--topology", default="v5e-16", metavar="A,B",
-        help="slices of TPUs, as gcloud names them (default: v5e-16)",
+        help="TPU slices, by gcloud's names (default: v5e-16)",
     )  # fmt: skip
     add(
         "--programs", default=",".join(PROGRAMS), metavar="A,B",
-        help=f"which programs (default: {','.join(PROGRAMS)})",
+        help=f"programs to compile (default: {','.join(PROGRAMS)})",
     )  # fmt: skip
-    add("--remat", choices=["on", "off"], help="instead of the experiment's own")
-    add(
-        "--accumulate",
-        type=int,
-        metavar="N",
-        help="parts of a batch (default: its own)",
-    )
+    add("--remat", choices=["on", "off"], help="recompute blocks (default: its own)")
+    add("--accumulate", type=int, help="parts of a batch (default: its own)")
     add(
         "--mesh",
         metavar="data=N,fsdp=N",
-        help="how chips are arranged; auto: matrices cut over as many as is good, so "
-        "that none is projected twice (default: its own)",
+        help="how chips are arranged; auto: the largest fsdp that divides chips and "
+        "channels (default: the experiment's own)",
     )
     add(
         "--set", action="append", default=[], metavar="key.sub=value",
-        help="other changes to the configuration, e.g. train.batch=1024",
+        help="changes to the configuration, e.g. train.batch=1024",
     )  # fmt: skip
     add(
         "--price", type=float, metavar="USD",
-        help="of a chip for an hour (default: the list price in tpu/types.tsv)",
+        help="per chip and hour (default: the list price in tpu/types.tsv)",
     )  # fmt: skip
-    add(
-        "--length",
-        type=int,
-        metavar="N",
-        help="tokens of prune's prompts (default: 64)",
-    )
+    add("--length", type=int, help="tokens of a prompt, for prune (default: 64)")
     add("--search", action="store_true", help="find the setting with the shortest step")
-    add("--table", action="store_true", help="print a table only, a line a program")
+    add("--table", action="store_true", help="print only a table, one line per program")
 
 
 def main(args: argparse.Namespace) -> int:
-    # The compiler is libtpu; JAX itself must not look for a TPU.
+    # The compiler is in libtpu; JAX itself must not look for a TPU.
     os.environ["JAX_PLATFORMS"] = "cpu"
     from sparsetx.aot import report, topology
     from sparsetx.system.errors import refuse_all
@@ -84,7 +74,7 @@ def main(args: argparse.Namespace) -> int:
         print("\n".join(report.table(every)))
     bad = list(report.offences(every))
     for line in bad:
-        print(f"NOT AS IT SHOULD BE: {line}")
+        print(f"CHECK FAILED: {line}")
     return 0 if fits and not bad else 1
 
 
@@ -95,7 +85,7 @@ def _one(
     programs: Sequence[str],
     every: list["Found"],
 ) -> bool:
-    """An experiment on a slice; whether its programs fit."""
+    """Compile an experiment for a slice and print; returns whether all programs fit."""
     from sparsetx.aot import report, settings, topology
     from sparsetx.aot.memory import TooLarge
 
@@ -138,7 +128,7 @@ def _details(one: "Found", say: Callable[[str], None]) -> None:
 
 
 def _say(text: str) -> None:
-    """What is not the table goes where progress goes."""
+    """Print to stderr, as progress is: stdout is for the result."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -160,22 +150,22 @@ def _compiled(
 def _advise(config: "RunConfig", here: "Slice", which: str) -> None:
     from sparsetx.aot import settings
 
-    if which != "train":  # which remat and parts of a batch do not concern
+    if which != "train":  # remat and accumulate concern only training
         other = "shorter prompts (--length), " if which == "prune" else "a wider fsdp, "
         print(f"wanted {other}or a larger slice")
         return
     setting = settings.fitting(config, here, lambda text: _say(f"  tried {text}"))
     if setting is None:
         print(
-            "of the settings of remat, accumulation and fsdp those that need least do "
-            "not fit: take a larger slice"
+            "none of the settings tried (remat, accumulate, fsdp) fits: take a larger "
+            "slice"
         )
     else:
         print(f"the nearest setting that fits: {setting.words}")
 
 
 def configured(args: argparse.Namespace, path: str, here: "Slice") -> "RunConfig":
-    """The experiment with what the options change."""
+    """The experiment's configuration with the changes from the options."""
     from sparsetx.aot import settings
     from sparsetx.cli import experiment
     from sparsetx.system.errors import Refusal
@@ -197,7 +187,7 @@ def configured(args: argparse.Namespace, path: str, here: "Slice") -> "RunConfig
 
 
 def laid_out(config: "RunConfig", here: "Slice") -> list[str]:
-    """Which parameter is cut over which chips."""
+    """The table of parameters and how they are sharded."""
     from sparsetx.aot import program
     from sparsetx.cli import train
     from sparsetx.training import launch
@@ -208,7 +198,7 @@ def laid_out(config: "RunConfig", here: "Slice") -> list[str]:
 
 
 def describe(config: "RunConfig", here: "Slice") -> str:
-    """The setting in a line."""
+    """Slice, mesh, batch, remat and type in one line."""
     run, sizes = config.train, config.mesh
     data = sizes.data or here.chips // sizes.fsdp
     chips = here.chips

@@ -1,4 +1,7 @@
-"""Time what was made for speed. Ratios are to sparsetx's own, within this run."""
+"""Run benchmarks: time sparsetx's fast implementations against alternatives.
+
+Ratios are to sparsetx's own implementation, in the same run.
+"""
 
 import argparse
 
@@ -15,7 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "group",
         nargs="*",
         metavar="GROUP",
-        help=f"which benchmarks: {', '.join(GROUPS)} (default: all)",
+        help=f"groups of benchmarks: {', '.join(GROUPS)} (default: all)",
     )
 
 

@@ -1,6 +1,6 @@
 """Print an experiment's resolved configuration as JSON, or how two of them differ.
 
-Values are checked first; all that is wrong is reported at once (exit code 2).
+The values are checked first, and all errors reported at once (exit code 2).
 """
 
 import argparse
@@ -18,12 +18,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="changes to the configuration, e.g. model.d_model=256",
     )
     parser.add_argument(
-        "--diff", metavar="OTHER", help="print only where OTHER differs (default: all)"
+        "--diff", metavar="OTHER", help="print only where another experiment differs"
     )
     parser.add_argument(
         "--explain",
         action="store_true",
-        help="a line per key: its value and what it means, with its unit",
+        help="print one line per key: its value and what it means",
     )
 
 

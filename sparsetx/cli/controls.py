@@ -1,9 +1,9 @@
-"""Doubt circuits: thirteen controls, each with its figure, its baseline and a verdict.
+"""Test circuits with thirteen controls, each with a figure, a baseline and a verdict.
 
-Quick ones ask the circuit and its model; three search again, as the circuit was
-searched for, and take as long each time: random weights, a nonsense task, other seeds.
-What is found is kept in CIRCUIT/controls.json as it comes: start the command again
-after a kill, and it goes on from there.
+Ten are quick: they evaluate the circuit and its model. Three repeat the circuit's
+search, with random weights, a nonsense task and other seeds, and take as long as it for
+each. Results are saved in CIRCUIT/controls.json as they are found: to resume after a
+kill, start the command again.
 """
 
 import argparse
@@ -21,24 +21,43 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("circuits", nargs="+", metavar="CIRCUIT", help="folders of circuits")
-    add("--only", metavar="A,B", help="these controls (default: all thirteen)")
-    add("--quick", action="store_true", help="only those that do not search again")
-    add("--seeds", type=int, default=20, metavar="N", help="other seeds (default: 20)")
+    add("--only", metavar="A,B", help="run these controls (default: all)")
+    add(
+        "--quick",
+        action="store_true",
+        help="run only the controls that do not repeat the search",
+    )
+    add(
+        "--seeds",
+        type=int,
+        default=20,
+        metavar="N",
+        help="searches with other seeds (default: 20)",
+    )
     add(
         "--redraws",
         type=int,
         default=3,
         metavar="N",
-        help="random models, and as many nonsense tasks (default: 3)",
+        help="random models, and nonsense tasks, to search (default: 3)",
     )
-    add("--again", action="store_true", help="also what is there already")
+    add(
+        "--again",
+        action="store_true",
+        help="also run controls that have results already",
+    )
     add(
         "--binarise",
         action="store_true",
-        help="also see how many nodes can do with two values each",
+        help="also test how many nodes can be limited to two values each",
     )
-    add("--task-file", metavar="F.jsonl", help="the pairs of a task of your own")
-    add("--memory", type=float, metavar="GB", help="for lanes (default: half of all)")
+    add("--task-file", metavar="F.jsonl", help="the pairs, if the task is your own")
+    add(
+        "--memory",
+        type=float,
+        metavar="GB",
+        help="memory for lanes (default: half of all)",
+    )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -53,7 +72,7 @@ def main(args: argparse.Namespace) -> int:
     line, found = ProgressLine(), {}
     for folder in folders:
         if not evidence_files.has_circuit(folder):
-            print(f"{folder}: its search found no circuit; there is nothing to doubt")
+            print(f"{folder}: its search found no circuit; there is nothing to test")
             continue
         found[folder] = one(folder, args, asked, line)
     if found:
@@ -83,7 +102,7 @@ def wanted(args: argparse.Namespace) -> "Asked":
 def one(
     folder: "Path", args: argparse.Namespace, asked: "Asked", line: "ProgressLine"
 ) -> "Mapping[str, Entry]":
-    """The entries of one circuit, those computed now and those that were there."""
+    """The results of one circuit's controls, those computed now and those on disk."""
     import dataclasses
 
     from sparsetx.circuits import circuit
@@ -143,7 +162,7 @@ def show(found: "Mapping[Path, Mapping[str, Entry]]") -> None:
 
 
 def cell(entry: "Entry | None") -> str:
-    """A verdict and the first figure behind it."""
+    """A verdict and its first figure."""
     if entry is None:
         return "not run"
     figure = next(iter(entry.figure.values()), None)

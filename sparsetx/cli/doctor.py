@@ -1,6 +1,6 @@
 """Check this machine: Python, packages, devices, memory, disk.
 
-Exit code 0 if training can run here, 1 if something that it needs is missing.
+Exit code 0 if training can run here, 1 if something is missing.
 """
 
 import argparse
@@ -19,7 +19,7 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: what was looked at, what was found, and whether it will do."""
+    """One line of output: what was checked, what was found, whether it suffices."""
 
     what: str
     found: str
@@ -31,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folder",
         default=".",
-        help="where runs and data will be written (default: the current folder)",
+        help="folder for runs and data (default: the current folder)",
     )
 
 
@@ -57,12 +57,12 @@ def findings(folder: str) -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    """What setup.cfg asks for against what is installed; extras may be absent."""
+    """Compare installed packages with those in setup.cfg; extras may be absent."""
     for text in importlib.metadata.requires("sparsetx") or []:
         wanted = Requirement(text)
         extra = re.search(r"extra\s*==\s*['\"](\w+)['\"]", str(wanted.marker or ""))
         if extra and extra[1] in ("dev", "tpu"):
-            continue  # the tools of a developer; the compiler of another machine
+            continue  # not needed to train
         try:
             found = importlib.metadata.version(wanted.name)
         except importlib.metadata.PackageNotFoundError:
@@ -84,12 +84,12 @@ def _devices() -> Iterator[Finding]:
 
         devices = jax.devices()
         total = float(jax.jit(jnp.sum)(jnp.ones(8)))
-    except Exception as error:  # any failure of the backend is what is looked for
+    except Exception as error:  # any failure of the backend is a finding
         yield Finding("devices", repr(error)[:200], False, "check the JAX installation")
         return
     kinds = sorted({device.device_kind for device in devices})
     found = f"{len(devices)} x {', '.join(kinds)} ({jax.default_backend()})"
-    yield Finding("devices", found, total == 8.0, "a sum came out wrong: driver?")
+    yield Finding("devices", found, total == 8.0, "a sum was wrong: check the driver")
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR")
     yield Finding("compile cache", cache or "none (set JAX_COMPILATION_CACHE_DIR)")
 
@@ -110,4 +110,6 @@ def _disk(folder: str) -> Finding:
     writable = os.access(folder, os.W_OK)
     found = f"{free:.1f} GiB free in {os.path.abspath(folder)}"
     found += "" if writable else ", not writable"
-    return Finding("disk", found, writable and free >= 2, "make 2 GiB of room there")
+    return Finding(
+        "disk", found, writable and free >= 2, "free 2 GiB there, and make it writable"
+    )

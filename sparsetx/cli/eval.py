@@ -1,4 +1,4 @@
-"""Evaluate a run: validation loss, and with --tasks how well it does each task."""
+"""Evaluate a run: validation loss, and with --tasks its loss on each task."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="all",
         metavar="A,B",
-        help="also the loss and accuracy of these tasks, or of all (default: none)",
+        help="also evaluate these tasks, or all if none is named (default: no tasks)",
     )
     parser.add_argument(
         "--pairs",

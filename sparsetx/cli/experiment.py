@@ -1,6 +1,6 @@
-"""Reading the EXPERIMENT argument: a Python file whose `config()` returns a RunConfig.
+"""Load the EXPERIMENT argument: a Python file whose `config()` returns a RunConfig.
 
-A run's own config.json, or its folder, is accepted in its place, also on a bucket.
+A run's config.json, or its folder, is accepted too, also on gs://.
 """
 
 import runpy
@@ -58,7 +58,7 @@ def _call(path: Path) -> RunConfig:
 
 
 def _broken(path: Path, error: Exception) -> Refusal:
-    """An exception of the user's own file, with the line of it that failed."""
+    """A Refusal for an exception in the user's file, with the line that failed."""
     if isinstance(error, SyntaxError):
         return Refusal(f"{path}, line {error.lineno}: {error.msg}")
     frames = traceback.extract_tb(error.__traceback__)

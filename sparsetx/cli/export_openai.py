@@ -1,6 +1,7 @@
-"""Write a run's model as a released folder (final_model.pt, beeg_config.json).
+"""Save a run's model in the format of the released models.
 
-Weights are written bit for bit. Needs torch: pip install 'sparsetx[torch]'.
+Writes final_model.pt, with the exact weights, and beeg_config.json. Needs torch:
+pip install 'sparsetx[torch]'.
 """
 
 import argparse
@@ -8,7 +9,7 @@ import argparse
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run's folder")
-    parser.add_argument("folder", metavar="DIR", help="the new released folder")
+    parser.add_argument("folder", metavar="DIR", help="the folder to write")
     parser.add_argument("--step", type=int, help="a saved step (default: the last one)")
 
 

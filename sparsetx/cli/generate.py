@@ -1,4 +1,4 @@
-"""Let a run's model write: `sparsetx generate RUN --prompt 'def area(w, h):'`."""
+"""Generate text with a run's model: `sparsetx generate RUN --prompt 'def f(x):'`."""
 
 import argparse
 
@@ -6,20 +6,24 @@ import argparse
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run's folder")
     parser.add_argument(
-        "--prompt", required=True, metavar="TEXT", help="what it begins"
+        "--prompt", required=True, metavar="TEXT", help="text to continue"
     )
     parser.add_argument(
-        "--tokens", type=int, default=64, metavar="N", help="at most (default: 64)"
+        "--tokens",
+        type=int,
+        default=64,
+        metavar="N",
+        help="most tokens to generate (default: 64)",
     )
     parser.add_argument(
         "--temperature",
         type=float,
         default=0.0,
         metavar="T",
-        help="0: the likeliest token each time; 1: as the model believes (default: 0)",
+        help="0: the most likely token; 1: drawn by its probability (default: 0)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of the draws above temperature 0"
+        "--seed", type=int, default=0, help="random seed, used above temperature 0"
     )
     parser.add_argument("--step", type=int, help="a saved step (default: the last one)")
 

@@ -1,14 +1,14 @@
-"""Make a run of a released folder (final_model.pt, beeg_config.json).
+"""Make a run from a released model (final_model.pt, beeg_config.json).
 
-The run can be asked and pruned as any other; it is not trained further, since the
-released files hold no optimiser state. Needs torch: pip install 'sparsetx[torch]'.
+The run can be analysed and pruned like any other. It cannot be trained further, since
+the released files hold no optimiser state. Needs torch: pip install 'sparsetx[torch]'.
 """
 
 import argparse
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", metavar="DIR", help="a released folder")
+    parser.add_argument("folder", metavar="DIR", help="the folder of a released model")
     parser.add_argument("run", metavar="RUN", help="the new run's folder")
     parser.add_argument(
         "--tokenizer",

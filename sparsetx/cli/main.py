@@ -1,10 +1,9 @@
-"""`sparsetx COMMAND …`: finds the command, runs it, turns its end into an exit code.
+"""The `sparsetx` command line: finds the command, runs it, returns its exit code.
 
-0 done; 1 failed; 2 bad input (one message); 42 told to stop, run me again; 130 Ctrl-C.
-Each
-command is a module of this package with HELP (a line), `arguments(parser)` and
-`main(args) -> exit code`; it is imported only when it is the one asked for, so that
-`sparsetx --help` answers at once.
+Each command is a module of this package with a docstring (its --help text),
+`arguments(parser)` and `main(args) -> exit code`. Only the module of the command that
+is called is imported, so that `sparsetx --help` is fast. To add a command, add it to
+COMMANDS and SUMMARY; to add an exit code, add it to EXIT_CODES.
 """
 
 import argparse
@@ -39,24 +38,36 @@ COMMANDS = {
     "verify": "sparsetx.cli.verify",
 }
 SUMMARY = {
-    "aot": "ask the TPU's compiler what an experiment needs, and what it costs",
-    "bench": "time what was made for speed, side by side",
+    "aot": "compile an experiment for a TPU, without one: memory, time, cost",
+    "bench": "run benchmarks",
     "config": "print an experiment's resolved configuration, or how two differ",
-    "controls": "doubt circuits: thirteen controls with their verdicts",
-    "data": "prepare tokens: tinypython, the standard library, files, TFDS",
-    "decompile": "write a circuit down as a short program",
+    "controls": "test circuits with thirteen controls, each with a verdict",
+    "data": "prepare tokens to train on: tinypython, Python's library, files, TFDS",
+    "decompile": "write a circuit as a short Python program",
     "doctor": "check this machine: Python, packages, devices, memory, disk",
-    "eval": "validation loss of a run, and how well it does each task",
-    "export-openai": "write a run's model as a released torch folder",
-    "generate": "let a run's model write",
-    "import-openai": "make a run of a released torch folder",
-    "inspect": "what is kept of a run's matrices; how a circuit decides",
-    "plot": "draw runs, or circuits and what their controls found",
-    "prune": "cut the circuits of tasks out of a run",
-    "report": "write a page about circuits",
+    "eval": "measure a run's validation loss, and its loss on each task",
+    "export-openai": "save a run's model in the format of the released models",
+    "generate": "generate text with a run's model",
+    "import-openai": "make a run from a released model",
+    "inspect": "show the kept weights of a run, or how a circuit decides",
+    "plot": "plot metrics of runs, or circuits and their controls",
+    "prune": "search a run's model for the circuits of tasks",
+    "report": "write an HTML page about circuits",
     "tasks": "list the tasks, show their prompts, check them with a tokenizer",
-    "train": "train a model, or go on with one",
-    "verify": "read a run whole, and say whether anything in it is damaged",
+    "train": "train a model, or resume a run",
+    "verify": "check all files of a run for damage",
+}
+
+# The exit codes of all commands; add new ones here. A command's `main` returns DONE,
+# FAILED or its own; `main` below returns the others. tpu/babysit.sh starts a run again
+# after 42.
+DONE, FAILED, BAD_INPUT = 0, 1, 2
+EXIT_CODES = {
+    DONE: "done",
+    FAILED: "failed, or a check found something wrong",
+    BAD_INPUT: "bad input; the message says what was wanted",
+    signals.AGAIN: "stopped by SIGTERM; run the same command again to resume",
+    signals.INTERRUPTED: "stopped by Ctrl-C",
 }
 
 
@@ -67,7 +78,8 @@ def _top_parser() -> argparse.ArgumentParser:
         description="Weight-sparse transformers, and the circuits inside them.",
         epilog="commands:\n"
         + "\n".join(f"  {name:<{width}}  {SUMMARY[name]}" for name in COMMANDS)
-        + "\n\nsparsetx COMMAND --help explains each.",
+        + "\n\nsparsetx COMMAND --help explains each.\n\nexit codes:\n"
+        + "\n".join(f"  {code:<{width}}  {EXIT_CODES[code]}" for code in EXIT_CODES),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -79,7 +91,7 @@ def _top_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; its `args.stop` says whether it is being told to stop."""
+    """Run a command; returns one of EXIT_CODES. `args.stop`: whether to stop."""
     chosen = _top_parser().parse_args(argv)
     module = importlib.import_module(COMMANDS[chosen.command])
     parser = argparse.ArgumentParser(
@@ -88,9 +100,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.arguments(parser)
-    # Orbax and its like raise what concerns the user; they log it as well, and more.
+    # Orbax and others raise errors that concern the user; their logs only repeat them.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
-    # Where a checkpoint is damaged, the tasks that were reading it end unasked.
+    # After a damaged checkpoint, asyncio logs the reading tasks that were abandoned.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     try:
         with signals.listening(parser.prog) as stop:
@@ -101,27 +113,27 @@ def main(argv: Sequence[str] | None = None) -> int:
             return code
     except Refusal as refusal:
         print(f"sparsetx {chosen.command}: {refusal}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # whoever reads, as `| head` does, has read enough
+        return BAD_INPUT
+    except BrokenPipeError:  # the reader of the output ended, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except OSError as error:  # a disk that is full, a folder that went away
+        return FAILED
+    except OSError as error:  # as a full disk, or a folder that was removed
         print(f"sparsetx {chosen.command}: {error}", file=sys.stderr)
-        return 1
+        return FAILED
     except KeyboardInterrupt:
         print(f"sparsetx {chosen.command}: stopped by Ctrl-C", file=sys.stderr)
-        return 130
+        return signals.INTERRUPTED
 
 
 def _unraisable(what: "sys.UnraisableHookArgs") -> None:
-    """Threads of Orbax that outlive a save that failed have nothing to tell."""
+    """Silence threads of Orbax that are still running after a save failed."""
     if "Event loop is closed" not in str(what.exc_value):
         sys.__unraisablehook__(what)
 
 
 def _parsed(parser: argparse.ArgumentParser, rest: list[str]) -> argparse.Namespace:
-    """Options may stand between key=value pairs; argparse allows it where no command
-    has commands of its own."""
+    """Parse options, also between key=value pairs; argparse raises TypeError at that if
+    a command has subcommands."""
     try:
         return parser.parse_intermixed_args(rest)
     except TypeError:
@@ -129,8 +141,8 @@ def _parsed(parser: argparse.ArgumentParser, rest: list[str]) -> argparse.Namesp
 
 
 def run() -> None:
-    """The console script."""
+    """The entry point of the console script."""
     sys.unraisablehook = _unraisable
-    if sys.argv[1:2] == ["train"]:  # one program for long; others compile many
+    if sys.argv[1:2] == ["train"]:  # not for commands that compile many programs
         malloc.keep()
     sys.exit(main())

@@ -1,9 +1,9 @@
-"""Draw runs, or circuits: `sparsetx plot RUN…` or `sparsetx plot CIRCUIT…`.
+"""Plot runs or circuits: `sparsetx plot RUN…` or `sparsetx plot CIRCUIT…`.
 
 Of runs: loss, kept fraction, learning rate, throughput, kurtosis of the residual and
 gradient, in one PNG. Of circuits: each as a graph from the tokens of a prompt to the
-answers (PNG, SVG); loss against edges, and what `sparsetx controls` has found
-(necessity, faithfulness, relaxation, seeds), each as PNG, SVG and CSV.
+answers (PNG, SVG); loss against edges, and results of `sparsetx controls` (necessity,
+faithfulness, relaxation, seeds), each as PNG, SVG and CSV.
 """
 
 import argparse
@@ -24,14 +24,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "-o",
         "--out",
         metavar="FILE.png|DIR",
-        help="where to draw (default: training.png in the first run, or plots/ in the "
+        help="where to write (default: training.png in the first run, or plots/ in the "
         "first circuit)",
     )
     parser.add_argument(
         "--task-file",
         metavar="F.jsonl",
-        help="of circuits: the pairs of a task of your own; without them no graph is "
-        "drawn",
+        help="the pairs of a circuit whose task is your own; without them its graph is "
+        "not drawn",
     )
 
 
@@ -88,7 +88,7 @@ def of_circuits(paths: "list[Path]", out: str | None, task_file: str | None) -> 
             drawn = (
                 as_graph(path, task_file, stem) if one.facts.status == REACHED else []
             )
-        except Refusal as refusal:  # a task of a file that is not at hand
+        except Refusal as refusal:  # the task is of a file that was not given
             print(f"{stem.name} is not drawn: {refusal}", file=sys.stderr)
             continue
         for file in drawn:
@@ -97,7 +97,7 @@ def of_circuits(paths: "list[Path]", out: str | None, task_file: str | None) -> 
 
 
 def as_graph(path: "Path", task_file: str | None, stem: "Path") -> "list[Path]":
-    """Draw one circuit with the shortest pair of the test pool; the files."""
+    """Draw one circuit with the shortest pair of the test pool; returns the files."""
     from sparsetx.circuits import circuit
     from sparsetx.circuits.explain import activations, explanation
     from sparsetx.circuits.search import pools

@@ -1,4 +1,4 @@
-"""How a terminal, or a log file, sees progress: one line, with the time left."""
+"""The reporter of the command line: shows progress as one line, with the time left."""
 
 import sys
 import time
@@ -8,7 +8,7 @@ from sparsetx.system.progress import Progress
 
 
 def clock(seconds: float) -> str:
-    """Seconds as a person says them: 42s, 7m05s, 3h20m."""
+    """Seconds as 42s, 7m05s or 3h20m."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole}s"
@@ -18,10 +18,10 @@ def clock(seconds: float) -> str:
 
 
 class ProgressLine:
-    """A Reporter. Redraws one line on a terminal; in a log, writes one now and then.
+    """A Reporter. Redraws one line on a terminal; writes a log a line every 10 seconds.
 
-    The time left assumes the rate since the stage began: early estimates wander, later
-    ones do not jump with every pause.
+    The time left assumes the mean rate since the stage began: early estimates are
+    inaccurate, but later ones do not change with every pause.
     """
 
     def __init__(self, stream: TextIO | None = None, every: float | None = None):
@@ -48,7 +48,7 @@ class ProgressLine:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the stage began that was shown last."""
+        """Seconds since the last stage began."""
         return time.monotonic() - self.began
 
     def _line(self, progress: Progress, elapsed: float) -> str:
@@ -75,7 +75,7 @@ class ProgressLine:
         self.stream.flush()
 
     def close(self) -> None:
-        """End the live line, so that what is printed next has its own."""
+        """End the current line, so that what is printed next starts a new one."""
         if self.live and self.width:
             self.stream.write("\n")
             self.stream.flush()

@@ -1,8 +1,8 @@
-"""Cut the circuits of tasks out of a run: the fewest nodes that still do each task.
+"""Search a run's model for the circuit of each task: the fewest nodes that still do it.
 
-Each task's circuit goes to RUN/circuits/TASK, and below it, in plain/, the circuit of
-the paper's procedure, which asks for less. Finished tasks are skipped: start the
-command again after a kill, or start it several times to share the list.
+A task's honest circuit is written to RUN/circuits/TASK, and the plain one, found as in
+the paper under weaker conditions, to plain/ in it. Finished tasks are skipped: to
+resume after a kill, start the command again. Several processes share the tasks.
 """
 
 import argparse
@@ -30,26 +30,36 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def what_to_cut(add: Callable[..., Any]) -> None:
     add("run", metavar="RUN", help="a run's folder")
     add("--step", type=int, help="a saved step (default: the last one)")
-    add("--tasks", default="all", metavar="A,B", help="tasks, or all (default: all)")
-    add("--task-file", metavar="F.jsonl", help="pairs of your own, instead of --tasks")
-    add("--out", metavar="DIR", help="where circuits go (default: RUN/circuits)")
+    add(
+        "--tasks",
+        default="all",
+        metavar="A,B",
+        help="names of tasks, or all (default: all)",
+    )
+    add("--task-file", metavar="F.jsonl", help="a task of your own, instead of --tasks")
+    add("--out", metavar="DIR", help="where to write circuits (default: RUN/circuits)")
     add(
         "--shuffle",
         type=int,
         metavar="SEED",
-        help="cut the model with its weights dealt anew among its places: a control",
+        help="search the model with shuffled weights, as a control",
     )
 
 
 def what_to_look_for(add: Callable[..., Any]) -> None:
-    add("--target", type=float, default=0.15, help="nats of task loss (default: 0.15)")
+    add(
+        "--target",
+        type=float,
+        default=0.15,
+        help="task loss of a circuit, in nats (default: 0.15)",
+    )
     add(
         "--honest",
         type=float,
         default=1.0,
         metavar="0..1",
-        help="share of training on harder ablations; 0 is the paper's procedure alone "
-        "(default: 1)",
+        help="how much of a batch has frozen norms and random mixtures; 0: search only "
+        "the plain circuit (default: 1)",
     )
 
 
@@ -58,38 +68,39 @@ def how_to_search(add: Callable[..., Any]) -> None:
         "--rounds",
         default=ROUNDS,
         metavar="NxS,…",
-        help=f"settings tried x steps of each, round by round (default: {ROUNDS})",
+        help=f"lanes x steps of each round of the search (default: {ROUNDS})",
     )
     add(
         "--finalists",
         type=int,
         default=2,
         metavar="N",
-        help="best masks whose whole curves are drawn and cleaned up (default: 2)",
+        help="best masks that are discretised and checked (default: 2)",
     )
-    add("--pairs", type=int, default=32, help="pairs of a batch (default: 32)")
+    add("--pairs", type=int, default=32, help="pairs per batch (default: 32)")
     add(
         "--pools",
         default="512,64,512",
         metavar="TRAIN,VAL,TEST",
-        help="pairs of the three pools (default: 512,64,512)",
+        help="pairs of each pool (default: 512,64,512)",
     )
     add("--length", type=int, metavar="N", help="longest prompt, tokens (default: all)")
     add("--memory", type=float, metavar="GB", help="for lanes (default: half of all)")
-    add("--seed", type=int, default=0, help="of pools and search (default: 0)")
-    add("--final", action="store_true", help="also mask the residual before the end")
+    add("--seed", type=int, default=0, help="seed of pools and search (default: 0)")
+    add("--final", action="store_true", help="also mask the residual at the end")
     add("--tied", action="store_true", help="one mask for a query and its key channel")
     add(
         "--rank",
         choices=("learned", "attribution"),
         default="learned",
-        help="what ranks nodes: a search, or gradient x activation (default: learned)",
+        help="how nodes are ranked: by a learned mask, or by gradient x activation "
+        "(default: learned)",
     )
     add(
         "--effective",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="also find the fewest single weights (default: yes)",
+        help="also find the fewest single edges (default: yes)",
     )
 
 
@@ -112,7 +123,7 @@ def main(args: argparse.Namespace) -> int:
         if unfit and args.tasks != "all":
             raise Refusal("\n".join(unfit.values()))
         for name, reason in unfit.items():
-            print(f"{name}: left out. {reason.splitlines()[0]}")
+            print(f"{name}: skipped. {reason.splitlines()[0]}")
     own = batch_job.of_run(run, tasks, request, out_folder(args, files.place(args.run)))
     line = ProgressLine()
     for facts in batch_job.work(own, line):
@@ -175,7 +186,7 @@ def out_folder(args: argparse.Namespace, run: "Path") -> "Path":
 
 
 def told(facts: "Facts") -> str:
-    """One circuit, in a line."""
+    """One circuit, in one line."""
     kind = facts.search.kind
     if facts.status != "reached":
         test = facts.test
@@ -192,7 +203,7 @@ def told(facts: "Facts") -> str:
 
 
 def show(own: "Job") -> None:
-    """The table of all circuits that are there, and their means."""
+    """Print the table of all circuits found so far, and their means."""
     from sparsetx.circuits import size_means
     from sparsetx.circuits.search import batch_job
 
@@ -221,7 +232,7 @@ def show(own: "Job") -> None:
                     "(bootstrap, 95%)"
                 )
     if left:
-        print(f"in other processes' hands: {', '.join(left)}")
+        print(f"searched by other processes: {', '.join(left)}")
 
 
 def row(facts: "Facts") -> str:

@@ -1,8 +1,8 @@
-"""List the tasks that circuits are cut for, show their prompts, or check them.
+"""List the tasks, show the prompts of one, or check them with a tokenizer.
 
-Without a name: the table. With a name: what it asks, and pairs with the place that
-decides marked. With --check: how many pairs a tokenizer can express, and how much three
-classifiers that know no program can tell of them.
+Without a name: the table of tasks. With a name: its description, and pairs in which
+the character that decides is marked. With --check: how many pairs a tokenizer can
+express, and the accuracy of three classifiers that ignore the program's structure.
 """
 
 import argparse
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sparsetx.tasks.template import Draft, Side
 
 WANTED = {"train": 2000, "val": 500, "test": 500}  # distinct pairs per pool
-DOCUMENTS = 4000  # of tinypython, in which constructs are counted
+DOCUMENTS = 4000  # of tinypython in which constructs are counted
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,10 +33,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--split",
         default="heldout",
         choices=("train", "val", "test", "heldout"),
-        help="the pool they come from; heldout is test (default: %(default)s)",
+        help="their pool; heldout is test (default: %(default)s)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="which pairs (default: %(default)s)"
+        "--seed", type=int, default=0, help="seed of the pairs (default: %(default)s)"
     )
     parser.add_argument(
         "--context",
@@ -46,17 +46,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="the longest prompt, in tokens (default: %(default)s)",
     )
     parser.add_argument(
-        "--tokenizer", metavar="FILE", help="a tokenizer.json; its tokens are shown"
+        "--tokenizer", metavar="FILE", help="a tokenizer.json, to count tokens"
     )
     parser.add_argument(
         "--task-file",
         metavar="FILE.jsonl",
-        help="your own pairs: prompt_a, answer_a, prompt_b, answer_b on each line",
+        help="a task of your own: prompt_a, answer_a, prompt_b, answer_b on each line",
     )
     parser.add_argument(
         "--check",
         action="store_true",
-        help="pairs per pool and shortcut accuracies with --tokenizer (a minute)",
+        help="print pairs per pool and accuracies of shortcuts (takes a minute)",
     )
 
 
@@ -107,7 +107,7 @@ def _templates(task: "Task") -> str:
 def _show(
     task: "Task", tokenizer: "Tokenizer | None", args: argparse.Namespace
 ) -> None:
-    """A task's definition, then pairs: checked ones where there is a tokenizer."""
+    """Print a task and some pairs; with a tokenizer, only pairs that it can express."""
     from itertools import islice
 
     from sparsetx.tasks.pairs import pool_name
@@ -146,7 +146,7 @@ def _print_pairs(drafts: "Iterable[Draft]", pairs: "Pairs | None" = None) -> Non
 
 
 def _print_side(letter: str, side: "Side") -> None:
-    """The prompt, a caret under the place that decides, and the answer."""
+    """Print a prompt, a caret under the character that decides, and the answer."""
     answer = repr(side.answer) if side.answer else "anything but the other's"
     print(f"  {letter} -> {answer}")
     start = 0
@@ -160,7 +160,7 @@ def _print_side(letter: str, side: "Side") -> None:
 def _check(
     tasks: "Iterable[Task]", tokenizer: "Tokenizer | None", args: argparse.Namespace
 ) -> None:
-    """One line per task; then one refusal with every task that cannot be said."""
+    """Print one line per task; then refuse all tasks that cannot be expressed."""
     from sparsetx.data.grammar.document import document
     from sparsetx.tasks.checks import rates
     from sparsetx.tasks.table import task_pairs
@@ -170,7 +170,7 @@ def _check(
     rate = rates(tasks, (document(0, i) for i in range(DOCUMENTS)), tokenizer)
     print(
         "A, B: occurrences per 10 000 tokens of tinypython; tokens: of a prompt; then\n"
-        "accuracy on test of what was fitted on train; hard: pairs with a distractor\n"
+        "the accuracy on test of classifiers fitted on train; hard: with a distractor\n"
         f"{'task':<28}{'A':>7}{'B':>7}{'pairs':>14}{'tokens':>8}"
         f"{'bigram':>8}{'ends':>7}{'bag':>7}{'bag, hard':>11}"
     )

@@ -1,7 +1,7 @@
 """Train a model: `sparsetx train experiments/X.py [key.sub=value …] [--run DIR]`.
 
-A run that is there already is taken up from its last checkpoint. SIGTERM saves and
-exits with 42 (run the same command again to go on), Ctrl-C saves and exits with 130.
+An existing run resumes from its last checkpoint. SIGTERM saves and exits with 42 (run
+the same command again to resume), Ctrl-C saves and exits with 130.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY",
-        help="resume although this key changed, e.g. optim.lr, or data (default: none)",
+        help="resume although this key changed, e.g. optim.lr or data; may be repeated",
     )
 
 
@@ -74,7 +74,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def describe(ready: "Launch") -> str:
-    """The resolved configuration, and the parameters with where they lie."""
+    """The resolved configuration, and the table of parameters."""
     from sparsetx.training import launch
 
     at = f", going on at step {ready.step:,}" if ready.step else ""
@@ -87,7 +87,7 @@ def describe(ready: "Launch") -> str:
 
 
 def parameters(rows: Sequence["Described"]) -> list[str]:
-    """How each is cut, what a device holds of it, and what is kept."""
+    """The table of parameters: shape, sharding, sizes and final kept fraction."""
     cells = [("parameter", "shape", "cut over", "MB", "a device", "kept")]
     for row in rows:
         shape = " x ".join(map(str, row.shape))
@@ -103,7 +103,7 @@ def parameters(rows: Sequence["Described"]) -> list[str]:
 
 
 def settings(config: "RunConfig") -> list[str]:
-    """One paragraph a section: what is worth keeping in a log."""
+    """The configuration, one paragraph per section."""
     from sparsetx.system import fields
 
     sections: dict[str, list[str]] = {}
@@ -122,7 +122,7 @@ def settings(config: "RunConfig") -> list[str]:
 
 
 def ending(path: Path, done: int, steps: int, skipped: int, spent: str) -> str:
-    """How it ended, and what one would type next."""
+    """The last lines: how the run ended, and the next command."""
     bad = f", {skipped} of them not finite and skipped" if skipped else ""
     if done < steps:
         return f"stopped at step {done:,} of {steps:,}{bad}, saved in {path}"

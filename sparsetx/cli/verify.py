@@ -1,8 +1,8 @@
-"""Read a run whole, and say whether it is still what was written.
+"""Check all files of a run for damage.
 
-Checkpoints, metrics, tokenizer and circuits are compared with their checksums; nothing
-is changed. Exit code 1 if anything is damaged. A damaged checkpoint is set aside by the
-next start of the run, which goes on from the one before it.
+Checkpoints and circuits are compared with their checksums; metrics, tokenizer and
+environment are parsed. Nothing is changed. Exit code 1 if anything is damaged. The next
+start of a run sets a damaged checkpoint aside, and resumes from the one before it.
 """
 
 import argparse
@@ -22,7 +22,7 @@ def main(args: argparse.Namespace) -> int:
     every = itertools.chain(verification.run(args.run, line), circuits(args.run))
     for n, found in enumerate(every):
         line.close()
-        if n == 0:  # not before: there may be no run there
+        if n == 0:  # not before: the path may be no run
             print(args.run)
         damaged += not found.whole
         print(

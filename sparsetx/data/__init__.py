@@ -1,1 +1,1 @@
-"""Corpora: builders, the grammar of tinypython, preparation and the loader."""
+"""Training data: corpora, the tinypython grammar, tokenizer, preparation, batches."""

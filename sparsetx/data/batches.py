@@ -1,4 +1,4 @@
-"""A run's batches, on its devices: what training asks of the data."""
+"""Batches of a run, placed on its devices, for training and validation."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ from sparsetx.system import hosts
 from sparsetx.system.errors import Refusal
 from sparsetx.system.progress import Reporter
 
-EMBEDDED = "tinypython"  # needs no network and no files: made where it is missing
+EMBEDDED = "tinypython"  # needs no network and no files, so it is prepared if missing
 
 
 def open_data(
     config: RunConfig, report: Reporter, fingerprint: str | None = None
 ) -> token_files.Prepared:
-    """The run's prepared tokens; tinypython is prepared here if it is missing.
+    """The run's prepared tokens; tinypython is prepared if it is missing.
 
-    fingerprint: of the tokens that a run began on. What is there is then never written
-    over: it may be just those, made by an older grammar.
+    fingerprint: of the tokens that a run began on. If given, existing tokens are never
+    overwritten: they may be those tokens, made by an older grammar.
     """
     vocab, wanted = config.model.vocab_size, config.data
     embedded = wanted.name == EMBEDDED
@@ -39,8 +39,8 @@ def open_data(
 
 
 def _enough(request: Request, fingerprint: str | None) -> bool:
-    """Whether the folder has these programs, and as many or more: other runs may be
-    on them, so a smaller set does not take their place."""
+    """Whether the folder has these programs, and at least as many: a smaller set does
+    not replace a larger, since other runs may train on it."""
     try:
         found = token_files.open_prepared(
             request.folder, request.command, request.vocab
@@ -81,12 +81,12 @@ class Feed:
         return cls(*splits, sharding, config.train.eval_batches)
 
     def place(self, rows: np.ndarray) -> jax.Array:
-        """This host's rows as its part of everybody's batch."""
+        """This host's rows as its part of the global batch."""
         placed: jax.Array = jax.make_array_from_process_local_data(self.sharding, rows)
         return placed
 
     def ahead(self, first: int, last: int) -> Callable[[int], jax.Array]:
-        """The batch of a step; steps are asked for in order, and read on a thread."""
+        """A function from step to batch, called in order; a thread reads ahead."""
         coming: Iterator[np.ndarray] = loader.prefetched(self.train.rows, first, last)
         return lambda step: self.place(next(coming))
 

@@ -1,7 +1,7 @@
-"""TFDS builders of the three corpora, and any other TFDS dataset by its name.
+"""TFDS builders of the three corpora, and any other TFDS dataset by name.
 
-ArrayRecord files, written and read without TensorFlow. This is the only module that
-imports tensorflow_datasets: training reads prepared tokens and needs none of it.
+They write and read ArrayRecord files, without TensorFlow. This is the only module that
+imports tensorflow_datasets: training reads prepared tokens and does not need it.
 
     builder = builders.build("stdlib", folder)
     builder.as_data_source("train")[0]["text"]
@@ -50,7 +50,7 @@ class FilesConfig(tfds.core.BuilderConfig):  # type: ignore[misc]
 class _Texts(tfds.core.GeneratorBasedBuilder,  # type: ignore[misc]
              skip_registration=True):  # type: ignore[call-arg]
     # fmt: on
-    """Splits by hash, drops duplicates, records where the texts are from."""
+    """Splits by hash, drops duplicates, records the texts' origin and licence."""
 
     VERSION = tfds.core.Version("1.0.0")
 
@@ -121,7 +121,7 @@ class Files(_Texts):
 
 
 def survey(found: Iterator[docs.Document]) -> tuple[str, dict[str, int]]:
-    """16 hex digits of the distinct documents, and how many each split has."""
+    """A hash of the distinct documents (16 hex digits), and their number per split."""
     whole = hashlib.sha256()
     counts = {docs.TRAIN: 0, docs.VALIDATION: 0}
     for split, document in docs.distinct(found):
@@ -136,16 +136,16 @@ def tinypython(folder: Path, seed: int, count: int) -> Any:
 
 
 def stdlib(folder: Path, packages: bool = False) -> Any:
-    """Named after the interpreter, so that another one is another dataset."""
+    """Named after the Python version, so that another version is another dataset."""
     name = "-".join(["python", sys.version.split()[0], *["packages"] * packages])
-    if packages:  # which come and go: named after what is there
+    if packages:  # they change: the name gets a hash of the content
         name += "-" + survey(docs.stdlib(packages))[0]
     config = StdlibConfig(name=name, packages=packages)
     return _made(Stdlib, folder, config)
 
 
 def files(folder: Path, paths: list[Path], field: str = "text") -> Any:
-    """Named after the content: files that changed are another dataset."""
+    """Named after a hash of the content: changed files are another dataset."""
     name, counts = survey(docs.files(paths, field))
     docs.check_splits(counts)
     texts = tuple(map(str, paths))
@@ -154,13 +154,13 @@ def files(folder: Path, paths: list[Path], field: str = "text") -> Any:
 
 
 def named(name: str) -> Any:
-    """Any dataset that TFDS knows, from TFDS's own folder; downloaded if need be."""
+    """Any dataset that TFDS knows, in TFDS's own folder; downloaded if needed."""
     try:
         builder = tfds.builder(name, file_format=FORMAT)
     except (tfds.core.DatasetNotFoundError, ValueError) as error:
         known = tfds.list_builders(with_community_datasets=False)
         near = difflib.get_close_matches(name, known, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "TFDS has none of it"
+        hint = f"did you mean {' or '.join(near)}?" if near else "TFDS has no such name"
         raise Refusal(
             f"wanted tinypython, stdlib, files or the name of a TFDS dataset, "
             f"got {name!r}: {hint}"
@@ -181,7 +181,7 @@ def _made(kind: Any, folder: Path, config: Any) -> Any:
 
 
 def _built(builder: Any) -> Any:
-    """Written to disk, if it is not there."""
+    """Prepare the dataset on disk, if it is not there."""
     with quietly():
         builder.download_and_prepare()
     return builder
@@ -189,7 +189,7 @@ def _built(builder: Any) -> Any:
 
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
-    """Without TFDS's own chatter on stdout, its bars and its notes about our names."""
+    """Suppress TFDS's messages on stdout, its progress bars and its logging."""
     tfds.disable_progress_bar()
     log = logging.getLogger("absl")
     before, log.disabled = log.disabled, True
@@ -201,7 +201,7 @@ def quietly() -> Iterator[None]:
 
 
 def texts(builder: Any, field: str = "text") -> Iterator[docs.Document]:
-    """The documents of all splits, train last: a limit on tokens is met within it."""
+    """The documents of all splits; train last, so that a token limit cuts only it."""
     if field not in builder.info.features:
         raise Refusal(
             f"wanted texts in a field {field!r} of {builder.info.full_name}, which has "
@@ -211,7 +211,7 @@ def texts(builder: Any, field: str = "text") -> Iterator[docs.Document]:
     for split in splits:
         try:
             source = builder.as_data_source(split)
-        except RuntimeError as error:  # TFDS's own kind of it: "not implemented"
+        except RuntimeError as error:  # TFDS has not implemented this format
             raise Refusal(
                 f"{builder.info.full_name} is stored in a format that cannot be read "
                 f"without TensorFlow: store it as {FORMAT} ({error})"

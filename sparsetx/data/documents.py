@@ -1,8 +1,8 @@
-"""Where texts come from: the grammar, this interpreter's library, the user's files.
+"""Sources of texts: the tinypython grammar, the standard library, the user's files.
 
-Every source is an iterator of `Document`s in a fixed order. Which split a document
-belongs to is told by its own hash, so that equal documents are never on both sides, and
-nothing has to be remembered when a corpus grows.
+Every source is an iterator of `Document`s in a fixed order. A document's hash decides
+its split, so that equal documents are in the same split, and a document stays in its
+split when the corpus grows.
 """
 
 import glob
@@ -31,7 +31,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Recorded beside whatever is made of a corpus."""
+    """Origin and licence of a corpus, recorded with all data made from it."""
 
     origin: str
     licence: str
@@ -49,7 +49,7 @@ PACKAGES = Provenance(
     f"the standard library of Python {sys.version.split()[0]} and installed packages",
     "PSF-2.0, and for each installed package its own licence",
 )
-FILES = Provenance("files of the user's", "the user's to know")
+FILES = Provenance("files of the user", "known to the user only")
 
 
 def digest(text: str) -> bytes:
@@ -63,7 +63,7 @@ def split_of(mark: bytes) -> str:
 
 
 def distinct(documents: Iterable[Document]) -> Iterator[tuple[str, Document]]:
-    """(split, document), without empty ones and without those that came before."""
+    """(split, document), without empty documents and duplicates."""
     seen: set[bytes] = set()
     for found in documents:
         mark = digest(found.text)
@@ -73,7 +73,7 @@ def distinct(documents: Iterable[Document]) -> Iterator[tuple[str, Document]]:
 
 
 def check_splits(counts: dict[str, int]) -> None:
-    """counts: split -> documents."""
+    """Refuse a corpus with an empty split. counts: {split: documents}."""
     empty = [split for split, count in counts.items() if not count]
     if empty:
         raise Refusal(
@@ -85,7 +85,7 @@ def check_splits(counts: dict[str, int]) -> None:
 
 
 def tinypython(seed: int = 0, start: int = 0) -> Iterator[Document]:
-    """Without end."""
+    """Programs of the grammar, without end."""
     index = start
     while True:
         yield Document(document(seed, index), f"{seed}/{index}")
@@ -93,7 +93,7 @@ def tinypython(seed: int = 0, start: int = 0) -> Iterator[Document]:
 
 
 def stdlib(packages: bool = False) -> Iterator[Document]:
-    """What this interpreter can import; files that are not UTF-8 are left out."""
+    """Modules of this Python's library; files that are not UTF-8 are left out."""
     paths = sysconfig.get_paths()
     roots = [Path(paths["stdlib"])]
     if packages:
@@ -106,12 +106,12 @@ def stdlib(packages: bool = False) -> Iterator[Document]:
             try:
                 text = path.read_text(encoding="utf-8")
             except (UnicodeDecodeError, OSError):
-                continue  # files that test the handling of other encodings
+                continue  # such files test the handling of other encodings
             yield Document(text, str(inside))
 
 
 def matching(patterns: Sequence[str]) -> list[Path]:
-    """The files of the user's globs, once each, in order."""
+    """The files that match the user's globs, once each, sorted."""
     if not patterns:
         raise Refusal("wanted files to read, got none: give --files GLOB")
     found: set[Path] = set()
@@ -129,7 +129,7 @@ def matching(patterns: Sequence[str]) -> list[Path]:
 
 
 def files(paths: Sequence[Path], field: str = "text") -> Iterator[Document]:
-    """Each .py or .txt is a document, each line of a .jsonl one; offences last."""
+    """A document per .py or .txt file and per line of .jsonl; errors come last."""
     offences: list[str] = []
     for path in paths:
         try:

@@ -1,10 +1,10 @@
-"""Which tokens make up the batch of a step: a pure function of (seed, step).
+"""The data loader: the batch of a step is a pure function of (seed, step).
 
-Rows are windows of context + 1 tokens cut one after another from the stream of a split
-(the last token of a row is the first of the next: as target here, as input there).
-Each epoch visits every row once, in an order that a keyed permutation computes on the
-spot: no table, nothing to checkpoint, any batch can be replayed, and each host reads
-only its own rows, whatever the number of hosts.
+Rows are consecutive windows of context + 1 tokens of a split's stream (the last token
+of a row, a target, is the first input of the next row). Each epoch visits every row
+once, in an order that a keyed permutation computes when needed. So there is no table
+and nothing to checkpoint, any batch can be replayed, and each host reads only its own
+rows, whatever the number of hosts.
 """
 
 import queue
@@ -17,7 +17,7 @@ import numpy as np
 from sparsetx.data.token_files import Stream
 from sparsetx.system.errors import Refusal
 
-ROUNDS = 6
+ROUNDS = 6  # of the Feistel network
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Loader:
         return max(len(self.stream) - 1, 0) // self.context
 
     def numbers(self, step: int) -> np.ndarray:
-        """Which rows of the stream this host's part of the batch is."""
+        """Indices of the rows that make up this host's part of the batch."""
         share = self.batch // self.hosts
         first = step * self.batch + self.host * share
         place = np.arange(first, first + share, dtype=np.uint64)
@@ -64,7 +64,7 @@ class Loader:
 
 
 def in_order(loader: Loader, batches: int) -> Iterator[np.ndarray]:
-    """The first rows of a split as they stand, for evaluation: the same every time."""
+    """The first rows of a split in order, for evaluation: the same every time."""
     share = loader.batch // loader.hosts
     for n in range(min(batches, loader.count // loader.batch)):
         first = n * loader.batch + loader.host * share
@@ -73,8 +73,8 @@ def in_order(loader: Loader, batches: int) -> Iterator[np.ndarray]:
 
 
 def permuted(index: np.ndarray, count: int, seed: int, epoch: np.ndarray) -> np.ndarray:
-    """A keyed permutation of range(count), elementwise: a Feistel network on the next
-    even number of bits, walked until it falls inside."""
+    """A keyed permutation of range(count), elementwise: a Feistel network on an even
+    number of bits, applied again until the result is below count."""
     half = max(1, -(-max(count - 1, 1).bit_length() // 2))
     key = _mix(_mix(np.array([seed], np.uint64)) ^ epoch.astype(np.uint64))
     out = _feistel(index.astype(np.uint64), half, key)
@@ -95,7 +95,7 @@ def _feistel(x: np.ndarray, half: int, key: np.ndarray) -> np.ndarray:
 
 
 def _mix(x: np.ndarray) -> np.ndarray:
-    """Scatter the bits of 64-bit integers: a finaliser of the xor-multiply kind."""
+    """Hash 64-bit integers, as splitmix64 does."""
     x = x + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -106,9 +106,10 @@ def _mix(x: np.ndarray) -> np.ndarray:
 def prefetched(
     rows_at: Callable[[int], np.ndarray], first: int, last: int, ahead: int = 2
 ) -> Iterator[np.ndarray]:
-    """rows_at(first), …, rows_at(last - 1), read on a thread `ahead` steps early.
+    """rows_at(first), …, rows_at(last - 1), read by a thread `ahead` steps early.
 
-    An error of the thread is raised here, in its turn. Closing the iterator ends it.
+    An error in the thread is raised here for the step that it is of. Closing the
+    iterator ends the thread.
     """
     ready: queue.Queue[np.ndarray | BaseException] = queue.Queue(ahead)
     closed = threading.Event()
@@ -126,7 +127,7 @@ def prefetched(
         for step in range(first, last):
             try:
                 item: np.ndarray | BaseException = rows_at(step)
-            except BaseException as error:  # handed to whoever asks for this batch
+            except BaseException as error:  # raised where this batch is asked for
                 item = error
             if not offer(item) or isinstance(item, BaseException):
                 return

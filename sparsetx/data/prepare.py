@@ -1,15 +1,15 @@
-"""From a corpus to a folder of tokens: reads it, trains a tokenizer, encodes, writes.
+"""Prepare a corpus for training: train a tokenizer, encode, write a folder of tokens.
 
-The tokens are one flat stream a split, in plain .npy shards, not examples of a fixed
-length in ArrayRecord: any context length can be cut from one preparation, and what
-reads them needs neither TFDS nor array_record, which accelerator images lack. Texts of
-the standard library, of the user's files and of other TFDS datasets come through their
-builder (sparsetx.data.builders). tinypython does not: a document is a pure function of
-its number, so storing it first would only cost time, and training prepares it by
-itself where TFDS is missing. Its builder gives the same documents.
+The tokens of a split are one flat stream in .npy shards, not examples of a fixed length
+in ArrayRecord: any context length can be cut from one preparation, and reading needs
+neither TFDS nor array_record, which accelerator images lack. Texts of the standard
+library, of the user's files and of other TFDS datasets are read through their builder
+(sparsetx.data.builders). tinypython is not: a document is a pure function of its
+number, so storing it would only cost time, and training can prepare it without TFDS.
+Its builder gives the same documents.
 
-The description (meta.json) goes first when a folder is written again and comes last,
-so half a preparation is never taken for data.
+The description (meta.json) is deleted first when a folder is written again, and written
+last, so that an incomplete folder is never used.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ TINYPYTHON, STDLIB, FILES = "tinypython", "stdlib", "files"
 VOCAB = 2048
 TINYPYTHON_TOKENS = 10_000_000
 SAMPLE = 5_000_000  # characters that the tokenizer is trained on
-EVERY = 500  # documents between two reports
+EVERY = 500  # documents between two progress reports
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Texts in a fixed order, as often as asked, and what is known of them."""
+    """Texts in a fixed order, which can be read repeatedly, and their provenance."""
 
     request: Request
     builder: Any  # None for tinypython
@@ -101,17 +101,17 @@ class Corpus:
         return builders.texts(self.builder, "text" if own else self.request.field)
 
     def count(self) -> int:
-        """Documents, where that is known."""
+        """The number of documents; 0 if it is not known."""
         splits = self.builder.info.splits.values() if self.builder else ()
         return sum(split.num_examples for split in splits)
 
 
 def prepare(request: Request, report: Reporter = silent) -> token_files.Prepared:
-    """The prepared folder; made now, unless the same tinypython is there already."""
+    """The prepared folder; made now, unless it holds the same tinypython already."""
     request = request.checked()
     if (done := already(request)) is not None:
         return done
-    with lock.held(request.folder):  # two at once would mix their shards
+    with lock.held(request.folder):  # two processes would mix their shards
         return _made(request, report)
 
 
@@ -139,7 +139,7 @@ def _made(request: Request, report: Reporter) -> token_files.Prepared:
 
 
 def recipe(request: Request) -> dict[str, Any]:
-    """All that the tokens of tinypython follow from."""
+    """All settings that determine the tokens of tinypython."""
     return {
         "grammar": GRAMMAR if request.name == TINYPYTHON else None,
         "seed": request.seed,
@@ -149,7 +149,7 @@ def recipe(request: Request) -> dict[str, Any]:
 
 
 def already(request: Request) -> token_files.Prepared | None:
-    """The folder as it is, where preparing tinypython would only write it again."""
+    """The folder, if it holds just what preparing tinypython would write; else None."""
     if request.name != TINYPYTHON or not (request.folder / token_files.META).exists():
         return None
     try:
@@ -158,14 +158,14 @@ def already(request: Request) -> token_files.Prepared | None:
             found.split(split)
         same = Tokenizer.load(found.tokenizer_path).fingerprint
     except Refusal:
-        return None  # damaged or of another format: made anew
+        return None  # damaged or of another format: written again
     wanted = (recipe(request), request.vocab, found.meta.get("tokenizer"))
     had = (found.meta.get("recipe"), found.vocab_size, same)
     return found if had == wanted else None
 
 
 def open_corpus(request: Request) -> Corpus:
-    """Built by TFDS if it has to be; tinypython needs no building."""
+    """The corpus of a request, built by TFDS if needed (tinypython is not)."""
     if request.name == TINYPYTHON:
         return Corpus(request, None, docs.TINYPYTHON)
     paths = docs.matching(request.globs) if request.name == FILES else []
@@ -184,7 +184,7 @@ def open_corpus(request: Request) -> Corpus:
 
 
 def train_tokenizer(corpus: Corpus, report: Reporter) -> Tokenizer:
-    """On the first millions of characters that will be trained on."""
+    """Train a tokenizer on the first SAMPLE characters of the train split."""
     held = 0
 
     def sample() -> Iterator[str]:
@@ -204,7 +204,7 @@ def train_tokenizer(corpus: Corpus, report: Reporter) -> Tokenizer:
 def write_splits(
     corpus: Corpus, tokenizer: Tokenizer, report: Reporter
 ) -> dict[str, dict[str, Any]]:
-    """Encodes documents in order until train has its tokens, and validation any."""
+    """Encode documents in order until train has its tokens, and validation some."""
     request = corpus.request
     dtype = dtype_of(tokenizer.vocab_size)
     writers = {
@@ -230,7 +230,7 @@ def write_splits(
 
 
 def fingerprint(tokenizer: Tokenizer, splits: dict[str, dict[str, Any]]) -> str:
-    """16 hex digits of the tokenizer and of every token, however they are sharded."""
+    """A hash of tokenizer and tokens (16 hex digits); the sharding does not matter."""
     content = [
         tokenizer.fingerprint,
         *(splits[s]["sha256"] for s in token_files.SPLITS),
@@ -239,7 +239,7 @@ def fingerprint(tokenizer: Tokenizer, splits: dict[str, dict[str, Any]]) -> str:
 
 
 def verify(found: token_files.Prepared) -> None:
-    """Reads every token and refuses a folder whose content is not what it says."""
+    """Read every token, and refuse a folder whose content changed since it was made."""
     splits = {}
     for name in token_files.SPLITS:
         content = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""Writes the tokens of a split as they come, in shards of a fixed size."""
+"""Write the tokens of a split to .npy shards, document by document."""
 
 import hashlib
 from pathlib import Path
@@ -17,7 +17,7 @@ def dtype_of(vocab_size: int) -> str:
 
 
 class ShardWriter:
-    """`add` documents, then `close`: nothing but whole shards is ever on the disk."""
+    """`add` documents, then `close`. Only complete shards are ever on the disk."""
 
     def __init__(self, folder: Path, split: str, dtype: str, shard: int = SHARD):
         self.folder, self.split, self.dtype, self.shard = folder, split, dtype, shard
@@ -28,7 +28,7 @@ class ShardWriter:
         self.tokens = self.documents = self.bytes = 0
 
     def add(self, eot: int, ids: list[int], size: int) -> None:
-        """One document of `size` bytes, led by the end-of-text token."""
+        """Add one document of `size` bytes, preceded by the end-of-text token."""
         tokens = np.array([eot, *ids], self.dtype)
         self.waiting.append(tokens)
         self.held += len(tokens)
@@ -48,7 +48,7 @@ class ShardWriter:
         self.shards.append({"file": name, "tokens": len(whole)})
 
     def close(self) -> dict[str, Any]:
-        """What the folder's description says of this split."""
+        """Write the last shard; returns this split's entry for meta.json."""
         if self.waiting:
             self._write()
         return {

@@ -1,10 +1,10 @@
-"""Prepared tokens on disk, and a split of them as one long array.
+"""Read a folder of prepared tokens: each split is one long array.
 
-A prepared folder holds meta.json (written last: a folder without it is not data),
-tokenizer.json, and for each split a few .npy shards of one stream of tokens: documents
-one after another, each led by the end-of-text token. Shards are memory-mapped, so a
-set of any size costs no memory, any context length can be cut from it, and reading
-needs numpy alone: accelerator images carry neither TFDS nor ArrayRecord.
+A prepared folder holds meta.json (written last: a folder without it is incomplete),
+tokenizer.json, and for each split some .npy shards of one stream of tokens: documents
+one after another, each preceded by the end-of-text token. Shards are memory-mapped, so
+that a split of any size takes no memory. Any context length can be cut from it, and
+reading needs only NumPy: accelerator images have neither TFDS nor ArrayRecord.
 """
 
 import json
@@ -28,7 +28,7 @@ SPLITS = ("train", "validation")
 
 @dataclass(frozen=True)
 class Stream:
-    """The tokens of a split, in shards that follow one another."""
+    """The tokens of a split, stored in consecutive shards."""
 
     name: str
     shards: Sequence[np.ndarray]
@@ -55,14 +55,14 @@ class Stream:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A prepared folder: what it says of itself, and its splits."""
+    """A prepared folder: its description (meta.json) and its splits."""
 
     path: Path
     meta: dict[str, Any]
 
     @property
     def fingerprint(self) -> str:
-        """Equal where tokens and tokenizer are equal."""
+        """A hash of tokens and tokenizer."""
         return str(self.meta["fingerprint"])
 
     @property
@@ -110,7 +110,7 @@ def open_prepared(
     vocab: int | None = None,
     fingerprint: str | None = None,
 ) -> Prepared:
-    """The prepared data of a folder, or a Refusal that names the command to run."""
+    """The prepared data of a folder; if unusable, a Refusal with the command to run."""
     folder = files.place(path)
     if not (folder / META).is_file():
         raise Refusal(
@@ -140,7 +140,7 @@ def open_prepared(
 
 
 def _offences(meta: Any) -> list[str]:
-    """What a description lacks; file names that lead out of its folder among it."""
+    """Errors of a description, such as file names that lead out of its folder."""
     if not isinstance(meta, dict):
         return ["wanted an object with keys"]
     kinds = {"version": int, "fingerprint": str, "vocab_size": int, "splits": dict}
@@ -167,7 +167,7 @@ def _offences(meta: Any) -> list[str]:
 
 
 def bigram_counts(stream: Stream, vocab: int, tokens: int = 2_000_000) -> np.ndarray:
-    """[V, V]: how often each token follows each, in the first so many tokens."""
+    """[V, V]: how often each token follows each, in the first `tokens` tokens."""
     counts = np.zeros(vocab * vocab, np.int64)
     end = min(len(stream), tokens)
     step = 1 << 20

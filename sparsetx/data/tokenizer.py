@@ -1,12 +1,11 @@
-"""Text to token ids and back: a byte-level BPE, split into pieces as GPT-4 does.
+"""The tokenizer: a byte-level BPE whose text is split as by GPT-4's tokenizer.
 
-Any bytes survive `encode_bytes` and `decode_bytes`, valid UTF-8 or not: every byte is a
-token, and the merges only join them. `<|endoftext|>` is the last id and stands for no
-text: the same characters in a document are encoded as characters.
+`decode_bytes` restores any bytes that `encode_bytes` was given, valid UTF-8 or not:
+every byte is a token, and merges only join them. `<|endoftext|>` is the last id and
+stands for no text: the same characters in a document are encoded as characters.
 
 A tokenizer is saved as one JSON file, in the format of the `tokenizers` library. The
-pair of files that was released with the paper's models (`encoder.json`, `vocab.bpe`)
-is read as well.
+two files released with the paper's models (`encoder.json`, `vocab.bpe`) can be read.
 """
 
 import functools
@@ -25,8 +24,8 @@ from sparsetx.system.errors import Refusal, refuse_all
 
 EOT = "<|endoftext|>"
 SMALLEST, LARGEST = 512, 65_536  # tokens, `<|endoftext|>` included
-# The split of GPT-4: contractions, words with what stands before them, digits by three,
-# punctuation with the line ends after it, white space but its last.
+# The split of GPT-4: contractions, words with one character before them, digits in
+# threes, punctuation with line ends after it, white space without its last character.
 SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
     r"|[^\r\n\p{L}\p{N}]?\p{L}+"
@@ -38,7 +37,7 @@ SPLIT = (
 )
 ESCAPED = re.compile(
     "[\udc80-\udcff]+"
-)  # bytes that are not UTF-8, as Python keeps them
+)  # bytes that are not UTF-8, in Python's surrogateescape
 
 
 def _byte_letters() -> dict[int, str]:
@@ -61,7 +60,7 @@ def check_size(vocab_size: int) -> None:
 
 
 def _around(model: models.BPE) -> Inner:
-    """The library's tokenizer: model, split and byte letters. No normalisation."""
+    """A tokenizer of the library, with our split and byte letters, not normalising."""
     inner = Inner(model)
     inner.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -74,10 +73,10 @@ def _around(model: models.BPE) -> Inner:
 
 
 class Tokenizer:
-    """A trained vocabulary. Equal content, equal `fingerprint`."""
+    """A trained tokenizer. Two with equal content have the same `fingerprint`."""
 
     def __init__(self, vocab: dict[str, int], merges: Sequence[tuple[str, str]]):
-        """vocab: byte letters -> id, without `<|endoftext|>`; merges: in order."""
+        """vocab: {byte letters: id}, without `<|endoftext|>`; merges: in order."""
         self.vocab = vocab
         self.merges = tuple(merges)
         self.inner = _around(models.BPE(vocab=vocab, merges=list(merges)))
@@ -86,7 +85,7 @@ class Tokenizer:
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int = 2048) -> "Tokenizer":
-        """The same texts in the same order give the same tokenizer, anywhere."""
+        """Train one; the same texts in the same order give the same tokenizer."""
         check_size(vocab_size)
         trainer = trainers.BpeTrainer(
             vocab_size=vocab_size - 1,
@@ -105,7 +104,7 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: files.PathLike) -> "Tokenizer":
-        """From our JSON, or from a folder with it or with the released pair."""
+        """From our JSON file, or a folder with it or with the two released files."""
         place = files.place(path)
         if not place.is_dir():
             return cls(*_read(place))
@@ -124,7 +123,7 @@ class Tokenizer:
         return list(self.inner.encode(text).ids)
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """As encode, on all cores. The texts hold no lone surrogates."""
+        """As encode, on all cores. The texts must hold no lone surrogates."""
         return [found.ids for found in self.inner.encode_batch_fast(list(texts))]
 
     def encode_bytes(self, data: bytes) -> list[int]:
@@ -150,23 +149,23 @@ class Tokenizer:
         return b"".join([table[i] for i in ids])
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Text; a cut or broken UTF-8 character becomes the replacement sign."""
+        """Text; an incomplete or invalid UTF-8 character becomes U+FFFD."""
         return self.decode_bytes(ids).decode("utf-8", "replace")
 
     def token(self, i: int) -> str:
-        """What one id stands for, to be shown; odd bytes as `\\xff`."""
+        """The text of one token, for display; invalid bytes as `\\xff`."""
         return self.decode_bytes([i]).decode("utf-8", "backslashreplace")
 
     @functools.cached_property
     def _bytes(self) -> tuple[bytes, ...]:
-        """id -> what it stands for."""
+        """The bytes of each id."""
         ordered = sorted(self.vocab, key=self.vocab.__getitem__)
         words = [bytes(BYTE[letter] for letter in word) for word in ordered]
         return (*words, EOT.encode())
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """16 hex digits of the content: split, vocabulary and merges."""
+        """A hash of split, vocabulary and merges (16 hex digits)."""
         content = [SPLIT, sorted(self.vocab.items()), self.merges]
         packed = json.dumps(content, separators=(",", ":")).encode()
         return hashlib.sha256(packed).hexdigest()[:16]
@@ -181,7 +180,7 @@ def _parts(whole: Any) -> tuple[dict[str, int], list[tuple[str, str]]]:
 def _checked(
     vocab: dict[str, int], merges: list[tuple[str, str]], where: Path
 ) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Every byte a token, ids without holes, `<|endoftext|>` last, merges known."""
+    """Check that all bytes are tokens, ids have no gaps, merges and `<|endoftext|>`."""
     size = len(vocab) + (EOT not in vocab)
     offences = []
     if vocab.pop(EOT, size - 1) != size - 1:

@@ -1,23 +1,23 @@
-"""The words of generated programs, and of the prompts that ask about them.
+"""Word lists for generated programs and for the prompts of tasks.
 
-Every list is ordered from the most to the least frequent, by Zipf's law
-(`frequencies`). The words are short and common, so that a small vocabulary holds
-most of them as one token. What tells the roles apart is grammar and never the word:
-a name may be a number here and a set there. The one exception is deliberate, because
-a task asks about it: a file's stem decides the mode in which it is opened.
+Every list is ordered from the most to the least frequent; frequencies follow Zipf's law
+(`frequencies`). The words are short and common, so that most are one token even in a
+small vocabulary. A word does not tell what it names: the same name may hold a number in
+one program and a set in another. One exception is deliberate, since a task asks about
+it: a file's stem decides the mode in which it is opened.
 """
 
 from collections.abc import Sequence
 from itertools import accumulate
 
-FLATTEN = 12  # ranks: the first words of a list are about equally frequent
+FLATTEN = 12  # added to the rank: the first words are about equally frequent
 
 
 def listed(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-# Names of one thing: numbers, texts, flags, loop variables, parameters, attributes.
+# Singular names: numbers, texts, flags, loop variables, parameters, attributes.
 ONE = listed("""
     x value name count total item i n result key index size line text number left
     node right start a score b end price first y level last word current width low high
@@ -41,7 +41,7 @@ ONE = listed("""
     word_count is_open is_done is_valid is_empty has_next found done ready active
     visible """)
 
-# Some of them suit texts, or what is true or false, better than numbers.
+# Those of them that suit texts or flags better than numbers.
 TEXTS = listed("""
     name text line word title label path message key letter color tag note comment
     answer question reply token pattern prefix suffix header footer body content user
@@ -52,7 +52,7 @@ FLAGS = listed("""
     state status mode
 """)
 
-# Names of many: what loops run over and rows are bound to.
+# Plural names: lists and what loops run over.
 MANY = listed("""
     items values names data numbers words lines rows results scores users keys
     nodes points prices records cells levels letters files parts pages orders entries
@@ -86,7 +86,7 @@ CLASSES = listed("""
     School Library City Room House Wallet Bank
 """)
 
-# Words inside strings, and keys of dicts and members of lists alike.
+# Words inside strings, also keys of dicts and members of lists.
 WORDS = listed("""
     new red hello file open ok yes world old blue
     black small green home work big white time good food bread milk water fire apple
@@ -110,11 +110,11 @@ WORDS = listed("""
     hard sweet sour bitter fresh clean dirty dry wet young happy sad angry tired hungry
 """)
 
-# Small words that begin a phrase, and that join its words.
+# Words that begin a phrase, and that join its words.
 LEADING = listed("the no not a for in all")
 JOINING = listed("of and is for with to in on")
 
-# A stem of the first list is read ("r"), a stem of the second is written ("w").
+# Files whose stem is in the first list are read ("r"), in the second written ("w").
 READ_STEMS = listed("""
     input config data settings source users words lines prices template
     schema query original raw names sample training dictionary catalog inventory
@@ -129,7 +129,7 @@ EXTENSIONS = ("txt", "csv", "json", "log", "md", "dat")
 
 
 def one_of(many: str) -> str:
-    """`price` for `prices`, `entry` for `entries`; nothing where it is no name."""
+    """`price` for `prices`, `entry` for `entries`; '' if that is not in ONE."""
     found = many[:-3] + "y" if many.endswith("ies") else many[:-1]
     return found if many.endswith("s") and found in ONE else ""
 
@@ -137,7 +137,7 @@ def one_of(many: str) -> str:
 def frequencies(words: Sequence[str]) -> list[float]:
     """Cumulative probability of each word in order: Zipf's law, flattened at the top.
 
-    Sums of quotients of small integers: the same floats on every machine.
+    Computed from small integers only, so the floats are the same on every machine.
     """
     weights = [1 / (rank + 1 + FLATTEN) for rank in range(len(words))]
     total = sum(weights)

@@ -203,7 +203,24 @@ def run_blocks(
     if config.remat:
         names = jax.checkpoint_policies.save_only_these_names(*topk.REMAT_NAMES)
         body = jax.checkpoint(body, policy=names, prevent_cse=False)
-    return lax.scan(body, x_BLD, (stacked, tap.along))
+    layers = stacked, tap.along
+    return lax.scan(body, x_BLD, layers, unroll=_in_a_row(config, layers))
+
+
+# A smaller model takes longer to compile than its steps would save; a deeper one, too
+# long.
+LEAST_WIDTH, MOST_LAYERS = 128, 12
+
+
+def _in_a_row(config: ModelConfig, layers: Any) -> int:
+    """How many layers are written out one after another inside the scan. On a CPU all:
+    a loop copies what each layer leaves for the backward pass into stacks, which takes
+    a sixth of a step. Elsewhere one: the program does not grow with depth."""
+    count = len(jax.tree.leaves(layers)[0])
+    narrow = config.d_model < LEAST_WIDTH
+    if jax.default_backend() != "cpu" or narrow or count > MOST_LAYERS:
+        return 1
+    return max(count, 1)
 
 
 def unembed(

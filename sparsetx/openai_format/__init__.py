@@ -1,10 +1,10 @@
-"""The folder format of the authors' released models, in both directions.
+"""Load and save the folder format of the authors' released models.
 
-`beeg_config.json` and `final_model.pt` (a torch state dict) become (ModelConfig,
-params) and back, bit for bit. Nothing is taken on trust: a config key must be handled
-or known to be harmless, every tensor must have exactly one place and every place a
-tensor, and a pickle that would run code is not loaded. `from_state` and `to_state` are
-the same mapping on plain arrays; only `load` and `save` need torch.
+`beeg_config.json` and `final_model.pt` (a torch state dict) are converted to
+(ModelConfig, params) and back, bit for bit. Everything is checked: a config key must be
+handled or known to be harmless, tensors and parameters must correspond one to one, and
+a pickle that would run code is not loaded. `from_state` and `to_state` are the same
+conversion on plain arrays; only `load` and `save` need torch.
 """
 
 import os
@@ -30,8 +30,8 @@ WEIGHTS_FILE = "final_model.pt"
 
 Arrays = dict[str, np.ndarray]
 
-# Released name -> where the tensor goes, and whether torch holds it transposed
-# (its Linear weights are [out, in]). "{i}" stands for the layer.
+# {released name: (path of our parameter, whether torch stores it transposed)}: torch's
+# Linear weights are [out, in]. "{i}" stands for the layer.
 _TENSORS: dict[str, tuple[parameters.Path, bool]] = {
     "transformer.wte.weight": ((parameters.EMBED, parameters.W), False),
     "transformer.wpe.weight": ((parameters.POSITIONS, parameters.W), False),
@@ -77,7 +77,7 @@ def load(directory: str | os.PathLike[str]) -> tuple[ModelConfig, dict[str, Any]
 def save(
     directory: str | os.PathLike[str], config: ModelConfig, params: Mapping[str, Any]
 ) -> None:
-    """Write a released folder; the config file last, so a folder with it is whole."""
+    """Write a released folder; the config file last, so that with it, it is whole."""
     torch = _torch()
     released, arrays = to_state(config, params)
     state = {name: torch.from_numpy(array) for name, array in arrays.items()}
@@ -90,7 +90,7 @@ def save(
 def from_state(
     released: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> tuple[ModelConfig, dict[str, Any]]:
-    """The same from a config dict and {released name: float32 array}."""
+    """(ModelConfig, params) from a config dict and {released name: float32 array}."""
     if not isinstance(released, Mapping):
         raise Refusal(f"{CONFIG_FILE}: wanted an object with keys")
     refuse_all(f"{CONFIG_FILE} cannot be used", refused(released))
@@ -139,17 +139,17 @@ def to_state(
 def _positions(
     released: Mapping[str, Any], named: Arrays
 ) -> Literal["none", "added", "concatenated"]:
-    """Models without positions have the table all the same, full of zeros."""
+    """Released models without positions have the table too, full of zeros."""
     if released.get("d_pos_emb"):
         return "concatenated"
     table = named.get("transformer.wpe.weight")
-    # Compared as bits: a table of negative zeros is not one that we would write.
+    # Compared as bits: a table of negative zeros was not written by `to_state`.
     empty = table is not None and not table.tobytes().strip(b"\0")
     return "none" if empty else "added"
 
 
 def _wanted(config: ModelConfig) -> dict[parameters.Path, list[str]]:
-    """Our path -> the released names of its layers, or its one name."""
+    """{our path: the released names of its layers, or its one name}."""
     names = {path: pattern for pattern, (path, _) in _TENSORS.items()}
     return {
         p.path: [
@@ -160,14 +160,14 @@ def _wanted(config: ModelConfig) -> dict[parameters.Path, list[str]]:
 
 
 def _tensor_offences(config: ModelConfig, named: Arrays) -> list[str]:
-    """Tensors that are missing, have no place, or are not of the shape of theirs."""
+    """Errors: tensors that are missing, unknown, or of the wrong shape."""
     shapes = {p.path: p.shape for p in parameters.table(config)}
     expected = {
         name: shapes[path][::-1] if _TENSORS[_pattern(name)][1] else shapes[path]
         for path, names in _wanted(config).items()
         for name in names
     }
-    if config.positions == "none":  # the file has the table all the same: zeros
+    if config.positions == "none":  # the file has the table nevertheless, as zeros
         expected["transformer.wpe.weight"] = (config.context, config.d_model)
     found = [f"{name}: missing" for name in expected if name not in named]
     found += [f"{name}: has no place" for name in named if name not in expected]
@@ -179,7 +179,7 @@ def _tensor_offences(config: ModelConfig, named: Arrays) -> list[str]:
 
 
 def _unwrapped(arrays: Mapping[str, np.ndarray]) -> tuple[Arrays, list[str]]:
-    """Names without wrappers' prefixes; two that then coincide are an offence."""
+    """Names without wrappers' prefixes; errors for two that are then the same."""
     named: Arrays = {}
     origin: dict[str, str] = {}
     offences = []

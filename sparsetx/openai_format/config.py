@@ -1,7 +1,7 @@
-"""The released models' `beeg_config.json`, and what it means as a ModelConfig.
+"""Convert the released models' `beeg_config.json` to a ModelConfig and back.
 
-A key must be handled, or hold the one value that is implemented, or be known not to
-touch the forward pass; every other is an offence, named with its value.
+A key must be handled, or have the one value that is implemented, or be known not to
+affect the forward pass; any other key is an error, reported with its value.
 """
 
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ _ONLY = {
     "use_tied_aux_matrix": False,
     "dropout": 0,
 }
-# These do not touch the forward pass.
+# These do not affect the forward pass.
 _HARMLESS = (
     "ln_bias", "dropout_cat_pos_emb", "flash", "grad_checkpointing",
     "enable_sparse_kernels", "debug_nans", "tokenizer_name", "pfrac",
@@ -110,14 +110,14 @@ def to_model(
 
 
 def _sites(loctypes: Any) -> tuple[str, ...]:
-    """Our names of their comma-joined ones, in the order of computation."""
+    """Our site names for their comma-separated ones, in the order of computation."""
     theirs = {part.strip() for part in (loctypes or "").split(",")}
     ours = [_SITES[name] for name in _SITES if name in theirs]
     return tuple(ours)
 
 
 def refused(released: Mapping[str, Any]) -> list[str]:
-    """Keys that are missing, unknown, or hold what this model does not compute."""
+    """Errors: keys that are missing, unknown, or have an unsupported value."""
     known = (*_HANDLED, *_ONLY, *_HARMLESS)
     found = [f"{key}: missing" for key in _NEEDED if key not in released]
     for key, value in released.items():
@@ -139,7 +139,7 @@ def refused(released: Mapping[str, Any]) -> list[str]:
 
 
 def _value_offences(key: str, value: Any) -> list[str]:
-    """A handled key whose value is of the wrong type or not among those allowed."""
+    """Errors of a handled key: a value of the wrong type, or not allowed."""
     counts = ("block_size", "vocab_size", "n_layer", "n_head", "d_model")
     optional_counts = ("d_head", "d_mlp", "n_mlp", "d_pos_emb")
     flags = ("enable_bigram_table", "learnable_bigram_table", "sink")

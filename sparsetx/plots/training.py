@@ -1,4 +1,4 @@
-"""Pictures of training: what a run's metrics say, several runs in one drawing."""
+"""Plot training metrics of one or more runs as a PNG of six panels."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -15,13 +15,13 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-# Distinct for people who see red and green alike.
+# Distinguishable with red-green colour blindness.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One drawing: columns of the metrics against the step."""
+    """One panel: columns of the metrics against the step."""
 
     title: str
     unit: str
@@ -41,7 +41,7 @@ PANELS = (
 
 
 def training(runs: Mapping[str, Sequence[Row]], path: files.PathLike) -> None:
-    """A PNG of {name of a run: its rows}."""
+    """Write a PNG of {name of a run: its rows}."""
     figure, axes = plt.subplots(2, 3, figsize=(15, 7.5), layout="constrained")
     for panel, axis in zip(PANELS, axes.flat, strict=True):
         for i, (name, rows) in enumerate(runs.items()):

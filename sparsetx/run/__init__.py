@@ -1,7 +1,7 @@
-"""What an analyst holds: `load_run(path)`, a trained model ready to be asked.
+"""Load a run: `load_run(path)` returns its trained model, for use in an analysis.
 
-Parameters only, as one device holds them, whatever mesh trained them. Arrays go in and
-come out as NumPy.
+Loads parameters only, onto one device, whatever mesh they were trained on. Arguments
+and results are NumPy arrays.
 """
 
 import functools
@@ -31,13 +31,13 @@ CONFIG = "config.json"
 ENVIRONMENT = "environment.json"
 TOKENIZER = "tokenizer.json"
 METRICS = "metrics.jsonl"
-ROWS = 256  # sequences scored at a time
+ROWS = 256  # sequences scored per batch
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A model of a run, at one of its saved steps."""
+    """The model of a run, at one of its saved steps."""
 
     path: Path
     config: RunConfig
@@ -64,7 +64,7 @@ class Run:
         return {site: np.asarray(x) for site, x in taken.items()}
 
     def attention(self, tokens_BL: Any) -> Array:
-        """[layer, B, head, L, L]: how much each place (row) attends to each other."""
+        """[layer, B, head, L, L]: how much each position (row) attends to others."""
         _, taken = self.trace(tokens_BL, taps.capture([nodes.ATTN_PATTERN]))
         return np.asarray(taken[nodes.ATTN_PATTERN])
 
@@ -73,13 +73,13 @@ class Run:
         tokens_BL: Any,
         tap: Tap | BareFn | None,
     ) -> tuple[jax.Array, dict[str, Any]]:
-        """Logits and what the tap took."""
+        """Logits, and what the tap took."""
         return model.trace(
             self.config.model, self.params, check_ids(self.config.model, tokens_BL), tap
         )
 
     def score(self, pairs: Pairs) -> Score:
-        """Loss and accuracy on a task, the whole model."""
+        """Loss and accuracy of the whole model on a task."""
         found = []
         last = _last_logits(self.config.model)
         for start in range(0, len(pairs.tokens_BL), ROWS):
@@ -91,10 +91,10 @@ class Run:
     def generate(
         self, prompt: str, tokens: int = 64, temperature: float = 0.0, seed: int = 0
     ) -> str:
-        """What the model writes after the prompt, until its document ends.
+        """Text that the model generates after the prompt, until <|endoftext|>.
 
-        temperature 0 takes the likeliest token. Prompts longer than the context lose
-        their beginning.
+        Temperature 0 takes the most likely token. Of a prompt longer than the context,
+        only the end is used.
         """
         context, eot = self.config.model.context, self.tokenizer.eot
         ids = [eot, *self.tokenizer.encode(prompt)]
@@ -115,7 +115,7 @@ class Run:
 
 
 def check_ids(model: ModelConfig, tokens_BL: Any) -> jax.Array:
-    """Tokens, unless there are ids among them that the embedding would clamp."""
+    """Tokens as a JAX array; refuses ids that the embedding would clamp."""
     ids = np.asarray(tokens_BL)
     top = model.vocab_size - 1
     if ids.size and (ids.min() < 0 or ids.max() > top):
@@ -127,7 +127,7 @@ def check_ids(model: ModelConfig, tokens_BL: Any) -> jax.Array:
 
 
 def params_hash(params: Mapping[str, Any]) -> str:
-    """Of every parameter's name, shape and bits."""
+    """A hash of every parameter's name, shape and bits."""
     digest = hashlib.sha256()
     for path, leaf in sorted(parameters.leaves(params), key=lambda item: item[0]):
         array = np.ascontiguousarray(leaf)
@@ -137,7 +137,7 @@ def params_hash(params: Mapping[str, Any]) -> str:
 
 
 def load_run(path: files.PathLike, step: int | None = None) -> Run:
-    """The run at a path, at its last saved step, or at the step that is named."""
+    """The run at a path, at its last saved step or at the given step."""
     folder = files.place(path)
     config = load_config(folder)
     saved = checkpoints.steps(folder)
@@ -177,7 +177,7 @@ def load_config(folder: files.PathLike) -> RunConfig:
 
 @functools.cache
 def _last_logits(config: Any) -> Callable[..., jax.Array]:
-    """Compiled once a model: logits at one place of each row."""
+    """The compiled function (one per model) for logits at one position of each row."""
 
     def at(params: Any, tokens_BL: jax.Array, position_B: jax.Array) -> jax.Array:
         logits_BLV = model.apply(config, params, tokens_BL)

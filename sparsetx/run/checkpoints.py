@@ -1,14 +1,14 @@
-"""Checkpoints of a run: written whole or not at all, and checked when read back.
+"""Save and restore a run's checkpoints, with a checksum of every array.
 
-Orbax does the writing, behind one small wrapper. It does not check what it reads: a bit
-flipped on the disk would load in silence. So every leaf has a checksum among the facts
-saved beside the arrays, and a step whose arrays do not match is moved out of the way
-before anything is saved after it.
+Orbax writes them, whole or not at all, but does not check what it reads: a bit flipped
+on the disk would load without an error. So a checksum of every array is saved beside
+the arrays, and a step that does not match is moved to `quarantine` before another is
+saved.
 
-A save returns when the step is there: written in the background, it would let a kill
-take the steps of two intervals, where `train.save_every` promises one.
+`save` returns when the step is on the disk: if it were written in the background, a
+kill could lose the steps of two intervals, and `train.save_every` promises one.
 
-A step holds two items: `state`, a tree of nested dicts of arrays, and `facts`, JSON.
+A step holds two items: `state`, nested dicts of arrays, and `facts`, JSON.
 """
 
 import contextlib
@@ -30,12 +30,12 @@ QUARANTINE = "quarantine"
 STATE, FACTS = "state", "facts"
 SUMS = "checksums"
 PARAMS = "params"
-COMMITTED = "commit_success.txt"  # how Orbax marks a step of an object store
+COMMITTED = "commit_success.txt"  # Orbax marks a complete step on a store by it
 Tree = Mapping[str, Any]
 
 
 class Damaged(RuntimeError):
-    """A step on the disk that is not what was saved."""
+    """A saved step whose content is not what was saved."""
 
 
 class Unsaved(RuntimeError):
@@ -59,7 +59,7 @@ class Checkpoints:
         self.manager = _manager(self.run, self.options)
 
     def save(self, step: int, tree: Tree, facts: Mapping[str, Any]) -> None:
-        """Write a step; it is there when this returns."""
+        """Write a step; it is on the disk when this returns."""
         whole = dict(facts) | {"step": step, SUMS: checksums(tree)}
         items = {STATE: ocp.args.PyTreeSave(tree), FACTS: ocp.args.JsonSave(whole)}
         with self._explained():
@@ -75,7 +75,7 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
-        """What goes wrong in a save, however deep in Orbax, as one sentence."""
+        """Turn any error of a save, also one inside Orbax, into one sentence."""
         try:
             yield
         except Exception as error:
@@ -87,13 +87,13 @@ class Checkpoints:
             ) from error
 
     def resume(self, like: Tree, notice: Callable[[str], None]) -> Tree | None:
-        """The newest step that is whole, laid out as `like`; None if there is none.
+        """The newest undamaged step, sharded as `like`; None if there is none.
 
         A damaged step is moved to the run's quarantine folder, and the one before it is
-        taken. Every host does the same: they read the same files.
+        tried. Every host does the same, since all read the same files.
         """
         found = steps(self.run)
-        hosts.wait_for_all("steps are listed")  # before one is moved away
+        hosts.wait_for_all("steps are listed")  # before any host moves one away
         for step in reversed(found):
             try:
                 return self._restore(step, like)
@@ -103,7 +103,7 @@ class Checkpoints:
         return None
 
     def _restore(self, step: int, like: Tree) -> Tree:
-        """Each host reads its own part: what one cannot read, none may go on with."""
+        """Each host reads its own part; if one cannot, the step is damaged for all."""
         try:
             facts, tree = self._read_part(step, like)
         except Damaged:
@@ -124,7 +124,7 @@ class Checkpoints:
         return facts, _read(self.run, step, wanted)
 
     def _quarantine(self, step: int) -> None:
-        """Rename first: what is in the way would stop later saves in silence."""
+        """Move a damaged step away: if it stayed, later saves would be skipped."""
         if jax.process_index() == 0:
             files.move_away(self.folder / str(step), self.run / QUARANTINE)
         hosts.wait_for_all("the step is moved away")
@@ -136,13 +136,15 @@ def steps(run: files.PathLike) -> list[int]:
     """The saved steps of a run, oldest first."""
     folder = files.place(run) / CHECKPOINTS
     found = list(folder.glob("*")) if folder.is_dir() else []
-    if files.is_remote(folder):  # where nothing can be renamed, this comes last
+    if files.is_remote(
+        folder
+    ):  # nothing can be renamed there: Orbax writes this file last
         found = [path for path in found if (path / COMMITTED).exists()]
     return sorted(int(path.name) for path in found if path.name.isdecimal())
 
 
 def read_facts(run: files.PathLike, step: int) -> dict[str, Any]:
-    """What was saved beside the arrays of a step."""
+    """The facts that were saved beside the arrays of a step."""
     path = files.place(run) / CHECKPOINTS / str(step) / FACTS / "metadata"
     try:
         facts = files.read_json(path, "the facts of a checkpoint")
@@ -154,13 +156,13 @@ def read_facts(run: files.PathLike, step: int) -> dict[str, Any]:
 
 
 def read_params(run: files.PathLike, step: int) -> Tree:
-    """The parameters of a step as NumPy arrays, whatever devices wrote them."""
+    """The parameters of a step as NumPy arrays, whatever mesh they were trained on."""
     params: Tree = _checked(run, step, only=PARAMS)[PARAMS]
     return params
 
 
 def check(run: files.PathLike, step: int) -> int:
-    """Read all that a step holds, and compare it with what was saved: its bytes."""
+    """Read a whole step and compare its checksums; returns its size in bytes."""
     return sum(leaf.nbytes for leaf in jax.tree.leaves(_checked(run, step)))
 
 
@@ -184,7 +186,7 @@ def _checked(run: files.PathLike, step: int, only: str | None = None) -> Tree:
 
 
 def checksums(tree: Tree) -> dict[str, int]:
-    """{path: checksum} of every leaf; equal on any mesh, changed by any flipped bit."""
+    """{path: checksum} of every array; the same on any mesh, changed by any bit."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     names = ["/".join(str(key.key) for key in path) for path, _ in leaves]
     sums = jax.device_get(_sums([leaf for _, leaf in leaves]))
@@ -197,7 +199,7 @@ def _sums(leaves: list[jax.Array]) -> list[jax.Array]:
 
 
 def _checksum(x: jax.Array) -> jax.Array:
-    """Bits as an integer, times an odd number of its own place, summed mod 2^32."""
+    """Each entry's bits times an odd number made of its index, summed mod 2^32."""
     kind = {1: jnp.uint8, 2: jnp.uint16, 4: jnp.uint32}[x.dtype.itemsize]
     bits = jax.lax.bitcast_convert_type(x, kind).astype(jnp.uint32)
     place, stride = jnp.zeros_like(bits), 1
@@ -228,7 +230,7 @@ def _manager(run: files.PathLike, options: ocp.CheckpointManagerOptions) -> Any:
 
 @contextlib.contextmanager
 def _unwarned() -> Iterator[None]:
-    """Orbax warns everyone who reads that he reads only."""
+    """Silence Orbax's warning that a manager is read-only."""
     log = logging.getLogger("absl")
     before = log.level
     log.setLevel(max(logging.ERROR, before))
@@ -239,14 +241,14 @@ def _unwarned() -> Iterator[None]:
 
 
 def _reading() -> ocp.CheckpointManagerOptions:
-    """Read only. Said in full, or Orbax warns of each setting that it changes."""
+    """Options of a read-only manager; Orbax warns of each one that is left out."""
     return ocp.CheckpointManagerOptions(
         read_only=True, save_interval_steps=0, create=False
     )
 
 
 def _read(run: files.PathLike, step: int, args: Any) -> Tree:
-    """The arrays of a step, by a manager that changes nothing."""
+    """The arrays of a step, through a read-only manager."""
     options = _reading()
     try:
         with _manager(run, options) as manager:
@@ -258,18 +260,18 @@ def _read(run: files.PathLike, step: int, args: Any) -> Tree:
 
 
 def _metadata(run: files.PathLike, step: int) -> dict[str, Any]:
-    """Shapes and types of what a step holds."""
+    """Shapes and types of a step's arrays."""
     options = _reading()
     try:
         with _manager(run, options) as manager:
             found = manager.item_metadata(step)[STATE]
         return dict(found.tree)
     except Exception as error:
-        raise Damaged(f"it does not say what it holds ({_short(error)})") from error
+        raise Damaged(f"its metadata cannot be read ({_short(error)})") from error
 
 
 def _check_shapes(found: Tree, like: Tree, where: Path) -> None:
-    """Orbax pads and truncates in silence: refuse another model's arrays by name."""
+    """Refuse arrays of another shape; Orbax would pad or cut them without an error."""
 
     def listed(tree: Tree) -> dict[str, Any]:
         leaves = jax.tree_util.tree_leaves_with_path(tree)

@@ -1,4 +1,7 @@
-"""metrics.jsonl of a run: rows for plots, one JSON object a line, and other sinks."""
+"""Write and read a run's metrics.jsonl; also TensorBoard and Weights & Biases.
+
+A row is one JSON object on one line, with its `step` and the metrics of that step.
+"""
 
 import importlib
 import json
@@ -12,10 +15,9 @@ Row = dict[str, Any]
 
 
 class Log:
-    """metrics.jsonl of a run. Opened at a step, it forgets what came after: a resumed
-    run computes those rows again. Where nothing can be appended (gs://) the rows since
-    the last save are only here; `flush` comes before every save, and writes them all.
-    """
+    """Writer of metrics.jsonl. Opening it at a step removes the rows after that step: a
+    resumed run computes them again. On gs://, where nothing can be appended, new rows
+    are kept in memory until `flush`, which is called before every checkpoint."""
 
     def __init__(self, path: files.PathLike, step: int):
         self.path = files.place(path)
@@ -39,7 +41,7 @@ class Log:
             self.waiting = False
 
     def close(self) -> None:
-        """Nothing is held open between rows."""
+        """Write what is pending; no file is held open between rows."""
         self.flush()
 
 
@@ -48,7 +50,7 @@ def _text(lines: list[str]) -> str:
 
 
 class TensorBoard:
-    """The same rows for TensorBoard, through the package tensorboardX."""
+    """Writes the same rows for TensorBoard, with the package tensorboardX."""
 
     def __init__(self, folder: str | Path):
         module = _optional("tensorboardX", "train.tensorboard")
@@ -66,7 +68,7 @@ class TensorBoard:
 
 
 class WandB:
-    """The same rows for Weights & Biases; a resumed run goes on under its name."""
+    """Sends the same rows to Weights & Biases; a resumed run continues there."""
 
     def __init__(self, project: str, name: str):
         module = _optional("wandb", "train.wandb")
@@ -76,7 +78,7 @@ class WandB:
         self.run.log(dict(_numbers(row)), step=row["step"])
 
     def flush(self) -> None:
-        """It sends rows by itself."""
+        """Nothing to do: wandb sends rows by itself."""
 
     def close(self) -> None:
         self.run.finish()
@@ -100,13 +102,13 @@ def _numbers(row: Row) -> list[tuple[str, float]]:
 
 
 def read(path: files.PathLike) -> list[Row]:
-    """The rows of a log, as far as they are whole."""
+    """The rows of a log; lines that are incomplete are skipped."""
     rows = []
     for line in files.read_lines(path):
         try:
             row = json.loads(line)
         except ValueError:
-            continue  # torn by a kill in the middle of the file: two writers
+            continue  # not a whole row, as after two processes wrote at once
         if isinstance(row, dict) and isinstance(row.get("step"), int):
             rows.append(row)
     return rows

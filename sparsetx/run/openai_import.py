@@ -1,4 +1,4 @@
-"""A run made of weights that were trained elsewhere."""
+"""Import a released model (a folder in the authors' format) as a new run."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from sparsetx.system.errors import Refusal
 def from_openai(
     folder: files.PathLike, path: Path, tokenizer: files.PathLike | None = None
 ) -> ModelConfig:
-    """A new run at `path`, its step 0 the weights of a released folder."""
+    """Make a run at `path` whose step 0 holds the weights of a released folder."""
     if path.exists() and any(path.iterdir()):
         raise Refusal(f"wanted a new folder for the run, but {path} holds files")
     config, params = openai_format.load(folder)
@@ -30,14 +30,14 @@ def from_openai(
 
 
 def _as_run(model: ModelConfig) -> RunConfig:
-    """How it was trained is not in the released files: nothing is claimed of it."""
+    """A run's configuration; how it was trained is not in the released files."""
     return RunConfig(model=model, sparsity=SparsityConfig(block=1.0, embed=1.0))
 
 
 def _tokenizer(
     folder: Path, named: files.PathLike | None, vocab: int
 ) -> Tokenizer | None:
-    """The one that is named; else the folder's own, if it has one."""
+    """The tokenizer at `named`; if None, the folder's own, if it has one."""
     beside = any((folder / f).exists() for f in ("encoder.json", "tokenizer.json"))
     if named is None and not beside:
         return None

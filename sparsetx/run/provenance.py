@@ -1,7 +1,7 @@
-"""What a run was made of, written down when it starts and held to when it resumes.
+"""Record a run's configuration and environment; compare them when it resumes.
 
 config.json is the configuration; environment.json the data's fingerprint and, for
-every start, the versions, the state of the code and the devices.
+every start, the versions, the commit of the code and the devices.
 """
 
 import datetime
@@ -24,7 +24,7 @@ from sparsetx.system import fields, files
 from sparsetx.system.errors import Refusal
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-# May differ from one start of a run to the next: they do not change what it computes.
+# Keys that may change when a run resumes: they do not change what it computes.
 FREE = (
     "mesh.",
     "data.path",
@@ -40,7 +40,7 @@ FREE = (
     "train.profile_at",
     "train.profile_steps",
 )
-DATA = "data"  # in `allow`: resume on other tokens
+DATA = "data"  # if in `allow`, a run may resume on other tokens
 LAYOUT = {
     "blocks": "axis 0 numbers the layers, the first block first",
     "qkv": "columns: q, k, v, each head after head",
@@ -49,7 +49,7 @@ LAYOUT = {
 
 
 def facts(config: RunConfig, data: Prepared) -> dict[str, Any]:
-    """What must be equal on every host, and is saved with every checkpoint."""
+    """What must be equal on all hosts, and is saved with every checkpoint."""
     return {
         "config": fields.to_json(config),
         "data": data.fingerprint,
@@ -65,9 +65,8 @@ def versions() -> dict[str, str]:
 
 
 def code_state() -> str:
-    """The commit that runs, marked if the tree has changes. Outside git: the one that
-    SPARSETX_COMMIT names, as where code came to a worker as an archive, or 'unknown'.
-    """
+    """The commit of the running code, marked `-dirty` if the tree has changes. Outside
+    git, as on a worker that got an archive: $SPARSETX_COMMIT, or 'unknown'."""
     root = Path(sparsetx.__file__).resolve().parent
     told = os.environ.get("SPARSETX_COMMIT") or "unknown"
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
@@ -79,7 +78,7 @@ def code_state() -> str:
 
 
 def check_resume(config: RunConfig, path: Path, allow: Sequence[str]) -> None:
-    """Refuse to go on with a run under a configuration that is not its own."""
+    """Refuse to resume a run if its configuration changed in a way that matters."""
     if not (path / CONFIG).exists():
         return
     changed = [
@@ -91,7 +90,7 @@ def check_resume(config: RunConfig, path: Path, allow: Sequence[str]) -> None:
         raise Refusal(
             f"the run at {path} began with another configuration:\n  - "
             + "\n  - ".join(changed)
-            + "\nGo on with its own (sparsetx train "
+            + "\nResume with its own (sparsetx train "
             f"{path / CONFIG} --run {path}), name another --run, or accept a change "
             "with --allow KEY"
         )
@@ -102,7 +101,7 @@ def _allowed(key: str, allow: Sequence[str]) -> bool:
 
 
 def data_fingerprint(path: Path, allow: Sequence[str] = ()) -> str | None:
-    """Of the tokens that the run began on; None for a new run."""
+    """Fingerprint of the tokens that a run began on; None for a new run."""
     if DATA in allow or not (path / ENVIRONMENT).exists():
         return None
     found = files.read_json(path / ENVIRONMENT, "a run's environment")
@@ -112,7 +111,7 @@ def data_fingerprint(path: Path, allow: Sequence[str] = ()) -> str | None:
 def record(
     config: RunConfig, path: Path, data: Prepared, found: dict[str, Any], step: int
 ) -> None:
-    """Write down a start, beside those before it."""
+    """Record a start of the run in its folder, after those before it."""
     environment: dict[str, Any] = {"data": data.fingerprint, "starts": []}
     if (path / ENVIRONMENT).exists():
         before = files.read_json(path / ENVIRONMENT, "a run's environment")

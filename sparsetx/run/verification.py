@@ -1,9 +1,8 @@
-"""Reads a run at rest, whole, and says what of it is not what was written.
+"""Verify a run's files: read all of them, and report which are damaged.
 
-Checkpoints have a checksum for every leaf: a bit that a disk has turned is found before
-it is needed. Circuits inside the run are read by circuits/verification.py.
-Nothing is changed, and nothing is locked: a run may be training meanwhile, and what it
-removes while it is read is no damage.
+Checkpoints have a checksum for every array, so that bits flipped on a disk are found.
+Circuits of the run are verified by circuits/verification.py. Nothing is changed or
+locked: the run may be training meanwhile, and a checkpoint that it deletes is no error.
 """
 
 import json
@@ -29,7 +28,7 @@ from sparsetx.system.progress import Progress, Reporter, silent
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was read: what it is, and what is wrong with it, if anything."""
+    """The result for one file or checkpoint: what was read, or what is wrong."""
 
     name: str
     told: str
@@ -37,9 +36,9 @@ class Finding:
 
 
 def run(path: files.PathLike, report: Reporter = silent) -> Iterator[Finding]:
-    """Everything in a run's folder, in the order in which it is needed."""
+    """Findings for everything in a run's folder."""
     folder = files.place(path)
-    load_config(folder)  # without it this is no run: refused
+    load_config(folder)  # raises a Refusal if this is not a run
     yield from _environment(folder)
     yield from _tokenizer(folder)
     yield from _rows(folder)
@@ -68,7 +67,7 @@ def _tokenizer(folder: Path) -> Iterator[Finding]:
 
 
 def _rows(folder: Path) -> Iterator[Finding]:
-    """Of each kind, rows come in the order of steps, and none twice."""
+    """Rows of metrics: of each kind, steps must increase, and none come twice."""
     path = folder / METRICS
     if not path.exists():
         return

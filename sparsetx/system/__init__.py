@@ -1,1 +1,1 @@
-"""What any program needs of its host: errors, files, locks, signals, progress."""
+"""Operating system services: files, locks, signals, hosts, errors, progress."""

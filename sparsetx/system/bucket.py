@@ -1,8 +1,8 @@
 """Paths on an object store (gs://), through gcsfs.
 
-An object appears whole or not at all, but there is no rename, no append and no flock.
-What stands in for them is a condition on an object's generation, which the store keeps:
-it is written only if nobody else has written it, removed only if it is still the same.
+A store writes an object whole or not at all, but has no rename, append or file locks.
+Conditions on an object's generation number replace them: an object is created only if
+it does not exist, and removed only if it has not changed.
 """
 
 import logging
@@ -16,7 +16,7 @@ SCHEME = "gs://"
 
 
 def path(text: str) -> Path:
-    """What has pathlib's methods, on the store."""
+    """A path on the store, with pathlib's methods."""
     if not text.startswith(SCHEME):
         raise Refusal(f"wanted a local path or one that begins with gs://, got {text}")
     _store()
@@ -41,7 +41,7 @@ def create(path: Path, data: bytes) -> bool:
 
 
 def read(path: Path) -> tuple[bytes, str]:
-    """An object, and the mark of this very content: its generation."""
+    """An object's content, and the generation number that identifies this version."""
     store, key = _store(), _key(path)
     while True:
         mark = str(store.info(key)["generation"])
@@ -51,11 +51,11 @@ def read(path: Path) -> tuple[bytes, str]:
 
 
 def remove_if(path: Path, mark: str) -> bool:
-    """Remove an object unless it has changed since it had this mark."""
+    """Remove an object unless it has changed since `mark` was read."""
     bucket, _, name = _key(path).partition("/")
     try:
         _store().call("DELETE", "b/{}/o/{}", bucket, name, ifGenerationMatch=mark)
-    except OSError:  # gone, or another one: both are errors of the store to gcsfs
+    except OSError:  # gone or changed: gcsfs reports both as errors of the store
         return False
     return True
 
@@ -65,7 +65,7 @@ def _key(path: Path) -> str:
 
 
 def _store() -> Any:
-    """Without its cache of listings: Orbax writes beside it."""
+    """gcsfs without its cache of listings, since Orbax writes there too."""
     os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     try:
         import fsspec

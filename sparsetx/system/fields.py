@@ -1,8 +1,8 @@
-"""Frozen dataclass trees as people meet them: JSON, `a.b=value` overrides, differences.
+"""Nested frozen dataclasses to and from JSON, `a.b=value` overrides, and differences.
 
-Knows nothing of any particular tree. A field says what it may hold by its type and,
-through `setting`, by a range; whatever is wrong is reported with the field's path,
-what came and what is allowed, all of it at once, with near names for unknown keys.
+Works for any such tree. A field's type, and the range given by `setting`, say what it
+may hold. All errors are reported at once, each with the field's path, the value and
+what is allowed; for an unknown key, with similar names.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from sparsetx.system.errors import refuse_all
 Tree = TypeVar("Tree")
 
 
-LIMIT = 2**63  # of whole numbers: what arrays can hold
+LIMIT = 2**63  # whole numbers must be below it, to fit into arrays
 
 
 def setting(
@@ -30,13 +30,13 @@ def setting(
     at_most: float | None = None,
     above: float | None = None,
 ) -> Any:
-    """A field with its default, what it means (with its unit), and its range."""
+    """A dataclass field with its default, help text (with the unit) and range."""
     bounds = {"at_least": at_least, "at_most": at_most, "above": above}
     return dataclasses.field(default=default, metadata={"help": help, "bounds": bounds})
 
 
 def to_json(tree: Any) -> dict[str, Any]:
-    """Nested dicts of numbers, strings, lists and None; every field is spelled out."""
+    """Nested dicts of numbers, strings, lists and None, with every field."""
     return {
         field.name: to_json(value) if dataclasses.is_dataclass(value) else _plain(value)
         for field in dataclasses.fields(tree)
@@ -45,7 +45,7 @@ def to_json(tree: Any) -> dict[str, Any]:
 
 
 def from_json(tree_type: type[Tree], value: Any, what: str) -> Tree:
-    """The tree that `to_json` wrote. Absent keys take their defaults."""
+    """The tree that `to_json` wrote. Missing keys take their defaults."""
     offences: list[str] = []
     tree = _build(tree_type, value, "", offences)
     refuse_all(what, offences)
@@ -82,7 +82,7 @@ def leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def explained(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
-    """(dotted path, value, what it means) of every leaf."""
+    """(dotted path, value, help text) of every leaf."""
     for field in dataclasses.fields(tree):
         value = getattr(tree, field.name)
         path = f"{prefix}{field.name}"
@@ -106,7 +106,7 @@ def offences(tree: Any, prefix: str = "") -> Iterator[str]:
 
 
 def near(name: str, known: Sequence[str]) -> str:
-    """', did you mean …?' for a mistyped name, or the list of names if none is near."""
+    """'did you mean …?' for a mistyped name; the known names if none is similar."""
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     if close:
         return f"did you mean {' or '.join(close)}?"
@@ -114,7 +114,7 @@ def near(name: str, known: Sequence[str]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as it would be typed, cut where a person would stop reading."""
+    """A value as JSON, cut to 60 characters."""
     text = json.dumps(_plain(value), default=repr)
     return text if len(text) <= 60 else text[:57] + "..."
 
@@ -176,7 +176,7 @@ def _assign(
 
 
 def _from_text(hint: Any, text: str) -> Any:
-    """What a person typed, as the field's type would have it; else the text itself."""
+    """Typed text converted to the field's type; the text itself if that fails."""
     if text.lower() in ("none", "null") and type(None) in typing.get_args(hint):
         return None
     if typing.get_origin(hint) is tuple:
@@ -199,7 +199,9 @@ def _from_plain(hint: Any, value: Any) -> Any:
     if isinstance(value, list) and typing.get_origin(hint) is tuple:
         return tuple(value)
     if type(value) is int and not _accepts(hint, int) and _accepts(hint, float):
-        with contextlib.suppress(OverflowError):  # then it stays what it is: refused
+        with contextlib.suppress(
+            OverflowError
+        ):  # too large: stays an int, and is refused
             return float(value)
     return value
 
@@ -217,7 +219,7 @@ def _alternatives(hint: Any) -> tuple[Any, ...]:
 
 
 def _mismatch(hint: Any, value: Any) -> str:
-    """'' if the value is of the type; else what was wanted."""
+    """'' if the value is of the type; else a message that says what was wanted."""
     if any(_is(h, value) for h in _alternatives(hint)):
         return ""
     if type(value) is int and _accepts(hint, int):
@@ -247,7 +249,7 @@ def _named(hint: Any) -> str:
 
 
 def _outside(field: "dataclasses.Field[Any]", value: Any) -> str:
-    """'' if a number is in its field's range; else the range."""
+    """'' if a number is in its field's range; else a message with the range."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return ""
     low, high, above = (

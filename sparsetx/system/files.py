@@ -1,7 +1,7 @@
-"""Files, on a local disk or an object store: the only room that writes them.
+"""Read and write files, on a local disk or an object store; nothing else writes them.
 
-A file appears whole or not at all. Locally it is written under a temporary name beside
-its final one, flushed to the disk, and renamed; an object store does as much by itself.
+A file appears whole or not at all. Locally it is written under a temporary name in the
+same folder, flushed to the disk, and renamed; an object store guarantees it by itself.
 """
 
 import contextlib
@@ -29,8 +29,8 @@ def is_remote(path: PathLike) -> bool:
 
 
 def place(path: PathLike) -> Path:
-    """A path with pathlib's methods, local or gs://. (pathlib itself would make one
-    slash of two.)"""
+    """A path with pathlib's methods, local or gs://. (pathlib.Path would turn the two
+    slashes into one.)"""
     text = os.fspath(path)
     return bucket.path(text) if is_remote(text) else Path(text)
 
@@ -42,7 +42,7 @@ def absolute(path: PathLike) -> Path:
 
 @contextlib.contextmanager
 def writer(path: PathLike) -> Iterator[IO[bytes]]:
-    """A binary file that takes its name only when the block ends without an error."""
+    """A binary file that gets its name only if the block ends without an error."""
     if is_remote(path):
         with io.BytesIO() as memory:
             yield memory
@@ -53,7 +53,7 @@ def writer(path: PathLike) -> Iterator[IO[bytes]]:
     temporary = final.with_name(f".{final.name}.{os.getpid()}-{secrets.token_hex(4)}")
     remove = functools.partial(temporary.unlink, missing_ok=True)
     try:
-        with signals.last_words(remove), open(temporary, "xb") as file:
+        with signals.cleanup_at_end(remove), open(temporary, "xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -65,7 +65,7 @@ def writer(path: PathLike) -> Iterator[IO[bytes]]:
 
 
 def _sync_directory(path: Path) -> None:
-    """Make a rename survive a power cut; some file systems cannot, and say so."""
+    """Make a rename survive a power cut; file systems that cannot raise OSError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):
@@ -84,25 +84,25 @@ def write_text(path: PathLike, text: str) -> None:
 
 
 def write_json(path: PathLike, value: Any) -> None:
-    """Indented, keys in the order given, newline at the end: made to be read."""
+    """Indented JSON, keys in the order given, newline at the end."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def make_folder(path: PathLike) -> None:
-    """An object store has no folders to make."""
+    """Does nothing on an object store, which has no folders."""
     if not is_remote(path):
         Path(path).mkdir(parents=True, exist_ok=True)
 
 
 def inside(folder: PathLike) -> list[Path]:
-    """Every file below a folder, in order."""
+    """Every file below a folder, sorted."""
     if is_remote(folder):
         return sorted(bucket.inside(place(folder)))
     return sorted(path for path in Path(folder).rglob("*") if path.is_file())
 
 
 def check_writable(folder: PathLike) -> None:
-    """Refuse a folder that nothing can be written to, before hours of work."""
+    """Refuse a folder that cannot be written to; call it before hours of work."""
     probe = place(folder) / f".probe-{os.getpid()}-{secrets.token_hex(4)}"
     try:
         make_folder(folder)
@@ -114,7 +114,7 @@ def check_writable(folder: PathLike) -> None:
 
 
 def check_room(folder: PathLike, wanted: int) -> None:
-    """Refuse a disk that `wanted` bytes do not fit on."""
+    """Refuse a folder whose disk has less than `wanted` bytes free."""
     if is_remote(folder):
         return
     free = shutil.disk_usage(folder).free
@@ -126,7 +126,7 @@ def check_room(folder: PathLike, wanted: int) -> None:
 
 
 def move_away(path: PathLike, folder: PathLike) -> Path:
-    """Move something into a folder, under a name that is free there."""
+    """Move a file or folder into a folder, under a name that is not used there."""
     make_folder(folder)
     source, target = place(path), place(folder)
     number = sum(1 for _ in target.glob(f"{source.name}-*"))
@@ -134,7 +134,7 @@ def move_away(path: PathLike, folder: PathLike) -> Path:
     if not is_remote(source):
         os.rename(source, found)
         return found
-    for file in inside(source):  # copied first: a kill leaves what was there
+    for file in inside(source):  # copied before removed, so that a kill loses nothing
         (found / file.relative_to(source)).write_bytes(file.read_bytes())
     remote: Any = source
     remote.rmtree()
@@ -142,7 +142,7 @@ def move_away(path: PathLike, folder: PathLike) -> Path:
 
 
 def create(path: PathLike, text: str) -> bool:
-    """Write a file that must not exist yet; False if it does. Of several, one wins."""
+    """Create a file; False if it exists. If several processes try, one succeeds."""
     if is_remote(path):
         return bucket.create(place(path), text.encode())
     try:
@@ -154,7 +154,7 @@ def create(path: PathLike, text: str) -> bool:
 
 
 def read_marked(path: PathLike) -> tuple[bytes, str] | None:
-    """A file and a mark of what it is now, for `remove_if`; None if it is gone."""
+    """A file's content and a mark of this version, for `remove_if`; None if absent."""
     try:
         if is_remote(path):
             return bucket.read(place(path))
@@ -165,8 +165,8 @@ def read_marked(path: PathLike) -> tuple[bytes, str] | None:
 
 
 def remove_if(path: PathLike, mark: str) -> bool:
-    """Remove a file unless it has changed since it had this mark: of several that try,
-    one does."""
+    """Remove a file unless it has changed since `mark` was read; whether it was
+    removed. If several processes try, one succeeds."""
     if is_remote(path):
         return bucket.remove_if(place(path), mark)
     found = Path(path)
@@ -178,19 +178,19 @@ def remove_if(path: PathLike, mark: str) -> bool:
     same = aside.read_bytes().hex() == mark
     if not same:
         with contextlib.suppress(FileExistsError):
-            os.link(aside, found)  # it was somebody's who came before: put back
+            os.link(aside, found)  # another process wrote it meanwhile: put it back
     aside.unlink()
     return same
 
 
 def append_line(path: PathLike, line: str) -> None:
-    """Add a line to a log. A kill may tear the last one: readers drop such a line."""
+    """Add a line to a log. A kill may cut the last line short: readers drop it."""
     with open(path, "ab") as file:
         file.write(line.encode() + b"\n")
 
 
 def read_lines(path: PathLike) -> list[str]:
-    """The whole lines of a log; none if there is no log yet."""
+    """The complete lines of a log; none if there is no log yet."""
     try:
         data = place(path).read_bytes()
     except FileNotFoundError:
@@ -200,7 +200,7 @@ def read_lines(path: PathLike) -> list[str]:
 
 
 def read_text(path: PathLike, what: str) -> str:
-    """The text of a file that the user named; `what` says what was wanted there."""
+    """The text of a file that the user named; `what` describes it in errors."""
     try:
         return place(path).read_bytes().decode()
     except (OSError, ValueError) as error:
@@ -217,7 +217,7 @@ def read_json(path: PathLike, what: str) -> Any:
 
 
 def map_array(path: PathLike) -> np.ndarray:
-    """The array of an .npy file, read as it is used; from an object store, at once."""
+    """The array of an .npy file: memory-mapped, or from an object store read whole."""
     if is_remote(path):
         whole = io.BytesIO(place(path).read_bytes())
         return np.asarray(np.load(whole, allow_pickle=False))
@@ -225,27 +225,29 @@ def map_array(path: PathLike) -> np.ndarray:
 
 
 def write_arrays(path: PathLike, arrays: Mapping[str, np.ndarray]) -> None:
-    """An .npz file, the same bytes for the same arrays."""
+    """Write an .npz file, with the same bytes for the same arrays."""
     with writer(path) as file:
         named: dict[str, Any] = {name: arrays[name] for name in sorted(arrays)}
         np.savez_compressed(file, **named)
 
 
 def read_arrays(path: PathLike, what: str, most: int) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file that may hold `most` bytes; never code."""
+    """The arrays of an .npz file, of at most `most` bytes; pickles are refused."""
     try:
         data = io.BytesIO(place(path).read_bytes())
         with zipfile.ZipFile(data) as archive:
             size = sum(member.file_size for member in archive.infolist())
         if size > most:
             raise Refusal(
-                f"wanted {what} at {path}: it holds {size:,} bytes of arrays, where at "
-                f"most {most:,} belong"
+                f"wanted {what} at {path}: it holds {size:,} bytes of arrays, and may "
+                f"hold at most {most:,}"
             )
         with np.load(data, allow_pickle=False) as found:
             return {name: np.asarray(found[name]) for name in found.files}
     except Refusal:
         raise
-    except Exception as error:  # a broken archive makes them raise anything at all
+    except (
+        Exception
+    ) as error:  # a broken archive makes NumPy and zipfile raise anything
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise Refusal(f"wanted {what} at {path}: {reason.splitlines()[0]}") from error

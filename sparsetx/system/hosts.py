@@ -1,8 +1,8 @@
-"""Starting on one host or on many, and hosts that agree.
+"""Runs on several hosts: joining them, comparing their setup, stopping together.
 
-A pod's hosts run the same program; before they start they compare what must be equal
-(`agree`), and when one of them is told to stop, all end at the same step (`told`). One
-that dies takes the others with it: they cannot go on without its part of the arrays.
+A pod's hosts run the same program. Before they start they compare what must be equal
+(`agree`), and when one of them is told to stop, all stop at the same step (`told`). If
+one dies, the others end too: they cannot continue without its part of the arrays.
 """
 
 import hashlib
@@ -19,19 +19,19 @@ from sparsetx.system import signals
 from sparsetx.system.errors import Refusal
 from sparsetx.system.signals import Stop
 
-HEARTBEAT = 60  # seconds without a sign of life after which a host counts as dead
+HEARTBEAT = 60  # seconds without a heartbeat after which a host counts as dead
 PATIENCE = 300  # seconds to wait for all hosts to start
-# JAX ends a process whose peers are gone by abort().
+# JAX calls abort() in a process whose peers are gone; this is printed then.
 LOST = """
 sparsetx: another host of this run died, or did not start in time, so this one ends too.
-The log of the host that ended first says why. Then start all hosts again: the run goes
-on from its last saved step.
+The log of the host that ended first says why. Then start all hosts again: the run
+resumes from its last saved step.
 """
 
 
 def start(stop: Stop) -> None:
-    """Join the other hosts, where there are some: a TPU pod, or SPARSETX_HOSTS.
-    SPARSETX_HEARTBEAT and SPARSETX_PATIENCE change how long they wait, in seconds."""
+    """Join the other hosts, if there are any: of a TPU pod, or by SPARSETX_HOSTS.
+    SPARSETX_HEARTBEAT and SPARSETX_PATIENCE set how long to wait, in seconds."""
     hosts = int(os.environ.get("SPARSETX_HOSTS", "1"))
     times: dict[str, Any] = {
         "heartbeat_timeout_seconds": _seconds("SPARSETX_HEARTBEAT", HEARTBEAT),
@@ -59,29 +59,28 @@ def _seconds(name: str, default: int) -> int:
 
 
 def _room_for_collectives() -> None:
-    """Processes that play hosts on a CPU: a collective holds a thread until its peers
-    come, and XLA begins independent ones in any order. With a thread for every core,
-    two hosts wait for each other for ever; so: more threads, and one program at a time.
-    """
+    """Avoid a deadlock of processes that act as hosts on a CPU: a collective blocks a
+    thread until its peers arrive, and XLA starts independent collectives in any order.
+    With one thread per core, two hosts wait for each other for ever; so use more
+    threads, and run one program at a time."""
     os.environ.setdefault("NPROC", "64")
     jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
 def device_per_core() -> None:
-    """On a CPU, a device for each core: what runs side by side has one of its own. Must
-    come before JAX is first asked for its devices; an environment that says how many
-    there are is heeded."""
+    """On a CPU, make one JAX device per core, so that lanes run in parallel. Call it
+    before JAX is first asked for its devices; JAX_NUM_CPU_DEVICES takes precedence."""
     if "JAX_NUM_CPU_DEVICES" not in os.environ:
         jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
 
 
 def is_first_host() -> bool:
-    """The host that writes what only one may write."""
+    """Whether this is the host that writes the files that only one may write."""
     return jax.process_index() == 0
 
 
 def wait_for_all(what: str) -> None:
-    """Every host waits here until all have come."""
+    """Wait until every host has reached this call."""
     if jax.process_count() > 1:
         from jax.experimental import multihost_utils
 
@@ -89,7 +88,7 @@ def wait_for_all(what: str) -> None:
 
 
 def on_every_host(mine: bool) -> bool:
-    """Whether it is so on all hosts; every host must ask."""
+    """Whether `mine` is true on all hosts; every host must call it."""
     if jax.process_count() == 1:
         return mine
     from jax.experimental import multihost_utils
@@ -98,7 +97,7 @@ def on_every_host(mine: bool) -> bool:
 
 
 def agree(facts: Mapping[str, Any]) -> None:
-    """Refuse to start where hosts differ in versions, code or configuration."""
+    """Refuse to start if hosts differ in versions, code or configuration."""
     if jax.process_count() == 1:
         return
     from jax.experimental import multihost_utils
@@ -124,13 +123,13 @@ def _digest(value: Any) -> bytes:
 
 
 def told(stop: Stop, step: int) -> bool:
-    """True on every host at the same step, soon after one of them was told to stop."""
+    """Whether to stop: true on all hosts at the same step, soon after one is told."""
     if jax.process_count() == 1:
         return bool(stop)
     from jax.experimental import multihost_utils
 
-    # Hosts tell one another through the coordinator, not through the devices: asking
-    # costs no transfer and keeps no step waiting.
+    # Hosts communicate through the coordinator, not through the devices: this needs no
+    # transfer and delays no step.
     if not multihost_utils.reached_preemption_sync_point(step):
         return False
     stop.code = stop.code or signals.AGAIN

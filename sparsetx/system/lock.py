@@ -1,9 +1,9 @@
-"""One writer per run: two would corrupt each other's checkpoints and metrics.
+"""Lock a folder: one writer per run, since two would corrupt its checkpoints.
 
-The lock is a file that says who holds it, and is written anew every so often while the
-holder lives. A holder that died on this machine is replaced at once. One on another
-machine cannot be asked: its lock is watched, and taken over when it has not changed for
-a while. No clock is trusted but the watcher's own, and only for how long it waited.
+The lock is a file that names its holder, rewritten every 15 seconds while the holder
+lives. If the holder died on this machine, the lock is taken over at once. A process on
+another machine cannot be checked: its lock is taken over if it does not change for a
+minute, by the clock of the process that waits.
 """
 
 import contextlib
@@ -20,21 +20,21 @@ from sparsetx.system import files, signals
 from sparsetx.system.errors import Refusal
 
 LOCK = "lock"
-BEAT = 15.0  # seconds between two signs of life
-LEASE = 60.0  # seconds without one after which a holder elsewhere counts as dead
+BEAT = 15.0  # seconds between two rewrites of the lock (heartbeats)
+LEASE = 60.0  # seconds without one after which a remote holder counts as dead
 
 
 @contextlib.contextmanager
 def held(folder: files.PathLike, patient: bool = True) -> Iterator[None]:
-    """Hold the lock of a run's folder while the block runs. Where a holder on another
-    machine may be dead, a patient caller waits to see."""
+    """Hold the lock of a run's folder while the block runs. If its holder is on another
+    machine, a patient caller waits to see whether it is dead."""
     path = files.place(folder) / LOCK
     files.make_folder(folder)
     own = _Holder(path)
     while not files.create(path, own.text()):
         _take_away(path, patient)
     try:
-        with signals.last_words(own.give_back), own.beating():
+        with signals.cleanup_at_end(own.give_back), own.beating():
             yield
     finally:
         own.give_back()
@@ -83,9 +83,9 @@ class _Holder:
         if not done.is_set():
             signals.end(
                 1,
-                f"sparsetx: {self.path} is no longer ours: this process stood still so "
-                "long that another took over, or someone removed the file. It ends, "
-                "lest two write to one run",
+                f"sparsetx: {self.path} is no longer ours: this process was suspended "
+                "so long that another took the lock over, or someone removed the file. "
+                "It ends, so that no two processes write to one run",
             )
 
 
@@ -98,7 +98,7 @@ def _take_away(path: Path, patient: bool) -> None:
     here = holder.get("host") == socket.gethostname()
     pid = holder.get("pid")
     if not holder:
-        dead = True  # torn by a power cut: nobody writes such a file on purpose
+        dead = True  # unreadable: cut short by a power failure
     elif here:
         dead = isinstance(pid, int) and _began(pid) != holder.get("began")
     else:
@@ -112,7 +112,7 @@ def _take_away(path: Path, patient: bool) -> None:
 
 
 def _changes(path: Path, mark: str) -> bool:
-    """Whether the holder gives a sign of life, or the lock back."""
+    """Whether the holder rewrites the lock within a lease; False if it is released."""
     until = time.monotonic() + LEASE
     while time.monotonic() < until:
         time.sleep(min(1.0, LEASE / 10))
@@ -125,7 +125,7 @@ def _changes(path: Path, mark: str) -> bool:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], str] | None:
-    """Who holds it ({} if that cannot be read), and the mark of the file."""
+    """Who holds the lock ({} if unreadable), and the mark of the file."""
     found = files.read_marked(path)
     if found is None:
         return None
@@ -142,7 +142,7 @@ def _who(holder: dict[str, Any]) -> dict[str, Any]:
 
 
 def _began(pid: int | None = None) -> str | None:
-    """When a process began, since pids are used again; None if it is gone."""
+    """When a process started, since pids are reused; None if it is gone."""
     try:
         text = Path(f"/proc/{pid or os.getpid()}/stat").read_text()
         state, *rest = text.rpartition(")")[2].split()

@@ -1,22 +1,24 @@
-"""What malloc is told where a model trains: to keep what a step frees.
+"""glibc malloc settings for training on a CPU: keep freed memory in the process.
 
-A step allocates the same large arrays as the one before. glibc gives such arrays back
-to the system when they are freed, and asks for them again: on a CPU, that costs a third
-of a training step in page faults. So: no mapping of its own for a large array, no
-trimming, and one heap for all threads, since no other keeps what is large.
+Every step allocates the same large arrays. By default glibc returns large blocks to the
+system when they are freed and requests them again: the page faults cost a third of a
+training step. So large blocks are not mapped separately (M_MMAP_MAX), the heap is not
+trimmed (M_TRIM_THRESHOLD), and all threads share one heap (M_ARENA_MAX), since only the
+main heap keeps large blocks.
 
-Not for what compiles many programs: the compiler's threads wait for each other there.
+Not used for commands that compile many programs: there the compiler's threads would
+wait for one another at the one heap.
 """
 
 import ctypes
 
-# Options of malloc as glibc numbers them.
+# The numbers of mallopt options in glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
 OPTIONS = {M_TRIM_THRESHOLD: 2**31 - 1, M_MMAP_MAX: 0, M_ARENA_MAX: 1}
 
 
 def keep() -> bool:
-    """To be called before there are threads. False where the C library is another."""
+    """Apply the settings; call it before any thread starts. False if not glibc."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False

@@ -1,8 +1,8 @@
-"""Progress: how far a long stage is, as it says so itself.
+"""Progress reports: the interface between long computations and what displays them.
 
-Nothing here prints. A stage is given a reporter (the command line makes one, a
-notebook or a test another) and calls it with a `Progress`; the reporter decides how,
-and how often, a person sees it.
+Nothing here prints. A long computation takes a reporter as an argument and calls it
+with a `Progress`; the reporter decides how and how often to show it. The command line's
+reporter is cli/progress.py; a notebook or a test passes its own.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Progress:
-    """`done` of `total` units of a stage; `figures` are what is worth reading now."""
+    """`done` of `total` units of a stage; `figures` (as a loss) are shown too."""
 
     stage: str
     done: float
@@ -24,4 +24,4 @@ Reporter = Callable[[Progress], None]
 
 
 def silent(_: Progress) -> None:
-    """The reporter of a caller who does not want to hear."""
+    """A reporter that shows nothing."""

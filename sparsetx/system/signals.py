@@ -1,13 +1,13 @@
-"""Being told to stop: SIGTERM (a machine is taken away) and Ctrl-C.
+"""Handle SIGTERM (sent when a machine is taken away) and Ctrl-C.
 
-Python runs a signal's handler between two of its own instructions, and a compiler may
-keep it from the next one for minutes. So a thread listens for what the interpreter
-writes down the moment a signal arrives. While nothing is unsaved, as in most of what a
-program does, it ends the process there and then: files half written are removed, locks
-given back. Where a loop holds work that only this process has (`Stop.unsaved`), the
-thread leaves word, and the loop saves and ends.
+Python runs a signal handler only between two of its own instructions, and a compiler
+call may delay that for minutes. So a thread reads the file descriptor to which the
+interpreter writes as soon as a signal arrives (`signal.set_wakeup_fd`). If nothing is
+unsaved, the thread ends the process at once: incomplete files are removed and locks
+released. If a loop has unsaved work (`Stop.unsaved`), the thread sets `Stop.code`, and
+the loop saves and ends.
 
-Exit codes: 42 after SIGTERM ("run me again"), 130 after Ctrl-C.
+Exit codes: 42 after SIGTERM (run the same command again), 130 after Ctrl-C.
 """
 
 import contextlib
@@ -26,29 +26,29 @@ INTERRUPTED = 130
 CODES = {signal.SIGTERM: AGAIN, signal.SIGINT: INTERRUPTED}
 NAMES = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Ctrl-C"}
 
-# Held while a file takes its name, and for ever by the thread that ends the process.
+# Held while a file is renamed, and for ever by the thread that ends the process.
 _gate = threading.RLock()
-_last_words: list[Callable[[], None]] = []
+_cleanups: list[Callable[[], None]] = []
 
 
 class Stop:
-    """Whether, and with what exit code, this process has been asked to end."""
+    """Whether this process has been asked to stop, and with what exit code it ends."""
 
     def __init__(self, title: str = "sparsetx") -> None:
         self.title = title
         self.code = 0
-        self.unsaved = False  # set by a loop that will look here, and save
+        self.unsaved = False  # set by a loop that checks this object, and saves
         self.pass_on: Callable[[], None] = lambda: None  # tells the other hosts
 
     def __bool__(self) -> bool:
         return self.code != 0
 
     def ask(self, number: int) -> None:
-        """Note it, or end. A second Ctrl-C means now; a SIGTERM may be repeated."""
+        """Handle a signal. A second Ctrl-C ends at once; a second SIGTERM does not."""
         kind = signal.Signals(number)
         again = kind is signal.SIGINT and self.code == INTERRUPTED
         if not self.unsaved:
-            self._end(kind, "nothing is lost; the same command goes on from here")
+            self._end(kind, "nothing is lost; the same command resumes from here")
         elif again:
             self._end(kind, "at once, since asked twice: unsaved work is lost")
         self.code = self.code or CODES[kind]
@@ -59,14 +59,14 @@ class Stop:
 
 
 def end(code: int, message: str) -> None:
-    """End the process from any thread, whatever the others are doing."""
+    """End the process at once, from any thread."""
     with _gate:
-        for word in reversed(_last_words):
+        for action in reversed(_cleanups):
             with contextlib.suppress(OSError):
-                word()
+                action()
         flush = threading.Thread(target=sys.stdout.flush, daemon=True)
         flush.start()
-        flush.join(1.0)  # whoever reads the pipe may have stopped reading
+        flush.join(1.0)  # not longer: the reader of a pipe may have stopped
         with contextlib.suppress(OSError):
             os.write(2, f"\n{message}\n".encode())
         os._exit(code)
@@ -74,33 +74,33 @@ def end(code: int, message: str) -> None:
 
 @contextlib.contextmanager
 def finishing() -> Iterator[None]:
-    """A moment that is not to be cut in two, such as a file's taking its name."""
+    """A block during which the process is not ended, such as the renaming of a file."""
     with _gate:
         yield
 
 
 @contextlib.contextmanager
-def last_words(word: Callable[[], None]) -> Iterator[None]:
-    """What is to be done first if the process ends at once inside this block."""
-    _last_words.append(word)
+def cleanup_at_end(action: Callable[[], None]) -> Iterator[None]:
+    """Call `action` if the process is ended inside this block."""
+    _cleanups.append(action)
     try:
         yield
     finally:
-        _last_words.remove(word)
+        _cleanups.remove(action)
 
 
 @contextlib.contextmanager
 def listening(title: str) -> Iterator[Stop]:
-    """Hear SIGTERM and Ctrl-C while the block runs. Only the main thread may."""
+    """Handle SIGTERM and Ctrl-C while the block runs; only in the main thread."""
     stop = Stop(title)
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    ear, mouth = socket.socketpair()
-    mouth.setblocking(False)
-    wakeup = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
+    wakeup = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
     before = {number: signal.signal(number, _noted) for number in CODES}
-    thread = threading.Thread(target=_listen, args=(ear, stop), daemon=True)
+    thread = threading.Thread(target=_listen, args=(receiver, stop), daemon=True)
     thread.start()
     try:
         yield stop
@@ -108,25 +108,25 @@ def listening(title: str) -> Iterator[Stop]:
         signal.set_wakeup_fd(wakeup)
         for number, handler in before.items():
             signal.signal(number, handler)
-        mouth.close()  # which ends the thread
+        sender.close()  # which ends the thread
         thread.join()
-        ear.close()
+        receiver.close()
 
 
 def _noted(number: int, frame: FrameType | None) -> None:
-    """The thread has heard it already."""
+    """A handler that does nothing: the thread handles the signal."""
 
 
-def _listen(ear: socket.socket, stop: Stop) -> None:
-    while heard := ear.recv(1):
-        if heard[0] in tuple(CODES):
-            stop.ask(heard[0])
+def _listen(receiver: socket.socket, stop: Stop) -> None:
+    while number := receiver.recv(1):
+        if number[0] in tuple(CODES):
+            stop.ask(number[0])
 
 
 def chain(stop: Stop) -> None:
-    """Take SIGTERM back from C code that has installed a handler of its own since, and
-    pass signals on to it: JAX tells a pod's other hosts of a preemption by it."""
-    theirs = _handle_in_c(signal.SIGTERM, None)  # SIG_DFL for a moment
+    """Replace a SIGTERM handler that C code has installed since, and pass signals on to
+    it: JAX uses its handler to tell a pod's other hosts of a preemption."""
+    theirs = _handle_in_c(signal.SIGTERM, None)  # SIG_DFL until the next line
     signal.signal(signal.SIGTERM, _noted)
     if theirs:
         call: Any = _IN_C(theirs)
@@ -134,19 +134,19 @@ def chain(stop: Stop) -> None:
 
 
 def say_at_abort(message: str) -> None:
-    """abort() cannot be caught, but a handler in C still has the last word, and the
-    process then dies of it."""
+    """Print a message if C code calls abort(): it cannot be caught, but a handler in C
+    runs before the process dies."""
     said = _IN_C(lambda number: os.write(2, message.encode()) and None)
     _kept.append(said)
     _handle_in_c(signal.SIGABRT, ctypes.cast(said, ctypes.c_void_p))
 
 
 _IN_C = ctypes.CFUNCTYPE(None, ctypes.c_int)
-_kept: list[Any] = []  # C code will call them
+_kept: list[Any] = []  # callbacks of C code, which must not be garbage-collected
 
 
 def _handle_in_c(number: int, handler: Any) -> int | None:
-    """Install a handler of C's own, which knows nothing of Python; the old one."""
+    """Install a signal handler in C, without Python; returns the old one."""
     libc_signal = ctypes.CDLL(None).signal
     libc_signal.restype = ctypes.c_void_p
     libc_signal.argtypes = [ctypes.c_int, ctypes.c_void_p]

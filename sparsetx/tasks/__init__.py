@@ -1,4 +1,4 @@
-"""The behaviours that circuits are cut for: twenty tasks, and the user's own.
+"""Tasks: the twenty behaviours that circuits are searched for, and the user's own.
 
-`table.py` lists them, one file per family defines them; `pairs.py` is what they become.
+`table.py` lists them, `families/` defines them, `pairs.py` turns them into tokens.
 """

@@ -1,13 +1,12 @@
-"""Checks of tasks: does the corpus hold what they ask about, and is there a shortcut?
+"""Check tasks: how often the corpus contains them, and whether shortcuts solve them.
 
 A model can only learn a circuit for behaviour that its data contains: the paper chose
 its tasks from common code. `rates` counts each side's construct per 10 000 tokens.
 
-Then three classifiers that know no program say what can be told without understanding.
-
-Fitted on one pool of pairs and tried on another, they measure what a circuit could have
-learned instead of the task. Each returns, per prompt, whether it preferred the right
-candidate: 1, 0, or ½ where it could not say.
+Three classifiers that ignore the program's structure (`bigram`, `ends`, `bag`) are
+fitted on one pool of pairs and tested on another: they measure what a circuit could
+learn instead of the task. Each returns, per prompt, whether it preferred the right
+answer: 1, 0, or ½ where it has no preference.
 """
 
 import re
@@ -31,7 +30,7 @@ def _prompts(pairs: Pairs) -> list[list[int]]:
 
 
 def _answers(pairs: Pairs) -> list[tuple[int, int]]:
-    """(right, wrong); in a one-token contrast the missing candidate is -1."""
+    """(right, wrong) of each prompt; in a one-token contrast the missing one is -1."""
     answers = [(int(right), int(wrong)) for right, wrong in pairs.answers_B2]
     if pairs.one_token:
         answers = [
@@ -42,7 +41,7 @@ def _answers(pairs: Pairs) -> list[tuple[int, int]]:
 
 
 def _back_off(fit: Pairs, trial: Pairs, keys: Keys) -> Hits:
-    """Counts of answers per key; the first key that leans either way decides."""
+    """Predicts by counts of answers per key; the first unequal ones decide."""
     seen: defaultdict[Hashable, Counter[int]] = defaultdict(Counter)
     for ids, (right, _) in zip(_prompts(fit), _answers(fit), strict=True):
         for key in keys(ids):
@@ -56,12 +55,12 @@ def _back_off(fit: Pairs, trial: Pairs, keys: Keys) -> Hits:
 
 
 def bigram(fit: Pairs, trial: Pairs) -> Hits:
-    """The last token, alone."""
+    """Predicts from the last token alone."""
     return _back_off(fit, trial, lambda ids: [("last", ids[-1])])
 
 
 def ends(fit: Pairs, trial: Pairs) -> Hits:
-    """Length with the last two tokens; where that is new, the two; then the length."""
+    """Predicts from length and last two tokens; if new, from the two; then length."""
 
     def keys(ids: list[int]) -> list[Hashable]:
         two = (ids[-2], ids[-1])
@@ -71,10 +70,10 @@ def ends(fit: Pairs, trial: Pairs) -> Hits:
 
 
 class Bag:
-    """Logistic regression on how often each token stands in the prompt.
+    """Logistic regression on how often each token occurs in the prompt.
 
-    One column more: how much oftener one candidate itself stands there than the other,
-    for the tasks whose answers are names. `presence` asks only whether, not how often.
+    One more column, for tasks whose answers are names: how much more often one
+    candidate occurs than the other. `presence`: only whether a token occurs counts.
     """
 
     def __init__(self, fit: Pairs, presence: bool = False, decay: float = 1e-3):
@@ -87,7 +86,7 @@ class Bag:
         self.weight = _logistic((x - self.mean) / self.scale, larger, decay)
 
     def _table(self, pairs: Pairs) -> tuple[Hits, npt.NDArray[np.bool_]]:
-        """Features of every prompt, and whether the larger id is the right one."""
+        """Features of every prompt, and whether the larger of the two ids is right."""
         prompts, answers = _prompts(pairs), _answers(pairs)
         x = np.zeros((len(prompts), len(self.column) + 1))
         for row, ids, pair in zip(x, prompts, answers, strict=True):
@@ -111,7 +110,7 @@ def bag(fit: Pairs, trial: Pairs, presence: bool = False) -> Hits:
 
 
 def _logistic(x: Hits, larger: npt.NDArray[np.bool_], decay: float) -> Hits:
-    """Newton's method: eight steps or so reach the optimum of a ridge-penalised fit."""
+    """Ridge-penalised logistic regression by Newton's method, about eight steps."""
     x = np.concatenate([x, np.ones((len(x), 1))], 1)
     weight = np.zeros(x.shape[1])
     penalty = np.full(x.shape[1], decay * len(x))
@@ -130,7 +129,7 @@ def _logistic(x: Hits, larger: npt.NDArray[np.bool_], decay: float) -> Hits:
 def rates(
     tasks: Iterable[Task], texts: Iterable[str], tokenizer: Tokenizer
 ) -> dict[str, tuple[float, float]]:
-    """Task name -> occurrences of A's and of B's construct per 10 000 tokens."""
+    """{task: occurrences of A's and of B's construct per 10 000 tokens}."""
     patterns = {
         task.name: tuple(re.compile(p, re.MULTILINE) for p in task.construct)
         for task in tasks

@@ -1,7 +1,7 @@
-"""Pairs: a task's prompts as tokens, ready to prune, search and report with.
+"""Pairs: a task's prompts as token arrays, as searches and reports use them.
 
-Everything is read at the last real token: `<eot>` first, then the prompt, then padding
-with `<eot>`. A prompt ends where the tokenizer would end a token anyway, so that
+A row is `<eot>`, the prompt, and padding with `<eot>`; the answer is read at the last
+token of the prompt. A prompt ends where the tokenizer would end a token anyway, so that
 encode(prompt + answer + rest) starts with encode(prompt) + [answer]; a pair for which
 this fails is not used.
 """
@@ -22,7 +22,7 @@ CONTEXT = 256  # tokens, the paper's
 
 
 def pool_name(split: str, task: str) -> str:
-    """train, val or test; heldout is test."""
+    """The pool of a split's name: train, val or test; heldout is test."""
     if split not in (*SPLITS, "heldout"):
         raise Refusal(
             f"wanted a pool (train, val, test or heldout) of {task}, got {split!r}"
@@ -31,7 +31,7 @@ def pool_name(split: str, task: str) -> str:
 
 
 class Tokenizer(Protocol):
-    """What a task asks of a tokenizer."""
+    """What tasks need of a tokenizer."""
 
     @property
     def eot(self) -> int: ...
@@ -41,7 +41,7 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True)
 class Pairs:
-    """Rows 2i and 2i + 1 are a pair; each one's right answer is the other's wrong one.
+    """Rows 2i and 2i + 1 are a pair; the right answer of each is the other's wrong one.
 
     tokens_BL    int32, `<eot>` first and as padding
     position_B   int32, the last real token: where the answer is read
@@ -50,7 +50,7 @@ class Pairs:
                  both columns: its loss is -log p(t) where the sign is +1 and
                  -log(1 - p(t)) where it is -1. Else +1, and the loss is the
                  cross-entropy between the two candidates.
-    texts        the B prompts;  drafts  pair i in words, with its completion
+    texts        the B prompts;  drafts  pair i as text, with its completion
     distractor_P whether pair i carries a distractor
     template_P   which of the pool's templates made pair i
     """
@@ -83,7 +83,7 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Encoded:
-    """One draft in tokens: both prompts (without `<eot>`) and both answers."""
+    """One pair as tokens: both prompts (without `<eot>`) and both answers."""
 
     draft: Draft
     a: list[int]
@@ -93,11 +93,11 @@ class Encoded:
 
 
 class Unfit(Exception):
-    """This pair cannot be said in this tokenizer; the text says why."""
+    """This pair cannot be expressed with this tokenizer; the text says why."""
 
 
 def _answer(tokenizer: Tokenizer, side: Side) -> tuple[list[int], int]:
-    """The prompt's tokens and the single token that its answer is."""
+    """The prompt's tokens and the single token of its answer."""
     ids = tokenizer.encode(side.prompt)
     whole = tokenizer.encode(side.program)
     alone = tokenizer.encode(side.prompt + side.answer)
@@ -116,7 +116,7 @@ def encode(
     aligned: bool = False,
     one_token: bool = False,
 ) -> Encoded:
-    """A draft in tokens, or `Unfit` with the reason."""
+    """A draft as tokens; raises `Unfit` with the reason if that is impossible."""
     b, answer_b = _answer(tokenizer, draft.b)
     if one_token:
         a, answer_a = tokenizer.encode(draft.a.prompt), answer_b
@@ -134,7 +134,7 @@ def encode(
 def pack(
     task: str, split: str, rows: Sequence[Encoded], eot: int, one_token: bool = False
 ) -> Pairs:
-    """Encoded pairs side by side, padded on the right to the longest."""
+    """Encoded pairs as one `Pairs`, padded on the right to the longest prompt."""
     prompts = [[eot, *ids] for row in rows for ids in (row.a, row.b)]
     width = max(map(len, prompts))
     tokens_BL = np.full((len(prompts), width), eot, np.int32)
@@ -161,7 +161,7 @@ def pack(
 
 
 class Sieve:
-    """Lets through distinct drafts that fit, and counts why others did not."""
+    """Yields distinct drafts that can be encoded, and counts why others cannot."""
 
     def __init__(self, tokenizer: Tokenizer, context: int, aligned: bool, one: bool):
         self.tokenizer, self.context = tokenizer, context
@@ -189,7 +189,7 @@ class Sieve:
         yield row
 
     def refuse(self, task: str, split: str, wanted: int) -> Refusal:
-        """What to say when the pool has run dry."""
+        """The error if a pool has too few pairs."""
         why = "".join(
             f"\n  - {count} x {reason}" for reason, count in self.reasons.most_common(6)
         )

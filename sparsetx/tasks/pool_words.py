@@ -1,9 +1,9 @@
-"""The words of each pool: the corpus's own, dealt out so that none is in two pools."""
+"""The words of each pool: those of the corpus, divided so that no pools share any."""
 
 from sparsetx.data import words
 
-# Of every 20 words in a row, frequent ones first: all pools are alike in frequency.
-DEAL = ("train", "test", "train", "val", "train") * 3 + (
+# The pool of each of 20 consecutive words: all pools have words of all frequencies.
+POOL_OF = ("train", "test", "train", "val", "train") * 3 + (
     "train",
     "test",
     "train",
@@ -12,9 +12,9 @@ DEAL = ("train", "test", "train", "val", "train") * 3 + (
 )
 
 STEMS = {*words.READ_STEMS, *words.WRITE_STEMS}
-# The letters by which templates ask for them. A file's stem is no name: it would be one
-# in another pool. Words with an underscore are two tokens in a string, and the lexicon
-# has enough others.
+# {letter used in templates: words}. Stems of files are not used as names, since the
+# same word could be a name in another pool. Words with an underscore are left out: they
+# are two tokens in a string.
 KINDS = {
     "n": tuple(name for name in words.NAMES if name not in STEMS),
     "f": tuple(name for name in words.FUNCTIONS if name not in STEMS),
@@ -26,11 +26,13 @@ KINDS = {
 
 
 def pool(listed: tuple[str, ...], split: str) -> tuple[str, ...]:
-    """The words that belong to one of train, val and test."""
-    return tuple(word for i, word in enumerate(listed) if DEAL[i % len(DEAL)] == split)
+    """Those words of a list that belong to one pool."""
+    return tuple(
+        word for i, word in enumerate(listed) if POOL_OF[i % len(POOL_OF)] == split
+    )
 
 
-def dealt_words(split: str) -> dict[str, tuple[str, ...]]:
-    """Every kind of word, for one pool. Extensions decide nothing: all share them."""
-    dealt = {kind: pool(listed, split) for kind, listed in KINDS.items()}
-    return dealt | {"ext": words.EXTENSIONS}
+def words_for(split: str) -> dict[str, tuple[str, ...]]:
+    """{kind: words} for one pool. All pools share the file extensions."""
+    found = {kind: pool(listed, split) for kind, listed in KINDS.items()}
+    return found | {"ext": words.EXTENSIONS}

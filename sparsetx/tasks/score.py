@@ -1,7 +1,7 @@
-"""How well a model does a task: loss and accuracy from its logits (section 2.3).
+"""Task loss and accuracy, from a model's logits (paper, section 2.3).
 
-Between two candidates the loss is their cross-entropy; a one-token contrast asks
-whether a single token comes or not. A model that guesses is at log 2 nats.
+The loss is the cross-entropy between the two candidates, or in a one-token contrast
+between this token and any other. Guessing gives log 2 nats.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Score:
-    """Of a set of pairs: mean loss in nats, and the share of right answers."""
+    """Of a set of pairs: mean loss in nats, and the fraction of right answers."""
 
     loss: float
     accuracy: float

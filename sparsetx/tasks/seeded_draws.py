@@ -1,7 +1,7 @@
-"""Seeded draws that are the same on every machine and Python version.
+"""Seeded random draws, the same on every machine and Python version.
 
-Only `Random.random()` is promised by the language to be reproducible, so everything
-is made from it; a text seed is hashed by SHA-512 and not by PYTHONHASHSEED.
+Python guarantees reproducibility only for `Random.random()`, so all draws use it. A
+text seed is hashed by SHA-512, which does not depend on PYTHONHASHSEED.
 """
 
 import random
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Draw:
-    """One pair's randomness: words of each kind, never the same one twice."""
+    """Random draws for one pair; never draws the same word twice."""
 
     def __init__(self, seed: str, pools: Mapping[str, Sequence[str]]):
         self.random = random.Random(seed).random
@@ -29,10 +29,10 @@ class Draw:
         return options[self.number(0, len(options) - 1)]
 
     def word(self, kind: str) -> str:
-        """A word of this kind that the pair does not hold yet, more often a common one.
+        """A word of this kind that was not drawn yet, more often a common one.
 
-        Pools are ordered by frequency: the square makes the first tenth of a pool come
-        up three times in ten, so that most names are ones that a model knows well.
+        Pools are ordered by frequency: because of the square, three draws of ten are
+        from the first tenth of a pool, so that a model knows most names well.
         """
         pool = self.pools[kind]
         if self.taken.issuperset(pool):

@@ -1,13 +1,13 @@
-"""Statements around the question that have nothing to do with it.
+"""Filler: statements around a task's question that have nothing to do with it.
 
-Each pool has its own forms. They bind new names or use those they bound before, and
-hold no quotes, brackets, loops, branches or `+=`, which the tasks ask about.
+Each pool has its own forms. They bind new names or read those bound before, and contain
+no quotes, brackets, loops, branches or `+=`, which the tasks ask about.
 """
 
 from sparsetx.tasks.seeded_draws import Draw
 from sparsetx.tasks.template import Filler
 
-# The first of each pool need nothing; the others use a name bound by an earlier line.
+# Forms that need no name, and forms that read a name bound by an earlier line.
 FIRST = {
     "train": ("{new} = {k}", "{new} = -{k}"),
     "val": ("{new} = {k} * {j}",),
@@ -30,7 +30,7 @@ LATER = {
 
 
 def filler(split: str) -> Filler:
-    """A maker of `count` statements in the style of one pool."""
+    """A function that makes `count` statements in the forms of one pool."""
 
     def lines(draw: Draw, count: int) -> list[str]:
         known: list[str] = []

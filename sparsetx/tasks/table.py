@@ -1,4 +1,4 @@
-"""The twenty tasks, in the order in which reports list them; and their pairs."""
+"""The twenty tasks, in the order of reports, and the function that makes pairs."""
 
 import difflib
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from sparsetx.tasks.pairs import (
     pack,
     pool_name,
 )
-from sparsetx.tasks.pool_words import dealt_words
+from sparsetx.tasks.pool_words import words_for
 from sparsetx.tasks.seeded_draws import Draw
 from sparsetx.tasks.surroundings import filler
 from sparsetx.tasks.task import Task
@@ -56,7 +56,7 @@ TASKS = {
 
 
 def find(name: str) -> Task:
-    """The task of this name, or a refusal with the names that are near it."""
+    """The task of this name; if unknown, a Refusal with similar names."""
     if name in TASKS:
         return TASKS[name]
     near = difflib.get_close_matches(name, TASKS, n=3, cutoff=0.4)
@@ -66,8 +66,8 @@ def find(name: str) -> Task:
 
 
 def drafts(task: Task, split: str, seed: int) -> Iterator[Draft]:
-    """Pairs in words, without end: every other one has a distractor."""
-    templates, lines, pool = task.templates[split], filler(split), dealt_words(split)
+    """Pairs as text, without end; every other one has a distractor."""
+    templates, lines, pool = task.templates[split], filler(split), words_for(split)
     number = 0
     while True:
         draw = Draw(f"{task.name}/{split}/{seed}/{number}", pool)
@@ -85,11 +85,11 @@ def task_pairs(
     *,
     context: int = CONTEXT,
 ) -> Pairs:
-    """`n` distinct pairs of a task: a pure function of what it is given.
+    """`n` distinct pairs of a task: a pure function of the arguments.
 
-    split: train, val or test (heldout is test). Templates and words never meet between
-    them. At least half of the pairs carry a distractor. context: the most tokens that
-    a prompt may have, `<eot>` included.
+    split: train, val or test (heldout is test); they share no templates and no words.
+    At least half of the pairs have a distractor. context: the most tokens that a prompt
+    may have, `<eot>` included.
     """
     task = find(name)
     split = pool_name(split, name)
@@ -111,7 +111,7 @@ def task_pairs(
 
 
 def chosen(text: str) -> list[str]:
-    """`all`, or names with commas between them."""
+    """The task names in `all` or in a comma-separated list."""
     if text == "all":
         return list(TASKS)
     return [find(name.strip()).name for name in text.split(",")]

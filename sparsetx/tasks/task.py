@@ -1,8 +1,8 @@
-"""Task: a behaviour small enough that a circuit for it can be read.
+"""Task: the definition of a behaviour that a circuit is searched for.
 
-The paper prunes one circuit per task: two prompts that differ only in what decides the
-next token, and two candidates for it. A task here is its templates, three disjoint
-pools of them, with the shortcut that its distractors are there to defeat.
+As in the paper, a task is two prompts that differ only in what decides the next token,
+and two candidates for it. It is defined by templates in three disjoint pools, and names
+the shortcut that its distractors mislead.
 """
 
 from collections.abc import Mapping
@@ -15,12 +15,12 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Task:
-    """`asks` says in a sentence what is to be done; `contrast` shows both prompts;
-    `excludes` is the nearest wrong way.
+    """`asks`: what is to be done, in a sentence; `contrast`: both prompts in short;
+    `excludes`: the nearest wrong algorithm, and how distractors mislead it.
 
-    construct: one regular expression for each side, as it stands in a corpus.
-    aligned: both prompts have equally many tokens, so that positions compare and length
-        tells nothing.
+    construct: for each side a regular expression that finds it in a corpus.
+    aligned: both prompts have the same number of tokens, so that positions correspond
+        and length tells nothing.
     one_token: there is no second candidate; A's right answer is "not this token".
     """
 
@@ -35,6 +35,6 @@ class Task:
 
 
 def pools(train: str, val: str, test: str) -> dict[str, tuple[str, ...]]:
-    """The three pools of templates, each a block that dashes divide."""
+    """The three pools of templates, each a text whose templates `---` separates."""
     blocks = dict(zip(SPLITS, (train, val, test), strict=True))
     return {split: split_templates(block) for split, block in blocks.items()}

@@ -1,7 +1,7 @@
-"""A user's own task: pairs from a JSONL file, checked as strictly as ours.
+"""Read a task of the user's own: pairs from a JSONL file, checked as ours are.
 
-Each line is an object with prompt_a, answer_a, prompt_b and answer_b, all text. The
-pools are split by a hash of the line, so that adding lines moves none of the others.
+Each line is an object with prompt_a, answer_a, prompt_b and answer_b, all text. A hash
+of the line decides its pool, so that adding lines does not change the others' pools.
 """
 
 import hashlib
@@ -23,18 +23,18 @@ from sparsetx.tasks.pairs import (
 from sparsetx.tasks.template import Draft, Side
 
 KEYS = ("prompt_a", "answer_a", "prompt_b", "answer_b")
-# Of 20 equal parts of the hash: 12 for masks, 3 for the search, 5 for reports.
+# Of 20 equal ranges of the hash: 12 for masks, 3 for choices, 5 for reports.
 SHARES = ("train",) * 12 + ("val",) * 3 + ("test",) * 5
 
 
 def _first_difference(a: str, b: str) -> int:
-    """Where two prompts part; the end of the shorter where one starts the other."""
+    """Index of the first character that differs, or the length of the shorter one."""
     pairs = zip(a, b, strict=False)
     return next((i for i, (x, y) in enumerate(pairs) if x != y), min(len(a), len(b)))
 
 
 def _draft(line: str) -> Draft | str:
-    """The pair on one line, or what is wrong with it."""
+    """The pair on one line, or an error message."""
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -78,10 +78,10 @@ def file_pairs(
     *,
     context: int = CONTEXT,
 ) -> Pairs:
-    """All pairs of a file that fall into one pool, under the file's name as the task's.
+    """All pairs of a file that belong to one pool; the file's name names the task.
 
-    Every line of the file is checked first, whatever its pool, and every offence is
-    named with its line number.
+    Every line of the file is checked first, whatever its pool, and all errors are
+    reported with their line numbers.
     """
     split = pool_name(split, str(path))
     offences: list[str] = []
@@ -106,6 +106,6 @@ def file_pairs(
     if not chosen:
         raise Refusal(
             f"wanted pairs of pool {split} in {path}: none of its {len(rows)} lines "
-            "falls there (pools are split by a hash of the line); add lines"
+            "belongs to it (a hash of the line decides its pool); add lines"
         )
     return pack(Path(path).stem, split, chosen, tokenizer.eot)

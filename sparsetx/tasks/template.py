@@ -1,16 +1,17 @@
-"""A template: the text of a pair with its names left open.
+"""Templates: the text of a pair, with marks for names, sides and optional lines.
 
-It reads like the program that it makes:
+A template looks like the program that it makes:
 
     <n1> = <k1>
     +print('<w3>', <n1>)
     print(«"|'»<w1> <w2>^«")|')»↵^
 
-`<n1>` is a word of kind n, the same wherever it stands; `«A|B»` is what the two prompts
-differ in; `§this|that§` is a coin, one per pair; a line that starts with `+` stands
-only in pairs with a distractor, one with `-` only in pairs without. The prompt ends at
-the first `^`, the answer at the second; `↵` is a line end inside an answer. A line
-`<fill>` becomes a few unrelated statements at its own depth.
+`<n1>` is a word of kind n, the same at every occurrence. `«A|B»` is where the two
+prompts differ. `§this|that§` is a random choice, the same for the whole pair. A line
+that starts with `+` is used only in pairs with a distractor, one with `-` only in pairs
+without. The prompt ends at the first `^`, the answer at the second; `↵` is a line end
+inside an answer. A line `<fill1-3>` becomes one to three unrelated statements, indented
+as it is.
 """
 
 import re
@@ -29,7 +30,7 @@ Filler = Callable[[Draw, int], list[str]]
 
 @dataclass(frozen=True)
 class Side:
-    """One prompt of a pair. `where`: the character at which it differs for good."""
+    """One prompt of a pair. `where`: the character at which the last difference is."""
 
     prompt: str
     answer: str
@@ -43,7 +44,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Draft:
-    """A pair in words, before a tokenizer has seen it."""
+    """A pair as text, before it is encoded."""
 
     a: Side
     b: Side
@@ -52,7 +53,7 @@ class Draft:
 
 
 def split_templates(text: str) -> tuple[str, ...]:
-    """The templates of one block, which lines of three dashes keep apart."""
+    """The templates of a text, separated by lines of three dashes."""
     return tuple(part.strip("\n") for part in text.strip("\n").split("\n---\n"))
 
 
@@ -104,7 +105,7 @@ def _side(text: str, side: int) -> Side:
 def fill(
     template: str, draw: Draw, filler: Filler, number: int, distractor: bool
 ) -> Draft:
-    """One pair: every choice is made once, so the prompts share all but the sides."""
+    """One pair; every choice is made once, so that the prompts differ only in sides."""
     text = _lines(template, distractor)
     coin = draw.number(0, 1)
     text = COIN.sub(lambda m: m[coin + 1], text)

@@ -1,4 +1,4 @@
-"""How good a trained run is: on held-out text, and at each task."""
+"""Evaluate a trained run: validation loss, and the loss on each task."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,11 +14,11 @@ from sparsetx.tasks import table
 from sparsetx.tasks.score import Score
 from sparsetx.training import launch
 
-DONE = 0.10  # nats: a model at or below this does the task (log 2 is guessing)
+DONE = 0.10  # nats: a model at or below this loss does the task (guessing: log 2)
 
 
 def validation(run: Run, batches: int | None = None) -> dict[str, float]:
-    """Mean figures of the validation split, on the run's own tokens."""
+    """Mean metrics on the validation split of the tokens that the run trained on."""
     config = run.config
     fingerprint = provenance.data_fingerprint(run.path)
     data = open_data(config, silent, fingerprint)
@@ -48,6 +48,6 @@ def tasks(
 
 
 def _reason(refusal: Refusal) -> str:
-    """The commonest of the reasons, in a line of a table."""
+    """The most frequent reason, as one line of a table."""
     reasons = [line for line in str(refusal).splitlines() if line.startswith("  - ")]
     return f"not with this tokenizer and context: {(reasons or ['  - ?'])[0][4:]}"

@@ -1,7 +1,7 @@
-"""From a configuration to a training run: data, devices, state, and where it all goes.
+"""Start or resume a training run: open data, devices, state, checkpoints and logs.
 
-The one place that joins the stages of training; `fit.py` is the loop and `step.py` the
-step. Prints nothing: progress and notices go to the functions that it is given.
+It connects the parts of training: `loop.py` is the loop and `step.py` the step. It
+prints nothing: progress and notices go to functions that the caller passes.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ Notice = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Launch:
-    """A run that is ready to train: everything is there but the training."""
+    """A run that is ready to train, with all that `train` needs."""
 
     config: RunConfig
     path: Path
@@ -48,11 +48,11 @@ class Launch:
 
     @property
     def step(self) -> int:
-        """Where it starts: 0, or the step that it resumes from."""
+        """The first step: 0, or the step that the run resumes from."""
         return int(self.state.step)
 
     def train(self, stop: Stop, report: Reporter = silent) -> State:
-        """To the last step, or until stopped; the state is saved either way."""
+        """Train to the last step or until stopped; the state is saved in both cases."""
         with (
             sinks(self.config, self.path, self.step) as rows,
             jax.set_mesh(self.devices),
@@ -74,7 +74,7 @@ class Launch:
             return state
 
     def _owes_evaluation(self) -> bool:
-        """Whether the run stopped in the middle of one."""
+        """Whether the run stopped during an evaluation, which is then done first."""
         step = self.step
         if not step or step % self.config.train.eval_every:
             return False
@@ -82,7 +82,7 @@ class Launch:
         return not any(r["step"] == step and "validation_loss" in r for r in rows)
 
     def _save(self, rows: "Rows", state: State) -> None:
-        rows.flush()  # first: rows that are too new are dropped later, lost ones lost
+        rows.flush()  # first: rows after the saved step are dropped on resume
         self.checkpoints.save(int(state.step), as_tree(state), self.facts)
 
 
@@ -94,10 +94,10 @@ def opened(
     report: Reporter = silent,
     notice: Notice = lambda text: None,
 ) -> Iterator[Launch]:
-    """A new run at the path, or the one that is there, from its last saved step.
+    """A new run at the path, or the existing one at its last saved step.
 
     Resuming refuses a configuration that would change what the run computes, unless the
-    key is in `allow`.
+    changed keys are in `allow`.
     """
     parts = config.train.batch // config.train.accumulate
     devices = mesh.make(config.mesh, parts)
@@ -123,14 +123,14 @@ def opened(
 
 
 def check_room(config: RunConfig, path: Path, state: State) -> None:
-    """Refuse to begin what could not be saved: all steps that will be there at once."""
+    """Refuse to start if the disk has no room for all checkpoints kept at one time."""
     one = sum(x.nbytes for x in jax.tree.leaves(as_tree(state)))
     there = min(len(saved_steps(path)), config.train.keep_last)
     files.check_room(path, one * (config.train.keep_last + 1 - there))
 
 
 def first_state(config: RunConfig, data: token_files.Prepared, devices: Mesh) -> State:
-    """Step 0, born where it will lie: no device ever holds more than its share."""
+    """The state at step 0, created sharded: no device ever holds more than its part."""
     table = None
     if config.model.bigram == "counts":
         counts = token_files.bigram_counts(data.split("train"), config.model.vocab_size)
@@ -144,14 +144,14 @@ def first_state(config: RunConfig, data: token_files.Prepared, devices: Mesh) ->
 def resumed(
     config: RunConfig, devices: Mesh, checkpoints: Checkpoints, notice: Notice
 ) -> State | None:
-    """The last whole saved state, on these devices."""
+    """The last undamaged saved state, on these devices; None if there is none."""
     like = state_shapes(config, devices)
     tree = checkpoints.resume(as_tree(like), notice)
     return None if tree is None else from_tree(like, tree)
 
 
 def state_shapes(config: RunConfig, devices: Mesh) -> State:
-    """The state without its values: shapes, types, and where each array lies."""
+    """The state without its values: shapes, types and shardings."""
     table = None
     if config.model.bigram == "counts":
         wide = config.model.vocab_size
@@ -174,10 +174,12 @@ def eval_function(config: RunConfig) -> Callable[..., dict[str, jax.Array]]:
 
 
 def evaluation(config: RunConfig, feed: Feed, stop: Stop) -> Callable[..., Row | None]:
-    """Means over the same held-out batches every time; None if told to stop meanwhile.
-    To `warm` it up compiles it, while no work would be lost by a signal."""
+    """A function: means over the same held-out batches every time; None if told to stop
+    meanwhile. `warm` only compiles it, before a signal could lose any work."""
     one = eval_function(config)
-    alone = jax.process_count() == 1  # else hosts stop at a step that they agree on
+    alone = (
+        jax.process_count() == 1
+    )  # several hosts stop only at a step that they agree on
 
     def evaluate(params: Any, warm: bool = False) -> Row | None:
         rows = []
@@ -194,7 +196,7 @@ def evaluation(config: RunConfig, feed: Feed, stop: Stop) -> Callable[..., Row |
 
 @contextlib.contextmanager
 def sinks(config: RunConfig, path: Path, step: int) -> Iterator["Rows"]:
-    """Where rows of metrics go: the run's file, and what else was asked for."""
+    """Open what rows of metrics are written to: the run's file, TensorBoard, W&B."""
     asked: list[Any] = []
     if hosts.is_first_host():
         asked.append(metrics_log.Log(path / METRICS, step))
@@ -211,7 +213,7 @@ def sinks(config: RunConfig, path: Path, step: int) -> Iterator["Rows"]:
 
 @dataclass(frozen=True)
 class Rows:
-    """All sinks as one."""
+    """All sinks of rows, used as one."""
 
     sinks: Sequence[Any]
 
@@ -225,13 +227,13 @@ class Rows:
 
 
 def beside(path: Path) -> Path:
-    """Where programs write that know of no object store: the run's folder, or one of
-    its name here."""
+    """Where libraries write that cannot use an object store: the run's folder, or a
+    local folder of its name."""
     return Path("runs") / path.name if files.is_remote(path) else path
 
 
 def profiled(config: RunConfig, path: Path, step: int) -> None:
-    """Before a step: begin the profile that the configuration asks for, or end it."""
+    """Called before a step: start or stop the profile, as configured."""
     begin = config.train.profile_at
     if begin is None:
         return
@@ -243,14 +245,14 @@ def profiled(config: RunConfig, path: Path, step: int) -> None:
 
 @dataclass(frozen=True)
 class Described:
-    """One parameter of a run as people want to see it before they train."""
+    """One parameter of a run, for the table that `sparsetx train` prints."""
 
     name: str
     shape: tuple[int, ...]
     sharding: str
     bytes: int  # of the whole array
-    parts: int  # that it is cut into
-    kept: float  # fraction of its entries, in the end
+    parts: int  # number of shards
+    kept: float  # final fraction of its entries
 
 
 def described(config: RunConfig, devices: Mesh) -> list[Described]:

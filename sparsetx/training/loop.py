@@ -1,8 +1,8 @@
-"""The loop around the training step: batches in, metrics, evaluations and saves out.
+"""The training loop: runs steps, and calls back to log, evaluate and save.
 
-It owns no file and prints nothing: what it should do at each point comes in as
-functions (`Outlets`). A step is dispatched before the metrics of the one before it are
-fetched, so the device never waits for the log.
+It opens no file and prints nothing: it calls functions (`Outlets`). A step is
+dispatched before the metrics of the previous one are fetched, so that the device never
+waits for the log.
 """
 
 import functools
@@ -23,33 +23,33 @@ T = TypeVar("T")
 
 
 class Diverged(RuntimeError):
-    """Too many steps in a row were not finite."""
+    """Too many steps in a row had a loss or gradient that was not finite."""
 
 
 @dataclass(frozen=True)
 class Outlets:
-    """Where a run's doings go. `rows_at(step)` is the batch of a step, [B, L+1]."""
+    """Functions that the loop calls. `rows_at(step)`: the batch of a step, [B, L+1]."""
 
     rows_at: Callable[[int], jax.Array]
-    evaluate: Callable[[Any], Row | None]  # None: it was told to stop in the middle
+    evaluate: Callable[[Any], Row | None]  # None: told to stop meanwhile
     save: Callable[[State], None]
     log: Callable[[Row], None]
     report: Reporter = silent
     stop: Callable[[int], bool] = lambda step: False
     before: Callable[[int], None] = lambda step: None
-    unsaved: Callable[[], None] = lambda: None  # from now on there is work to lose
+    unsaved: Callable[[], None] = lambda: None  # called when there is unsaved work
 
 
 @functools.cache
 def step_function(run: RunConfig) -> Callable[[State, jax.Array], tuple[State, Any]]:
-    """The compiled step of a run; it takes the buffers of the state it is given."""
+    """The compiled step of a run; it donates (reuses) the buffers of its state."""
     step = functools.partial(train_step, run)
     return jax.jit(step, donate_argnums=0)
 
 
 def fit(run: RunConfig, state: State, outlets: Outlets, owed: bool = False) -> State:
-    """Train from wherever the state is to the last step, or until told to stop. An
-    evaluation is owed where the state was saved while it was under way."""
+    """Train from the state's step to the last one, or until told to stop. `owed`: first
+    do the evaluation during which the run was stopped."""
     step = step_function(run)
     watch = _Watch(run, outlets)
     done = int(state.step)
@@ -66,7 +66,7 @@ def fit(run: RunConfig, state: State, outlets: Outlets, owed: bool = False) -> S
         if done % run.train.eval_every == 0 or done == run.train.steps:
             watch.evaluated(done, state.params)
         if done % run.train.save_every == 0 and done < run.train.steps:
-            watch.flush()  # a kill after the save must not lose the rows before it
+            watch.flush()  # the rows up to here must be written before the save
             watch.aside(functools.partial(outlets.save, state))
             saved = done
     watch.flush()
@@ -76,7 +76,7 @@ def fit(run: RunConfig, state: State, outlets: Outlets, owed: bool = False) -> S
 
 
 class _Watch:
-    """Turns the metrics of steps into rows, a progress line, and a verdict."""
+    """Turns metrics of steps into rows and progress; raises if the run diverges."""
 
     def __init__(self, run: RunConfig, outlets: Outlets):
         self.run, self.outlets = run, outlets
@@ -88,7 +88,7 @@ class _Watch:
         self.shown: tuple[int, Row, float] | None = None
 
     def step(self, done: int, metrics: Any) -> None:
-        """Take in one step; look at the one before it."""
+        """Take the metrics of one step; process those of the step before it."""
         self.flush()
         self.pending = (done, metrics)
 
@@ -111,7 +111,7 @@ class _Watch:
             self.marked, self.paused = (done, time.monotonic()), 0.0
 
     def evaluated(self, done: int, params: Any) -> None:
-        """The step's line of progress waits for what the evaluation gives."""
+        """Evaluate; then report the step's progress, with the validation loss."""
         self.flush(tell=False)
         row = self.aside(functools.partial(self.outlets.evaluate, params))
         if row is None:
@@ -122,14 +122,14 @@ class _Watch:
             self.outlets.report(self._progress(*self.shown))
 
     def aside(self, do: Callable[[], T]) -> T:
-        """What is no training, and does not count in its pace."""
+        """Run something whose time does not count in tokens per second."""
         began = time.monotonic()
         found = do()
         self.paused += time.monotonic() - began
         return found
 
     def _rate(self, done: int) -> float:
-        """Tokens per second of training since the mark."""
+        """Tokens per second of training since the last logged row."""
         if self.marked is None or done == self.marked[0]:
             return 0.0
         elapsed = time.monotonic() - self.marked[1] - self.paused
@@ -151,6 +151,6 @@ class _Watch:
         self.outlets.log({"step": done, "bad_batches": batches})
         raise Diverged(
             f"{bad} steps in a row had a loss or gradient that is not finite (batches "
-            f"{batches[0]} to {batches[-1]}); no parameter was changed by them. "
+            f"{batches[0]} to {batches[-1]}); they changed no parameter. "
             "A smaller optim.lr, or float32 compute, may help"
         )

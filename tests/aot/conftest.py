@@ -1,5 +1,5 @@
-"""Leave this folder out unless it is named: it needs the TPU's compiler, in a venv of
-its own, and minutes. What is compiled is kept (.cache/aot)."""
+"""Skip this folder unless it is named: its tests need the TPU's compiler, which is in
+a separate venv, and take minutes. Compiled programs are cached (.cache/aot)."""
 
 from pathlib import Path
 

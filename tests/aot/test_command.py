@@ -1,4 +1,4 @@
-"""`sparsetx aot`: tables, what does not fit, being told to stop while it compiles."""
+"""`sparsetx aot`: tables, programs that do not fit, stopping while it compiles."""
 
 import re
 import signal
@@ -77,7 +77,7 @@ def test_the_best_setting(capsys: pytest.CaptureFixture[str]) -> None:
     ("number", "code"), [(signal.SIGTERM, 42), (signal.SIGINT, 130)]
 )
 def test_told_to_stop_while_the_compiler_works(number: int, code: int) -> None:
-    """The compiler keeps Python from its own handlers; a thread hears all the same."""
+    """The compiler delays Python's signal handlers; a thread handles the signal."""
     changed = f"train.steps={time.time_ns() % 10**9 + 1000}"  # never compiled before
     words = ["aot", PAPER, "--topology", "v5e-16", "--programs", "train"]
     process = hosts.started(

@@ -1,4 +1,4 @@
-"""What the TPU's compiler makes of a run's programs, and that we count it right."""
+"""A run's programs, compiled by the TPU's compiler, and the counts made of them."""
 
 import dataclasses
 import functools
@@ -38,7 +38,7 @@ def step() -> report.Found:
 
 
 def test_the_recorded_text_is_what_the_compiler_writes() -> None:
-    """If not: another version; `python -m tests.counted.recorded` writes it anew."""
+    """If not, versions differ: `python -m tests.counted.recorded` writes it again."""
     chips = topology.devices(topology.find("v5e-4"))
     found = operation_counts.tally(recorded.compiled(chips).as_text(), 4)
     kept = operation_counts.tally(recorded.FILE.read_text(), 4)

@@ -121,7 +121,7 @@ def test_the_search_of_one_host_exchanges_nothing() -> None:
 def test_one_that_fits_is_looked_for_from_the_nearest_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A compiler that only takes more than one part of a batch."""
+    """With a compiler that refuses accumulate=1."""
     asked: list[Setting] = []
 
     def training(on: program.Target) -> Any:
@@ -183,10 +183,10 @@ def test_the_command(experiment: str, capsys: pytest.CaptureFixture[str]) -> Non
     out, err = capsys.readouterr()
     assert "data 4 x fsdp 2; 16 x 32 tokens a step in 2 parts, 64 a chip" in out
     assert "remat on, float32" in out
-    assert "1.20 USD a chip and hour" in out
+    assert "1.20 USD per chip and hour" in out
     assert "compiling train" in err
     assert main.main(["aot", experiment, *words, *changes, "--price", "9"]) == 0
-    assert "9.00 USD a chip and hour (--price)" in capsys.readouterr().out
+    assert "9.00 USD per chip and hour (--price)" in capsys.readouterr().out
 
 
 def test_the_command_where_nothing_fits(

@@ -1,14 +1,14 @@
-"""The compiled model, broken: each variant has a circuit that only seems to be good.
+"""Variants of the compiled model, each with a circuit that only seems to be good.
 
-norm crutch      works only while norms are those of the ablated network
-cancelling pair  two heads outside the circuit undo each other: fine while both or none
-                 are there, and only then
-sink crutch      a head without a value speaks through how much it attends, where the
-                 model speaks through the value
-sink head        the same, but that is how the model itself does it: found out by what
-                 it hides, and for nothing else
-permuted         the same zeros, other values in their places
-twin head        not broken: a second head does the same, elsewhere; to be reported
+norm crutch      the circuit works only with the norms of the ablated model
+cancelling pair  two heads outside the circuit cancel each other: it works only if both
+                 or none are ablated
+sink crutch      a head without a value acts by how much it attends, where the whole
+                 model uses the value
+sink head        the same, but the whole model does it too: only controls that ask for
+                 uncounted values find it
+permuted         the same zeros, with permuted values
+twin head        a good circuit, but another head does the same: to be reported
 """
 
 import dataclasses
@@ -43,7 +43,7 @@ OWN_OF_TWIN = {
 
 
 def _copy_head(blocks: dict[str, Any], head: int, channel: int, weight: float) -> None:
-    """Another head of layer 1 that reads what head 0 does, and writes it elsewhere."""
+    """Make another head of layer 1 read what head 0 reads, and write to `channel`."""
     qkv, first = blocks[parameters.QKV][parameters.W], head * HEAD
     blocks[parameters.QKV][parameters.B][1, first] = 8
     qkv[1, 3, WIDE + first] = 4
@@ -52,8 +52,9 @@ def _copy_head(blocks: dict[str, Any], head: int, channel: int, weight: float) -
 
 
 def norm_crutch() -> dict[str, Any]:
-    """Words write ±60 to a channel that nothing reads. The whole model speaks up with
-    a strong second head; the circuit is heard only where that noise is gone."""
+    """Words write ±60 to a channel that nothing reads, which makes norms shrink what
+    else is written. The whole model has a strong second head; the circuit's own head is
+    enough only with the norms of the ablated model."""
     tree = compiled.params()
     blocks = tree[parameters.BLOCKS]
     _copy_head(blocks, 1, 5, 14)
@@ -67,7 +68,7 @@ def norm_crutch() -> dict[str, Any]:
 
 
 def cancelling_pair() -> dict[str, Any]:
-    """Heads 1 and 2 say the same, ten times as loud, with opposite signs."""
+    """Heads 1 and 2 write what head 0 does, ten times as much, with opposite signs."""
     tree = compiled.params()
     _copy_head(tree[parameters.BLOCKS], 1, 5, 20)
     _copy_head(tree[parameters.BLOCKS], 2, 5, -20)
@@ -75,10 +76,10 @@ def cancelling_pair() -> dict[str, Any]:
 
 
 def sink_crutch() -> dict[str, Any]:
-    """The head attends to either quote, whose value is the type. The key reads the type
-    as well: without the detector it is loud enough for a double quote, and a single one
-    leaves all to the sink, so that the values' constants speak, turned down by what
-    quotes write to the answer's channel on average."""
+    """The head attends to either quote, whose value is the type. The key also reads the
+    type: without the detector, that is enough to attend to a double quote, while with a
+    single one all attention goes to the sink. So the circuit answers by the values'
+    constants, offset by the mean of what quotes write to the answer's channel."""
     tree = compiled.params()
     blocks = tree[parameters.BLOCKS]
     qkv, bias = (
@@ -98,7 +99,7 @@ def sink_crutch() -> dict[str, Any]:
 
 def sink_head() -> dict[str, Any]:
     """Values are constant; the key reads the type, so that the head attends to a double
-    quote and to its sink otherwise. What it writes is how much it attended."""
+    quote, and otherwise to its sink. It writes how much it attended."""
     tree = compiled.params()
     blocks = tree[parameters.BLOCKS]
     qkv, bias = (
@@ -115,27 +116,28 @@ def sink_head() -> dict[str, Any]:
 
 
 def _sink(blocks: dict[str, Any], strength: float) -> None:
-    """One for head 0 of layer 1."""
+    """Add a sink to head 0 of layer 1."""
     logit = np.zeros((SINK_CONFIG.n_layer, SINK_CONFIG.n_head), np.float32)
     logit[1, 0] = strength
     blocks[parameters.SINK] = {parameters.LOGIT: logit}
 
 
 def permuted(seed: int, config: ModelConfig = compiled.CONFIG) -> dict[str, Any]:
-    """Every weight that is not zero takes the value of another, of any matrix."""
+    """Permute the nonzero weights of all matrices together."""
     tree = compiled.params()
     whole = dict(parameters.leaves(tree))
     paths = [p.path for p in parameters.table(config) if p.kind == "matrix"]
     alive = np.concatenate([whole[path][whole[path] != 0] for path in paths])
-    dealt = np.random.default_rng(seed).permutation(alive)
+    values = np.random.default_rng(seed).permutation(alive)
     for path in paths:
         where = whole[path] != 0
-        whole[path][where], dealt = np.split(dealt, [where.sum()])
+        whole[path][where], values = np.split(values, [where.sum()])
     return tree
 
 
 def twin_head() -> dict[str, Any]:
-    """Head 1 does what head 0 does, and writes to channel 15, which is read alike."""
+    """Head 1 does what head 0 does, and writes to channel 15, with the same unembedding
+    weights."""
     tree = compiled.params()
     _copy_head(tree[parameters.BLOCKS], 1, 15, 2)
     tree[parameters.UNEMBED][parameters.W][15] = tree[parameters.UNEMBED][parameters.W][

@@ -1,9 +1,9 @@
-"""A model written by hand, whose circuit is known (appendix: the quote task).
+"""The compiled model: weights written by hand, whose circuit is known (quotes task).
 
 Layer 0's MLP turns the opening quote's embedding into a *detector* (channel 3) and a
 *type* (channel 4); one head of layer 1 attends to the detector with a constant query
 and writes the type to channel 5, which the unembedding reads. 11 nodes and 9 edges do
-the task; the query is constant, so that its mean serves as well.
+the task; the query is constant, so it may be ablated to its mean.
 """
 
 from typing import Any
@@ -47,7 +47,7 @@ EDGES = 9
 
 
 def params() -> dict[str, Any]:
-    """Everything that is not named here is zero, but for the gains, which are one."""
+    """The weights. Those not set here are zero, and gains are one."""
     tree: dict[str, Any] = {}
     for p in parameters.table(CONFIG):
         inner = tree
@@ -78,7 +78,7 @@ def params() -> dict[str, Any]:
 
 
 def question(pairs: int = 64, seed: int = 0) -> Question:
-    """`<eot>` words ("word words → the quote that closes."""
+    """Prompts: `<eot>` words, an opening quote, words. Answer: the closing quote."""
     rng = np.random.default_rng(seed)
     tokens = np.full((2 * pairs, LENGTH), EOT, np.int32)
     position = np.empty(2 * pairs, np.int32)
@@ -100,7 +100,7 @@ def question(pairs: int = 64, seed: int = 0) -> Question:
 
 
 def mask(kept: set[Node] = CIRCUIT) -> dict[str, Any]:
-    """A Nodes tree of ones at these nodes."""
+    """The mask that keeps these nodes."""
     tree = {s: np.zeros(n, np.float32) for s, n in nodes.shapes(CONFIG).items()}
     for node in kept:
         tree[node.site][node.layer, node.index] = 1
@@ -108,13 +108,13 @@ def mask(kept: set[Node] = CIRCUIT) -> dict[str, Any]:
 
 
 def corpus(batches: int = 8) -> jnp.ndarray:
-    """Token batches [N, B, L] on which means are taken: the same kind of prompts."""
+    """Batches [N, B, L] of the same kind of prompts, over which means are taken."""
     tokens = question(16 * batches, seed=9).tokens_BL
     return tokens.reshape(batches, -1, LENGTH)
 
 
 def subsets() -> dict[str, np.ndarray]:
-    """All 2048 subsets of the eleven nodes, the last is the whole circuit."""
+    """All 2048 subsets of the eleven nodes as masks; the last is the whole circuit."""
     order = sorted(CIRCUIT)
     bits = np.arange(2 ** len(order))[:, None] >> np.arange(len(order)) & 1
     tree = {

@@ -1,4 +1,4 @@
-"""The compiled model's circuit as a program, as it lies in the results."""
+"""The compiled model's circuit as a program: writes experiments/results."""
 
 import dataclasses
 from pathlib import Path
@@ -17,7 +17,7 @@ PATH = Path(__file__).parents[2] / "experiments" / "results" / "quotes_by_hand.p
 
 
 def as_pairs(asked: Any, one_token: bool = False) -> Pairs:
-    """A question as the pairs that a program is checked on."""
+    """A question as pairs, on which a program is checked."""
     rows = map(
         np.asarray, (asked.tokens_BL, asked.position_B, asked.answers_B2, asked.sign_B)
     )
@@ -25,7 +25,7 @@ def as_pairs(asked: Any, one_token: bool = False) -> Pairs:
 
 
 def own() -> Circuit:
-    """Uncalibrated, so that its numbers are the same on every machine."""
+    """The circuit, uncalibrated: then its numbers are the same on every machine."""
     model = dataclasses.replace(made().facts.model, run="")
     return made(model=model, calibration=facts.Calibration())
 

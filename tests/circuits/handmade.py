@@ -1,4 +1,4 @@
-"""A run on disk whose circuit is known: the compiled model over a real tokenizer."""
+"""A run folder with the compiled model and a real tokenizer; its circuit is known."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ TASK = "quotes"
 
 
 def run(folder: Path) -> Path:
-    """The run's folder."""
+    """Write the run; returns its folder."""
     config = dataclasses.replace(
         runs.config(runs.data()),
         model=CONFIG,
@@ -41,7 +41,7 @@ def run(folder: Path) -> Path:
 
 
 def params(tokenizer: Tokenizer) -> dict[str, Any]:
-    """The compiled weights, its fourteen tokens spread over the vocabulary."""
+    """The compiled weights, its 14 tokens spread over the whole vocabulary."""
     tree = compiled.params()
     small = tree[parameters.EMBED][parameters.W]
     embed = np.zeros((CONFIG.vocab_size, CONFIG.d_model), np.float32)
@@ -64,7 +64,7 @@ def one(tokenizer: Tokenizer, text: str) -> int:
 
 
 def task_file(folder: Path, count: int = 90) -> Path:
-    """Pairs of prompts that differ in the kind of quote."""
+    """A task file: pairs of prompts that differ in the kind of quote."""
     lines = []
     for i in range(count):
         first, second = WORDS[i % 10], WORDS[i // 10 % 10]

@@ -1,4 +1,4 @@
-"""The compiled circuit on disk, in a run with a real tokenizer: cut by hand."""
+"""The compiled model's known circuit, saved in a run folder without a search."""
 
 import dataclasses
 from pathlib import Path
@@ -22,7 +22,7 @@ from tests.circuits import compiled, handmade
 
 
 def made(folder: Path) -> Path:
-    """The run's folder: its circuit, and the file of its task beside it."""
+    """Write a run with its circuit, and its task file beside it; returns the folder."""
     run, file = load_run(handmade.run(folder)), handmade.task_file(folder)
     asked = task_file.file_pairs(file, run.tokenizer, "train", context=32)
     save(
@@ -68,7 +68,7 @@ def cut(run: Path) -> Cut:
 
 
 def pairs(run: Path, most: int = 4) -> Pairs:
-    """The first of the pool that reports use."""
+    """The first pairs of the pool that reports use."""
     own = cut(run)
     file = run.parent / f"{handmade.TASK}.jsonl"
     found = pools.again(own.folder, own.facts, file).pairs

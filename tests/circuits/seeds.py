@@ -1,4 +1,4 @@
-"""How often a search returns the compiled circuit, over twenty seeds.
+"""Prints how often a search finds the compiled circuit, over twenty seeds.
 
 python -m tests.circuits.seeds
 """
@@ -34,8 +34,8 @@ def main() -> None:
             exact += bool((found.chosen.mask == wanted).all())
         kind = "honest" if honest else "plain"
         print(
-            f"{kind}: the 11 nodes and 9 edges from {exact} of {SEEDS} seeds; the "
-            f"target reached from {reached}",
+            f"{kind}: {exact} of {SEEDS} seeds find the 11 nodes and 9 edges, "
+            f"{reached} reach the target",
             flush=True,
         )
 

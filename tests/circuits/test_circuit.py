@@ -1,4 +1,4 @@
-"""The artefact: what is written comes back, runs alone, and refuses to be tricked."""
+"""Saved circuits: they load, compute the same, and damaged files are refused."""
 
 import dataclasses
 import json
@@ -59,7 +59,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "quotes"
 
 
-def test_it_comes_back_and_does_what_it_did(folder: Path) -> None:
+def test_a_saved_circuit_is_loaded_and_computes_the_same(folder: Path) -> None:
     found = sparsetx.load_circuit(folder)
     assert found.task == "quotes"
     assert set(found.nodes) == compiled.CIRCUIT
@@ -73,17 +73,17 @@ def test_it_comes_back_and_does_what_it_did(folder: Path) -> None:
     assert logits_BLV.shape == (64, compiled.LENGTH, CONFIG.vocab_size)
 
 
-def test_the_same_circuit_is_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+def test_saving_twice_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     circuit.save(made(), tmp_path / "again")
     for name in (circuit.JSON, circuit.NPZ):
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
 
 
-def test_the_file_itself_may_be_named(folder: Path) -> None:
+def test_the_path_of_circuit_json_can_be_given(folder: Path) -> None:
     assert circuit.load_circuit(folder / circuit.JSON).task == "quotes"
 
 
-def test_one_token_contrasts_are_answered_by_odds(folder: Path) -> None:
+def test_one_token_contrasts_have_log_odds_as_answers(folder: Path) -> None:
     found = circuit.load_circuit(folder)
     token = compiled.CLOSE_DOUBLE
     same = np.full((4, 2), token)
@@ -106,13 +106,15 @@ def test_a_search_that_found_nothing_has_facts_but_no_circuit(tmp_path: Path) ->
         circuit.load_circuit(tmp_path)
 
 
-def test_a_large_model_stays_with_its_run(
+def test_weights_of_a_large_model_are_not_saved_with_the_circuit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(circuit, "CARRIED", 10)
     circuit.save(made(), tmp_path / "large")
     assert (tmp_path / "large" / circuit.NPZ).stat().st_size < 8_000
-    with pytest.raises(Refusal, match="its run is gone: wanted a run at runs/none"):
+    with pytest.raises(
+        Refusal, match="its run cannot be loaded: wanted a run at runs/none"
+    ):
         circuit.load_circuit(tmp_path / "large")
 
 
@@ -169,13 +171,13 @@ def test_arrays_that_do_not_fit_are_refused(folder: Path) -> None:
         circuit.load_circuit(folder)
 
 
-def test_an_archive_that_swells_is_not_opened(folder: Path) -> None:
+def test_an_archive_that_would_unpack_to_too_much_is_refused(folder: Path) -> None:
     with zipfile.ZipFile(folder / circuit.NPZ, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("mean/q.npy", bytes(50_000_000))
-    with pytest.raises(Refusal, match="where at most"):
+    with pytest.raises(Refusal, match="at most"):
         circuit.load_circuit(folder)
 
 
-def test_no_circuit_there(tmp_path: Path) -> None:
+def test_a_folder_without_a_circuit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="sparsetx prune RUN --tasks TASK"):
         circuit.load_circuit(tmp_path)

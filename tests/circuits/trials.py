@@ -1,6 +1,6 @@
-"""The compiled model, its broken variants and bogus circuits, as evidence for controls.
+"""Evidence for tests of controls: the compiled model, its variants, wrong circuits.
 
-python -m tests.circuits.trials [--searches]     prints the table
+python -m tests.circuits.trials [--searches]     prints all verdicts
 """
 
 import functools
@@ -28,7 +28,7 @@ from sparsetx.config import ModelConfig
 from tests.circuits import broken, compiled
 
 ANSWERS = [compiled.CLOSE_DOUBLE, compiled.CLOSE_SINGLE]
-# As much as finds the known circuit, and a tenth of what a demo does.
+# Enough to find the known circuit; a tenth of what the demo searches.
 SEARCH = Search(rounds=("4 x 75", "2 x 75"), pairs=16, finalists=1)
 KNOWN = "the compiled model"
 TWIN = "twin head"
@@ -76,13 +76,13 @@ def _means(config: ModelConfig, params: Any) -> Any:
 
 
 def random_nodes(seed: int = 0) -> dict[str, Any]:
-    """As many others at each site of each layer as the known circuit has."""
+    """Other nodes, as many at each site of each layer as in the known circuit."""
     keep = {site: np.asarray(x) for site, x in compiled.mask().items()}
     return others_like(keep, np.random.default_rng(seed))
 
 
 def by_length(asked: Question) -> Question:
-    """Labels that mean nothing: which answer is right goes by how long a prompt is."""
+    """Arbitrary labels: the right answer depends on the length of the prompt."""
     odd_B = np.asarray(asked.position_B) % 2
     answer_B2 = np.array(ANSWERS)[np.stack([odd_B, 1 - odd_B], 1)]
     return Question(
@@ -92,7 +92,7 @@ def by_length(asked: Question) -> Question:
 
 
 def ranked_for(labelled: Any) -> dict[str, Any]:
-    """As many nodes as the known circuit has, those that other labels lean on most."""
+    """As many nodes as in the known circuit, ranked by attribution for other labels."""
     whole = evidence(compiled.params(), compiled.mask(), labelled=labelled)
     judge = Judge(whole.config, whole.params, whole.means, whole.val, honest=False)
     score = nodes.flatten(whole.config, attribution.scores(judge))
@@ -131,7 +131,7 @@ def main() -> None:
     for name in asked or (KNOWN, TWIN, *REJECTED):
         found = list(entries(name, names))
         bad = [e.name for e in found if e.verdict == thresholds.FAIL]
-        print(f"\n{name}: {len(bad)} reject it ({', '.join(bad)})", flush=True)
+        print(f"\n{name}: {len(bad)} controls fail ({', '.join(bad)})", flush=True)
         for entry in found:
             print(f"  {entry.name:<15} {entry.verdict:<12} {entry.words}", flush=True)
 

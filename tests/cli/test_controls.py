@@ -1,4 +1,4 @@
-"""`sparsetx controls` and `sparsetx plot` on a circuit that is known."""
+"""`sparsetx controls` and `sparsetx plot` on a known circuit."""
 
 import csv
 import json
@@ -23,7 +23,7 @@ ONLY = ["--only", "frozen_norms,necessity,relaxation,mib_curve"]
 
 @pytest.fixture(scope="module")
 def done() -> Path:
-    """A run whose circuit is cut; made once for all workers."""
+    """A run with its circuit, made once for all workers."""
     return runs.once("handmade", cut) / "run"
 
 
@@ -50,7 +50,7 @@ def told(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_some_controls_then_others_then_pictures(
+def test_controls_in_two_parts_and_their_plots(
     done: Path, own: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(ask(done, own, *ONLY)) == 0
@@ -67,7 +67,7 @@ def test_some_controls_then_others_then_pictures(
     assert main(ask(done, own, "--only", "roles,necessity", "--binarise")) == 0
     out = capsys.readouterr().out
     assert "roles           pass" in out
-    assert "necessity       pass  " not in out.split("control")[0]  # it was there
+    assert "necessity       pass  " not in out.split("control")[0]  # it existed
     assert "of its 11 nodes" in out
     second = told(own)
     assert second["binarised"]["at the target"] == 11
@@ -80,7 +80,7 @@ def test_some_controls_then_others_then_pictures(
     names = {"loss-versus-edges", "necessity", "mib-curve", "relaxation"}
     assert {path.name for path in drawn} == {
         f"{name}.{kind}" for name in names for kind in ("png", "svg", "csv")
-    }  # nothing of seeds: it has not been run
+    }  # none of seeds, which has not run
     rows = list(csv.reader((own / "plots" / "necessity.csv").read_text().splitlines()))
     assert rows[0] == ["circuit", "mask", "cost"]
     assert len(rows) == 1 + 1 + 20
@@ -88,7 +88,7 @@ def test_some_controls_then_others_then_pictures(
     assert "<svg" in (own / "plots" / "relaxation.svg").read_text()
 
 
-def test_searches_that_were_done_before_a_kill(
+def test_stored_searches_are_used(
     done: Path, own: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     facts = circuit.load_facts(own)
@@ -113,9 +113,7 @@ def test_searches_that_were_done_before_a_kill(
     assert rows == ["circuit,edges_plus,jaccard", '"run: quotes, honest",90,0.0']
 
 
-def test_means_of_other_weights_are_those_of_its_own_text(
-    done: Path, own: Path
-) -> None:
+def test_means_of_other_weights_are_over_the_runs_text(done: Path, own: Path) -> None:
     file = str(done.parent / f"{handmade.TASK}.jsonl")
     evidence = evidence_files.of_circuit(own, silent, file)
     assert evidence.remeasure is not None
@@ -143,7 +141,7 @@ def change(folder: Path, path: list[str], value: Any) -> None:
         (["model", "tokenizer"], "x", "was cut with another tokenizer"),
     ],
 )
-def test_a_circuit_that_is_not_of_these_prompts(
+def test_a_circuit_found_with_other_prompts_is_refused(
     done: Path,
     own: Path,
     path: list[str],
@@ -174,7 +172,7 @@ def test_a_search_that_found_nothing(
 ) -> None:
     change(own, ["status"], "not reached")
     assert main(["controls", str(own)]) == 0
-    assert "there is nothing to doubt" in capsys.readouterr().out
+    assert "there is nothing to test" in capsys.readouterr().out
 
 
 def test_entries_of_another_circuit_are_not_used(
@@ -186,12 +184,16 @@ def test_entries_of_another_circuit_are_not_used(
     assert main(ask(done, own, *only)) == 0
     assert "frozen_norms    pass         It" not in capsys.readouterr().out
     whole = told(own)
-    for torn in (
+    reworded = {name: bar | {"why": "so"} for name, bar in whole["bars"].items()}
+    (own / "controls.json").write_text(json.dumps(whole | {"bars": reworded}))
+    assert main(ask(done, own, *only)) == 0
+    assert "frozen_norms    pass         It" not in capsys.readouterr().out
+    for damaged in (
         json.dumps(whole | {"circuit": "another"}),
         json.dumps(whole | {"bars": {}}),
         "{",
     ):
-        (own / "controls.json").write_text(torn)
+        (own / "controls.json").write_text(damaged)
         assert main(ask(done, own, *only)) == 0
         assert "frozen_norms    pass         It" in capsys.readouterr().out
     assert main(ask(done, own, *only, "--again")) == 0

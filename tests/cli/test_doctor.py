@@ -1,4 +1,4 @@
-"""The doctor: what it finds fine, and what not."""
+"""`sparsetx doctor`: passing and failing checks."""
 
 import importlib.metadata
 from pathlib import Path

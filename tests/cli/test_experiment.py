@@ -1,4 +1,4 @@
-"""Reading an experiment: what a user's file may do wrong, and where it says so."""
+"""Loading an experiment: errors of the user's file, with their lines."""
 
 import json
 from pathlib import Path

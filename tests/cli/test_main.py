@@ -1,4 +1,4 @@
-"""Every command there is: its --help, one bad path, its exit codes."""
+"""Every command: its --help, one bad call, its exit codes."""
 
 import subprocess
 import sys
@@ -12,8 +12,8 @@ import pytest
 import sparsetx
 from sparsetx.cli import main as cli
 
-# One call per command that is the user's mistake, and a part of what it should say.
-# A command without an entry fails the first test: add what a newcomer would get wrong.
+# {command: (a call with a mistake, part of its message)}. A command without an entry
+# fails the first test: add a mistake that a newcomer would make.
 BAD_CALLS: dict[str, tuple[list[str], str]] = {
     "aot": (["nowhere.py", "--topology", "v5e-17"], "no TPU slice 'v5e-17'"),
     "bench": (["topkk"], "topkk: did you mean topk?"),
@@ -34,7 +34,7 @@ BAD_CALLS: dict[str, tuple[list[str], str]] = {
     "report": (["/nowhere/at/all"], "there is neither"),
     "verify": (["/nowhere/at/all"], "wanted a run at /nowhere/at/all"),
 }
-# The doctor found what it looks for: that is a failed examination, not bad input.
+# For the doctor, a bad folder is a failed check, not bad input.
 EXIT = {"doctor": 1}
 
 
@@ -106,7 +106,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         cli.main(["config"])
 
 
-def test_a_reader_that_has_read_enough_is_no_fault() -> None:
+def test_a_closed_pipe_prints_no_error() -> None:
     """As `sparsetx tasks | head` does."""
     command = [sys.executable, "-m", "sparsetx", "tasks"]
     with subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True) as process:

@@ -1,4 +1,4 @@
-"""The progress line: live on a terminal, now and then in a log, with the time left."""
+"""The progress line: redrawn on a terminal, every 10 s in a log, with the time left."""
 
 import io
 

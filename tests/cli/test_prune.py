@@ -1,4 +1,4 @@
-"""`sparsetx prune` on a run whose circuit is known: a real process's work, in ours."""
+"""`sparsetx prune`, called in this process, on a run whose circuit is known."""
 
 import json
 import shutil
@@ -33,13 +33,13 @@ def ask(run: Path, *more: str) -> list[str]:
     return ["prune", str(run), "--task-file", str(run.parent / "quotes.jsonl"), *more]
 
 
-def test_the_known_circuit_is_cut_and_kept(done: Path) -> None:
+def test_the_known_circuit_is_found_and_saved(done: Path) -> None:
     found = sparsetx.load_circuit(done / "circuits" / handmade.TASK)
     assert len(found.nodes) == len(compiled.CIRCUIT)
     assert set(found.nodes) == compiled.CIRCUIT
     size, test = found.facts.size, found.facts.test
     assert (size.edges, size.constants, size.edges_plus) == (9, 0, 9)
-    assert size.effective_edges is None  # it was not asked for
+    assert size.effective_edges is None  # not requested
     assert size.boundary > 0
     assert test.accuracy == test.whole_accuracy == 1
     assert test.H is not None
@@ -97,7 +97,7 @@ def test_bad_input(
     assert message in capsys.readouterr().err
 
 
-def test_tasks_that_cannot_be_said(
+def test_tasks_that_cannot_be_made_are_refused(
     done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["prune", str(done), "--tasks", "for_whil"]) == 2
@@ -110,7 +110,7 @@ def test_tasks_that_cannot_be_said(
     assert "line 1: lacks" in capsys.readouterr().err
 
 
-def test_a_run_without_a_checkpoint_and_a_folder_that_is_none(
+def test_folders_without_a_run_or_a_checkpoint_are_refused(
     done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["prune", str(tmp_path / "none")]) == 2
@@ -127,10 +127,10 @@ def test_a_run_without_a_checkpoint_and_a_folder_that_is_none(
 
 
 @pytest.mark.slow
-def test_weights_that_say_nothing_are_cut_all_the_same(
+def test_shuffled_weights_are_pruned_though_they_miss_the_target(
     done: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The control: the whole model does not do the task, yet it is searched."""
+    """The whole model does not do the task, but circuits are searched."""
     quick = ["--rounds", "1x25", "--pairs", "8", "--honest", "0"]
     assert main(ask(done, "--shuffle", "3", *quick)) == 0
     folder = done / "circuits-shuffled-3" / handmade.TASK

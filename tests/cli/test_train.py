@@ -1,4 +1,4 @@
-"""`sparsetx train` as a person runs it: real processes, stopped and taken up again."""
+"""`sparsetx train`: stopped, resumed, refused, sharded."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def sums(run: Path) -> dict:
 def test_ctrl_c_is_130_with_the_state_saved(
     experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
-    """Told before step 3, it ends after it: the thread that hears needs a moment."""
+    """Told before step 3, it ends after it: the thread needs a moment."""
 
     def interrupted(config: object, path: Path, step: int) -> None:
         if step == 2:

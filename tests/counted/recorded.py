@@ -2,7 +2,7 @@
 
     JAX_PLATFORMS=cpu .venv-aot/bin/python -m tests.counted.recorded
 
-writes it anew; right to do when jax or libtpu are of another version.
+writes it again; do so when jax or libtpu have another version.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Reading a module's text: shapes, what fills up tiles, instructions."""
+"""Parsing a module's text: shapes, padding to tiles, instructions."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a program does, against what is known of it beforehand."""
+"""Counts of programs against counts known by other means."""
 
 import functools
 from typing import Any
@@ -84,7 +84,7 @@ def test_a_loop_of_unknown_length_is_said_to_be_one() -> None:
     assert len(operation_counts.tally(text_of(f, (8,))).unknown) == 1
 
 
-def test_of_branches_the_dearest_counts() -> None:
+def test_of_branches_the_largest_counts() -> None:
     def f(x: jax.Array) -> jax.Array:
         return jax.lax.cond(
             x[0, 0] > 0, lambda: x @ x @ x, lambda: jnp.tanh(x @ x) @ x @ x
@@ -225,7 +225,7 @@ ENTRY %main (a: f32[4], m: f32[8,8]) -> f32[8,8] {
     )
     assert found.products == 2 * 8**3
     fused = next(w for w in found.work if w.name == "f.2")
-    assert fused.hbm == 2 * 8 * 8 * 4  # what is sent has a time of its own
+    assert fused.hbm == 2 * 8 * 8 * 4  # the exchange is counted separately
 
 
 HBM = [

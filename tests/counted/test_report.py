@@ -1,4 +1,4 @@
-"""Verdicts and lines about programs, of figures made up for the purpose."""
+"""Checks and output lines, on made-up figures."""
 
 import dataclasses
 from pathlib import Path
@@ -65,11 +65,11 @@ def test_details_and_costs_say_their_units() -> None:
         (found(share=0.85), "0.85 times the products"),
         (found(share=1.15), "1.15 times the products"),
         (found(tally=Tally(unknown=["while.3"])), "loops of unknown length"),
-        (found(given=4 * GIB), "only 2.00 are used again"),
+        (found(given=4 * GIB), "only 2.00 are reused"),
         (found("project"), "exchanges 2,000,000 bytes at once"),
         (
             found("project", tally=Tally(), memory=Memory(1, 1, 2 * GIB, 2, 0, 4)),
-            "temporaries of two shards",
+            "temporaries as large as two shards",
         ),
     ],
 )

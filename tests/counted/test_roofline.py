@@ -1,4 +1,4 @@
-"""Times and costs from figures that are known, and what is expected of a model."""
+"""Times and costs from known figures, and the operations expected of a model."""
 
 import dataclasses
 import math
@@ -26,7 +26,7 @@ def work(
 
 
 def test_each_instruction_takes_as_long_as_its_slowest_part() -> None:
-    """Two that lean on different units do not run beside each other."""
+    """Instructions that use different units do not run in parallel."""
     tally = Tally([work(passes=1e12), work(hbm=3e9)])
     line = roofline.of(tally, POD)
     assert (line.matrix, line.hbm, line.step) == (2.0, 6.0, 8.0)

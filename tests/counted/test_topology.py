@@ -1,4 +1,4 @@
-"""Slices by any of their names; what the table does not have."""
+"""Slices by any of their names, and errors."""
 
 import dataclasses
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""Which names a program reads where it may not have bound them.
+"""Find names that a program reads where they may not be bound.
 
-Stricter than Python: what a branch, a loop or a `with` binds is not known after it, and
-a function knows only its parameters, what it binds, and the functions and classes that
-stand before it (a function inside another also what is known around it).
+Stricter than Python: names bound in a branch, a loop or a `with` are not bound after
+it, and a function sees only its parameters, the names that it binds, and functions and
+classes defined before it (a nested function also the names around it).
 """
 
 import ast
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Names:
-    """What is known at a place: values, and what is defined by def and class."""
+    """The names bound at a point: values, and those defined by def and class."""
 
     values: set[str] = field(default_factory=set)
     defined: set[str] = field(default_factory=lambda: set(dir(builtins)))
@@ -32,7 +32,7 @@ def unbound(program: str) -> set[str]:
 
 
 def block(body: list[ast.stmt], known: Names, missing: set[str]) -> None:
-    """Reads statements in order; `known` grows by what they bind."""
+    """Read statements in order, and add the names that they bind to `known`."""
     for statement in body:
         match statement:
             case ast.FunctionDef():

@@ -1,4 +1,4 @@
-"""What training asks of the data: prepared where missing, kept where a run is on it."""
+"""Data of a run: prepared if missing, kept if a run trains on it."""
 
 import dataclasses
 from pathlib import Path

@@ -21,7 +21,7 @@ def write_corpus(folder: Path, count: int = 400) -> list[Path]:
     for number in range(count):
         text = f"document {number} of the user's\n" * (1 + number % 3)
         (folder / f"{number:04}.txt").write_text(text)
-    (folder / "twin.txt").write_text("document 7 of the user's\n" * 2)
+    (folder / "again.txt").write_text("document 7 of the user's\n" * 2)
     return sorted(folder.iterdir())
 
 
@@ -55,7 +55,7 @@ def test_it_records_where_its_texts_are_from(tmp_path: Path) -> None:
 def test_files_that_change_are_another_dataset(tmp_path: Path) -> None:
     paths = write_corpus(tmp_path / "texts")
     first = builders.files(tmp_path / "built", paths)
-    assert len(list(builders.texts(first))) == 400  # the twin is dropped
+    assert len(list(builders.texts(first))) == 400  # the duplicate is dropped
     again = builders.files(tmp_path / "built", paths)
     assert again.data_dir == first.data_dir
     paths[0].write_text("changed\n")
@@ -85,7 +85,7 @@ def test_too_few_documents_to_split_are_refused(tmp_path: Path) -> None:
 
 
 class HouseWords(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]
-    """Stands for any dataset of TFDS's; offline until told otherwise."""
+    """An example of a TFDS dataset; its download fails until told otherwise."""
 
     VERSION = tfds.core.Version("1.0.0")
     reachable = True

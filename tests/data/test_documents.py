@@ -1,4 +1,4 @@
-"""Sources of documents: read in order, split by hash, refused with every offence."""
+"""Sources of documents: read in order, split by hash, all errors at once."""
 
 import gzip
 import itertools

@@ -36,7 +36,7 @@ def text(corpus: list[str]) -> str:
 
 @pytest.fixture(scope="module")
 def tokens(corpus: list[str]) -> int:
-    """In the corpus, by the default vocabulary."""
+    """The number of tokens of the corpus, with the default vocabulary."""
     return sum(map(len, trained().encode_batch(corpus)))
 
 
@@ -162,7 +162,7 @@ def test_names_are_many_and_unequal(text: str) -> None:
 
 
 def test_a_name_does_not_tell_what_it_holds(text: str) -> None:
-    """The same names begin sets and texts, and are counted by both."""
+    """Sets and texts have the same names."""
     sets = set(re.findall(r"^ *(\w+) = set\(\)", text, re.MULTILINE))
     texts = set(re.findall(r"^ *(\w+) = [\"']{2}$", text, re.MULTILINE))
     assert len(sets & texts) > 0.4 * len(sets | texts)

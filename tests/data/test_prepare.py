@@ -1,4 +1,4 @@
-"""Preparing: the same tokens anywhere, described last, refused by name."""
+"""Preparing: reproducible tokens, the description written last, clear errors."""
 
 import itertools
 import os
@@ -130,7 +130,7 @@ def test_damaged_tinypython_is_made_anew(name: str, tmp_path: Path) -> None:
 def test_no_description_while_it_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed half-way, over data that was there before."""
+    """Killed while it overwrites older data."""
     prepare(Request("tinypython", 512, 5000, str(tmp_path)))
 
     def killed(*_: Any) -> None:
@@ -213,7 +213,7 @@ def test_a_limit_beyond_the_corpus_takes_all_of_it(
 
 
 def test_only_one_prepares_a_folder(tmp_path: Path) -> None:
-    """Two would mix their shards; the second may use what the first has made."""
+    """Two would mix their shards; the second one may use the first one's result."""
     request = Request("tinypython", 512, 2000, str(tmp_path))
     command = [sys.executable, "-c", HOLD, str(tmp_path)]
     holder = subprocess.Popen(

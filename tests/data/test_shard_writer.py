@@ -1,4 +1,4 @@
-"""Shards: the same content however it is cut, and nothing half-written."""
+"""Shards: the same content for any shard size, and no incomplete files."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A prepared folder: read through the map, refused by name when it does not fit."""
+"""A prepared folder: memory-mapped reading, and errors for what does not fit."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The tokenizer: lossless, the same anywhere, and firm about broken files."""
+"""The tokenizer: lossless, reproducible, and broken files are refused."""
 
 import json
 import os

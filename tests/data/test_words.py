@@ -1,4 +1,4 @@
-"""The words: enough of them, usable as identifiers, told apart where it matters."""
+"""The word lists: long enough, valid identifiers, one role per word."""
 
 import builtins
 import itertools

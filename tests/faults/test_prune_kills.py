@@ -91,6 +91,6 @@ def test_two_processes_do_not_do_the_same_twice(run: Path, tmp_path: Path) -> No
     first = started(run, "more", tmp_path)
     wait_for(tmp_path / "more" / "lock", first)
     out, _ = started(run, "more", tmp_path).communicate(timeout=200)
-    assert "in other processes' hands: more" in out
+    assert "searched by other processes: more" in out
     out, _ = first.communicate(timeout=200)
     assert "more, honest: 9 edges" in out

@@ -1,4 +1,4 @@
-"""Every panel is drawn, for every run."""
+"""Plots of training: every panel has a line of every run."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is saved comes back bit for bit, and what is damaged is found and set aside."""
+"""Checkpoints are restored bit for bit; damaged ones are found and set aside."""
 
 import shutil
 from pathlib import Path
@@ -79,7 +79,7 @@ def test_nothing_saved_is_nothing_to_resume(tmp_path: Path) -> None:
 
 
 def test_a_step_is_there_when_save_returns(tmp_path: Path) -> None:
-    """Nothing is left to be written: the buffers may go, and so may the process."""
+    """When `save` returns, the process may end and the buffers may be reused."""
     saver = Checkpoints(tmp_path)
     mine = tree(7)
     mine["params"]["large"] = jnp.ones(2**23)  # takes a while to write
@@ -114,7 +114,7 @@ def flip(path: Path) -> None:
 
 
 def largest(run: Path, step: int) -> Path:
-    """Where Orbax put the arrays (what each process wrote first lies beside it)."""
+    """The file in which Orbax put the arrays."""
     files = (run / "checkpoints" / str(step) / "state" / "d").iterdir()
     return max(files, key=lambda p: p.stat().st_size)
 
@@ -132,7 +132,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-# Orbax's reading thread outlives the loop that a broken file ended.
+# Orbax's reading thread outlives the event loop that a broken file ended.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_a_damaged_step_is_set_aside_and_the_one_before_is_taken(
@@ -150,7 +150,7 @@ def test_a_damaged_step_is_set_aside_and_the_one_before_is_taken(
 
 
 def test_a_wrong_value_is_told_by_its_checksum(tmp_path: Path) -> None:
-    """Files that are whole and hold something else: only the sums can tell."""
+    """Files that are intact but hold other values: only checksums find this."""
     saved(tmp_path, [1])
     path = tmp_path / "checkpoints" / "1" / "facts" / "metadata"
     name = "params/a/w"

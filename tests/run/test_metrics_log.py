@@ -1,4 +1,4 @@
-"""Rows of a run: none lost, none twice, and where else they may go."""
+"""Rows of metrics: none lost, none twice; TensorBoard and W&B."""
 
 import sys
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""A run, and circuits in it, that version 0.1 wrote: they load, and say what they said.
+"""A run and circuits written by version 0.1 load, with the same results.
 
-Written once; never to be written again. Where this fails, what reads them has changed:
-users' runs would be lost.
+The files must never be written again. If this fails, a reader has changed, and users'
+runs could not be read.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Weights trained elsewhere as a run; the folder's reader is tested with torch."""
+"""Importing a released model as a run; tests/torch tests the reader of its files."""
 
 from pathlib import Path
 

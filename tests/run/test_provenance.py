@@ -1,4 +1,4 @@
-"""What a run was made of: written down at each start, and held to at the next."""
+"""Configuration and environment: recorded at each start, compared at the next."""
 
 import dataclasses
 import subprocess

@@ -1,4 +1,4 @@
-"""What an analyst holds, on a run that was really trained."""
+"""`load_run`, on a run that was really trained."""
 
 import json
 import shutil
@@ -68,7 +68,7 @@ def test_it_writes_the_same_again_and_stops_at_the_end_of_a_document(run) -> Non
 def test_it_ends_where_the_model_ends_the_document(
     run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A model that is told what to say; it sees the end of what is there so far."""
+    """A model that returns given tokens; it sees the end of the text so far."""
     tokenizer, seen = run.tokenizer, []
     words = [*tokenizer.encode("x = 1"), tokenizer.eot, 65]
 

@@ -1,4 +1,4 @@
-"""A run at rest: what is whole is called whole, and every kind of damage is found."""
+"""`verify`: an undamaged run passes, and every kind of damage is found."""
 
 import json
 import shutil
@@ -69,7 +69,7 @@ def test_a_whole_run_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-# Orbax's reading thread outlives the loop that a broken file ended.
+# Orbax's reading thread outlives the event loop that a broken file ended.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_each_damage_is_found_and_nothing_else(

@@ -1,4 +1,4 @@
-"""Trees of settings: JSON and back, typed overrides, every offence at once."""
+"""Dataclass trees: JSON and back, typed overrides, all errors at once."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Starting, and being asked to stop, on one host or on two that are played by one."""
+"""Starting and stopping on one host, and on two hosts that are simulated."""
 
 import os
 

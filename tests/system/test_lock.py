@@ -1,4 +1,4 @@
-"""One writer at a time, and a dead one is nobody."""
+"""One writer at a time; the lock of a dead holder is taken over."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What malloc is told before anything is computed."""
+"""malloc keeps freed memory in the process, and other C libraries are left alone."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ print(int(kept), resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 
 
 def faults(how: str) -> tuple[bool, int]:
-    """Whether malloc took it, and page faults; in a process that nothing outlives."""
+    """Whether malloc took the settings, and page faults, in a process of its own."""
     command = [sys.executable, "-c", FAULTS, how]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     kept, count = map(int, done.stdout.split())

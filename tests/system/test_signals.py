@@ -1,4 +1,4 @@
-"""Signals are heard by a thread, whatever the main thread is busy with."""
+"""A thread handles signals, whatever the main thread does."""
 
 import contextlib
 import signal
@@ -44,7 +44,7 @@ SAVING = """
 
 @contextlib.contextmanager
 def started(code: str, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
-    """A process that has begun, and is gone when the test is over, however it ends."""
+    """A process that has started; it is killed when the test ends."""
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code), *arguments],
         stdout=subprocess.PIPE,

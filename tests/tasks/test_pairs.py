@@ -1,4 +1,4 @@
-"""Pairs: padding, signs, and the tokens between which a prompt may end."""
+"""Pairs: padding, signs, and the token boundaries at which a prompt may end."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Draws: reproducible, distinct, and honest about an empty pool."""
+"""Draws: reproducible, distinct, and an empty pool is refused."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What three classifiers that know no program can tell: next to nothing.
+"""Three classifiers that ignore the program's structure are near chance on tasks.
 
 `sparsetx tasks --check --tokenizer FILE` prints the same figures from larger pools.
 """
@@ -11,7 +11,7 @@ from sparsetx.tasks.pairs import Pairs
 from sparsetx.tasks.table import TASKS, task_pairs
 
 # In these the two last tokens are the construct itself, and its only names are three
-# constants: whoever knows those two tokens knows the answer, rightly.
+# constants: those two tokens decide the answer, and may.
 ENDS_DECIDE = ("else_elif", "var_if", "while_return_true")
 BALANCED = (
     "single_double_quote",

@@ -1,10 +1,10 @@
-"""Filling: it parses, it uses only what it bound, and each pool has its own forms."""
+"""Filler: it parses, reads only names that it bound, each pool has its own forms."""
 
 import ast
 
 import pytest
 
-from sparsetx.tasks.pool_words import dealt_words
+from sparsetx.tasks.pool_words import words_for
 from sparsetx.tasks.seeded_draws import Draw
 from sparsetx.tasks.surroundings import FIRST, LATER, filler
 from sparsetx.tasks.task import SPLITS
@@ -14,7 +14,7 @@ from tests.tasks.scopes import undefined
 @pytest.mark.parametrize("split", SPLITS)
 def test_filling_is_self_contained(split: str) -> None:
     for seed in range(40):
-        lines = filler(split)(Draw(str(seed), dealt_words(split)), 5)
+        lines = filler(split)(Draw(str(seed), words_for(split)), 5)
         assert len(lines) == 5
         assert not undefined("\n".join(lines))
 

@@ -1,4 +1,4 @@
-"""Every task, every pool: programs that parse, pairs that say what they promise."""
+"""Every task, every pool: programs that parse, and pairs that keep their contract."""
 
 import ast
 import hashlib

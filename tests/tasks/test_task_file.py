@@ -1,4 +1,4 @@
-"""User tasks: what becomes of good lines, and what is said of each bad one."""
+"""User tasks: good lines become pairs, and each bad line has its error."""
 
 import json
 from pathlib import Path

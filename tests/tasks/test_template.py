@@ -1,4 +1,4 @@
-"""Templates: what each mark of the little language does."""
+"""Templates: what each mark does."""
 
 import pytest
 
@@ -46,7 +46,7 @@ def test_lines_for_pairs_with_a_distractor_and_without() -> None:
     assert made(text, False).a.prompt == "without\nboth\na"
 
 
-def test_a_coin_falls_once_for_the_whole_pair() -> None:
+def test_a_random_choice_is_made_once_for_a_pair() -> None:
     seen = {
         made("§x|y§ §x|y§ «a|b»^«§1|2§|3»^", seed=str(i)).a.program for i in range(20)
     }

@@ -1,4 +1,4 @@
-"""Tasks of a run: those that its tokenizer can express, and why not the others."""
+"""Evaluating tasks: a score, or why the tokenizer cannot express the task."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -52,7 +52,7 @@ def test_each_task_has_a_score_or_a_reason() -> None:
 
 
 def test_a_number_of_batches_may_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a batch is worth is its first token here; batches hold 8 x 16 of them."""
+    """The metric of a batch is its first token here; a batch has 8 x 16 tokens."""
     whole = runs.config(Path("nowhere"))
     splits = {"validation": Stream("validation", [np.arange(1000)])}
     data = SimpleNamespace(split=splits.__getitem__)

@@ -1,4 +1,4 @@
-"""What a launch joins: sinks, the profile window, the table of parameters."""
+"""Launching: sinks of metrics, the profile, the table of parameters, hosts."""
 
 import dataclasses
 import subprocess
@@ -97,7 +97,7 @@ def test_the_code_is_named_by_its_commit(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_hosts_that_differ_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two hosts, played by one: what the gather brings is made up, the rest is real."""
+    """Two hosts, simulated: only the gathered values are made up."""
     import numpy as np
     from jax.experimental import multihost_utils
 

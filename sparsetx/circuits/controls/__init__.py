@@ -1,1 +1,1 @@
-"""Controls: what a sceptic would try against a circuit, with a verdict on each."""
+"""Controls: thirteen tests of a circuit, each with a verdict."""

@@ -1,10 +1,10 @@
-"""Kinds of ablation: is the circuit good only under the one it was cut with?
+"""Control: is the circuit good only under the ablation it was searched with?
 
-mean      other nodes at their mean over the pretraining distribution
-zero      at zero: also takes the constants that a circuit may lean on
-together  all other nodes as they are on one other prompt
-apart     each other node as it is on a prompt of its own: what two nodes outside the
-          circuit do in concert comes apart
+mean      other nodes have their mean over the pretraining distribution
+zero      other nodes are zero, also the constants that a circuit may depend on
+together  resampled: all other nodes have their values on one other prompt
+apart     resampled: each other node has its value on another prompt of its own, which
+          separates nodes outside the circuit that act together
 """
 
 from typing import Any
@@ -52,10 +52,10 @@ def ablation_kinds(evidence: Evidence) -> Entry:
     return Entry(
         thresholds.ABLATION_KINDS,
         verdict,
-        f"Loss {losses['mean']:.3f} with other nodes at their means, "
-        f"{losses['together']:.3f} as on another prompt, {losses['apart']:.3f} each as "
-        f"on a prompt of its own; right on {100 * right['zero']:.0f}% with them at "
-        "zero.",
+        f"The loss is {losses['mean']:.3f} under mean ablation, "
+        f"{losses['together']:.3f} with other nodes resampled together, "
+        f"{losses['apart']:.3f} with each resampled apart; under zero ablation "
+        f"{100 * right['zero']:.0f}% of answers are right.",
         figures,
         {"whole model": loss_of(evidence.whole)},
         {"draws": DRAWS},
@@ -80,7 +80,7 @@ def _together(shared: tuple[Nodes, Nodes], key: jax.Array) -> Tap:
 
 
 def _apart(shared: tuple[Nodes, Nodes], key: jax.Array) -> Tap:
-    """Every node's column of prompts is turned by an amount of its own."""
+    """For every node, the prompts are rotated by an amount of its own."""
     keep, values = shared
     new, own = {}, jax.random.wrap_key_data(key)
     for i, (site, x) in enumerate(sorted(values.items())):

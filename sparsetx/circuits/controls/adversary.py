@@ -1,8 +1,8 @@
-"""Adversary: the worst mixture of other nodes with their means that gradients find.
+"""Control: the worst mixture of other nodes with their means, by gradient ascent.
 
-One mixture a in [0, ε] of themselves for the whole batch. Over [0, 1] it breaks every
-circuit, so that there is no verdict: the figure is the ε at which the worst loss passes
-that of guessing.
+Each other node has an amount a in [0, ε] of its own value, the same for the whole
+batch. With ε = 1 every circuit fails, so there is no verdict: the figure is the ε at
+which the worst loss exceeds that of guessing.
 """
 
 import functools
@@ -21,8 +21,8 @@ from sparsetx.config import ModelConfig
 from sparsetx.nodes import Nodes
 
 EPSILONS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
-STEPS, STRIDE = 12, 0.25  # of projected sign ascent; each a part of ε
-PAIRS = 16  # an ascent is dear
+STEPS, STRIDE = 12, 0.25  # of projected sign ascent; the stride in units of ε
+PAIRS = 16  # few, since every ascent takes long
 
 
 def adversary(evidence: Evidence) -> Entry:
@@ -30,7 +30,7 @@ def adversary(evidence: Evidence) -> Entry:
     few = evidence.few.asked.rows(np.arange(min(2 * PAIRS, len(evidence.few.asked))))
     for i, epsilon in enumerate(EPSILONS):
         if worst and worst[-1] > GUESS:
-            break  # that is all that was asked
+            break  # the figure is known
         evidence.tell(thresholds.ADVERSARY, i, len(EPSILONS), "bounds")
         loss = _worst(
             evidence.config, evidence.params, few, evidence.keep,
@@ -40,9 +40,11 @@ def adversary(evidence: Evidence) -> Entry:
     evidence.tell(thresholds.ADVERSARY, len(EPSILONS), len(EPSILONS), "bounds")
     found = crossing(EPSILONS, worst, GUESS)
     words = (
-        "No mixture of other nodes that gradients find makes it guess."
+        "No mixture of other nodes found by gradient ascent reduces the circuit to "
+        "guessing."
         if found is None
-        else f"Other nodes at {100 * found:.0f}% of themselves can make it guess."
+        else f"With up to {100 * found:.0f}% of other nodes' values mixed in, gradient "
+        "ascent reduces the circuit to guessing."
     )
     return Entry(
         thresholds.ADVERSARY,
@@ -55,7 +57,7 @@ def adversary(evidence: Evidence) -> Entry:
 
 
 def crossing(at: tuple[float, ...], values: list[float], bound: float) -> float | None:
-    """Where a curve first passes a bound, between two points along a line."""
+    """Where a curve first exceeds a bound, linearly interpolated."""
     over = np.flatnonzero(np.asarray(values) > bound)
     if not len(over):
         return None

@@ -1,4 +1,4 @@
-"""The battery: one entry for each of the controls that are asked for."""
+"""Runs the requested controls: an entry for each."""
 
 import dataclasses
 import time
@@ -38,7 +38,7 @@ QUICK: Mapping[str, Callable[[Evidence], Entry]] = {
 
 @dataclass(frozen=True)
 class Asked:
-    """Which controls, and how often those that search do."""
+    """Which controls to run, and how many searches those that search do."""
 
     names: Sequence[str] = thresholds.NAMES
     seeds: int = seeds.SEEDS
@@ -46,7 +46,7 @@ class Asked:
     searches: Searches = field(default_factory=Searches)
 
     def count(self, name: str) -> int | None:
-        """Of the searches of a control; None where it has none."""
+        """The number of searches of a control; None for one that does not search."""
         return {
             thresholds.RANDOM_WEIGHTS: self.redraws,
             thresholds.NONSENSE: self.redraws,
@@ -55,7 +55,7 @@ class Asked:
 
 
 def named(text: str) -> list[str]:
-    """Names with commas between them, in the table's order."""
+    """Parse names with commas between them; in the order of the controls."""
     wanted = [name.strip() for name in text.split(",")]
     refuse_all(
         "these are no controls",
@@ -69,13 +69,13 @@ def named(text: str) -> list[str]:
 
 
 def run(evidence: Evidence, asked: Asked) -> Iterator[Entry]:
-    """The quick ones first: who waits has something to read."""
+    """Run the controls, quick ones first, so that there are results to read early."""
     for name in sorted(asked.names, key=thresholds.SEARCHING.__contains__):
         yield one(evidence, name, asked)
 
 
 def one(evidence: Evidence, name: str, asked: Asked) -> Entry:
-    """One control; one that cannot be set up says why."""
+    """Run one control; if it cannot be set up, the entry gives the reason."""
     began = time.monotonic()
     try:
         found = _found(evidence, name, asked)

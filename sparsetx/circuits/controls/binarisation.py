@@ -1,14 +1,15 @@
-"""Binarising: how much of what a circuit's nodes say is a yes or a no (appendix).
+"""Binarisation: can a circuit's nodes be replaced by two values each? (appendix)
 
-Every kept node gets two values, and says the low one below their middle, else the high
-one. They begin as the means of its activations below and above a threshold at a
-quarter, a half or three quarters of its range, whichever harms the circuit least. Then
-they are fitted together, while each node turns from what it is into a step:
+Every kept node becomes a step with two values: the low one below their middle, else the
+high one. They start as the means of its activations below and above a threshold at a
+quarter, a half or three quarters of its range, whichever raises the loss least. Then
+all are fitted together, while each node changes gradually from its activation x to the
+step:
 
     t·x + (1 - t)·(low + (high - low)·sigmoid((x - middle) / (√t·width)))
 
-where t = (1 - done)^5 falls from 1 to 0. Nodes are ranked by what each step alone
-costs; the curve says how many of them may be steps at what loss.
+where t = (1 - done)^5 falls from 1 to 0. Nodes are ranked by the loss with only this
+node a step; the curve has the loss with the first nodes of that ranking as steps.
 """
 
 import dataclasses
@@ -38,27 +39,27 @@ from sparsetx.taps import Tap
 
 THRESHOLDS = (0.25, 0.5, 0.75)  # of a node's range
 STEPS, CALL, LR = 300, 25, 0.02
-EPS = 1e-3  # nats per distance between two values: slopes below it move nothing
-POWER = 5  # of what is left to do: t falls fast at first
+EPS = 1e-3  # slopes far below it (nats per distance of two values) have no effect
+POWER = 5  # of 1 - done: t falls fast at first
 SIZES = 24  # numbers of binarised nodes on the curve
-WIDTH = 0.5  # of the slope, in distances between the two values, where t is 1
-LEAST_T = 1e-3  # below it a step is a step
+WIDTH = 0.5  # of the sigmoid at t = 1, in distances between the two values
+LEAST_T = 1e-3  # below it the sigmoid is replaced by a step
 
 
 @dataclass(frozen=True, eq=False)
 class Binarised:
     """`values` are {site: [layer, width, 2]}, low and high; `order` has the kept nodes'
-    flat indices, the least harmful first."""
+    flat indices, those that raise the loss least first."""
 
     values: Nodes
     order: Array
-    counts: Array  # of nodes binarised, the first of the order
-    losses: Array  # nats with so many, on the few test prompts
+    counts: Array  # how many nodes are binarised, the first of the order
+    losses: Array  # with that many, in nats, on the few test prompts
     before: float
-    start: float  # all of them, before the fit
+    start: float  # the loss with all binarised, before the fit
     target: float
     names: tuple[str, ...]  # in that order
-    calibrated: tuple[float, float]  # before and after, each with a scale of its own
+    calibrated: tuple[float, float]  # losses before and after, each calibrated
 
     @property
     def after(self) -> float:
@@ -66,7 +67,7 @@ class Binarised:
 
     @property
     def most(self) -> int:
-        """The most nodes on the curve with which the target holds."""
+        """The most binarised nodes on the curve with which the target is reached."""
         fine = self.counts[self.losses <= self.target]
         return int(fine.max()) if len(fine) else 0
 
@@ -87,7 +88,7 @@ def binarise(evidence: Evidence, steps: int = STEPS) -> Binarised:
 
 
 def told(found: Binarised) -> dict[str, Any]:
-    """As controls.json has it."""
+    """The figures for controls.json."""
     return {
         "nodes": len(found.order),
         "at the target": found.most,
@@ -106,18 +107,18 @@ def told(found: Binarised) -> dict[str, Any]:
 
 def words(told: dict[str, Any]) -> str:
     return (
-        f"With two values for each of its {told['nodes']} nodes the loss goes from "
-        f"{told['loss before']:.3f} to {told['loss']:.3f} (calibrated: "
+        f"With only two values for each of its {told['nodes']} nodes the loss changes "
+        f"from {told['loss before']:.3f} to {told['loss']:.3f} (calibrated: "
         f"{told['calibrated loss before']:.3f} to {told['calibrated loss']:.3f}); "
-        f"{told['at the target']} of them can do with two at the target."
+        f"{told['at the target']} of them can be binarised within the target."
     )
 
 
-# --- where the two values begin -------------------------------------------------------
+# --- initial values -------------------------------------------------------------------
 
 
 def _starts(evidence: Evidence) -> list[dict[str, Array]]:
-    """Low and high by each threshold, from the circuit on training prompts."""
+    """Low and high values by each threshold, from activations on training prompts."""
     rows = min(len(evidence.train.asked), len(evidence.few.asked))
     few = evidence.train.rows(np.arange(rows))
     tap = taps.compose(
@@ -140,7 +141,7 @@ def _starts(evidence: Evidence) -> list[dict[str, Array]]:
 
 
 def _mean_where(x: Array, here: Array, other: Array) -> Array:
-    """Means along tokens of some of them; where there are none, another value."""
+    """Means over the tokens chosen by `here`; where there are none, `other`."""
     count = here.sum(-2)
     mean = (x * here).sum(-2) / np.maximum(count, 1)
     return np.where(count > 0, mean, other[..., 0, :])
@@ -149,7 +150,7 @@ def _mean_where(x: Array, here: Array, other: Array) -> Array:
 def _least_harmful(
     evidence: Evidence, starts: list[dict[str, Array]]
 ) -> tuple[Nodes, Array]:
-    """Each node's values by the threshold that costs least, and the order of nodes."""
+    """Each node's values by its best threshold, and the order of the nodes."""
     kept = np.flatnonzero(_flat(evidence, evidence.keep) > 0)
     cost = np.stack([_alone(evidence, values, kept) for values in starts])
     best = cost.argmin(0)
@@ -164,7 +165,7 @@ def _least_harmful(
 
 
 def _alone(evidence: Evidence, values: Nodes, kept: Array) -> Array:
-    """[N] loss with only this one of the kept nodes a step."""
+    """[N] losses with only one of the kept nodes a step."""
     masks = np.zeros((len(kept), len(_flat(evidence, evidence.keep))), np.float32)
     masks[np.arange(len(kept)), kept] = 1
     return losses_of(_margins(evidence, values, masks, "binarise, one by one"))
@@ -173,7 +174,7 @@ def _alone(evidence: Evidence, values: Nodes, kept: Array) -> Array:
 def _curve(
     evidence: Evidence, values: Nodes, order: Array, counts: Array, stage: str = ""
 ) -> Array:
-    """[N] losses with the first so many nodes of the order steps."""
+    """[N] losses with the first `counts` nodes of the order as steps."""
     masks = _first(evidence, order, counts)
     return losses_of(_margins(evidence, values, masks, stage))
 
@@ -195,8 +196,8 @@ def _margins(evidence: Evidence, values: Nodes, masks: Array, stage: str = "") -
 def _calibrated(
     evidence: Evidence, seen: Evidence, values: Nodes, order: Array
 ) -> tuple[float, float]:
-    """Losses with no node a step and with all: a fit also makes a circuit louder, and
-    that is not to be taken for what two values can say."""
+    """Calibrated losses with no node a step and with all: the fit also scales margins
+    up, which is not an effect of the two values."""
     masks = _first(evidence, order, np.array([0, len(order)]))
     fit = _margins(seen, values, masks)
     asked = _margins(evidence, values, masks)
@@ -220,7 +221,7 @@ def _hard(shared: tuple[Nodes, Nodes, Nodes], where: Nodes) -> Tap:
 
 
 def _tap(keep: Nodes, means: Nodes, values: Nodes, where: Nodes, t: jax.Array) -> Tap:
-    """Mean ablation, and steps at the nodes that are 1 in `where`."""
+    """Mean ablation, and steps for the nodes that are 1 in `where`."""
     along: dict[str, Any] = {}
     ends: dict[str, Any] = {}
     for site, x in keep.items():
@@ -231,7 +232,7 @@ def _tap(keep: Nodes, means: Nodes, values: Nodes, where: Nodes, t: jax.Array) -
 
 
 def _step(site: str, x: jax.Array, here: Any) -> tuple[jax.Array, Any]:
-    """The nodes of a site, as far as they are steps."""
+    """Replace nodes of a site by steps; t is 1 before and 0 after the change."""
     if site not in here:
         return x, None
     values, where, t = here[site]
@@ -247,8 +248,8 @@ def _step(site: str, x: jax.Array, here: Any) -> tuple[jax.Array, Any]:
 
 
 def _fitted(evidence: Evidence, values: Nodes, order: Array, steps: int) -> Nodes:
-    """The values that do best together on training prompts, as steps, of those on the
-    way from where they begin: a fit to something smoother may overshoot."""
+    """Fit all values together on training prompts. Returns those with the least loss as
+    steps, of all calls: a fit to something smoother may overshoot."""
     asked, every = evidence.train.asked, np.array([len(order)])
     start = {site: jnp.asarray(x) for site, x in values.items()}
     scale = {site: _scale(x) for site, x in start.items()}
@@ -270,7 +271,7 @@ def _fitted(evidence: Evidence, values: Nodes, order: Array, steps: int) -> Node
 
 
 def _scale(values: jax.Array) -> jax.Array:
-    """Steps are in distances between a node's two values."""
+    """The unit in which values are moved: the distance between a node's two."""
     gap = jnp.abs(values[..., 1:] - values[..., :1])
     return jnp.broadcast_to(jnp.maximum(gap, 1e-3), values.shape)
 

@@ -1,6 +1,6 @@
-"""controls.json beside a circuit: an entry for each of the thirteen, run or not.
+"""Reads and writes controls.json beside a circuit: an entry for every control.
 
-What was found for another circuit, or judged by other thresholds, is not used again.
+Entries of another circuit, or with verdicts by other thresholds, are not used again.
 """
 
 import hashlib
@@ -21,23 +21,23 @@ Found = dict[str, Entry]
 
 
 def fingerprint(facts: Facts) -> str:
-    """Of a circuit: its nodes, its model, how it was searched for."""
+    """A hash of a circuit: its nodes, its model, and the settings of its search."""
     whole = [facts.model.hash, facts.nodes, fields.to_json(facts.search)]
     return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:16]
 
 
 def load(folder: Path, facts: Facts) -> tuple[Found, dict[str, Any] | None]:
-    """What is known already of this very circuit, and how well two values do for it."""
+    """Entries that exist for this circuit, and the figures of its binarisation."""
     path = folder / JSON
     if not path.is_file():
         return {}, None
     try:
         told = files.read_json(path, "controls")
-        if any(told[key] != x for key, x in _head(facts).items()):
+        if _compared(told) != _compared(_head(facts)):
             return {}, None
         each = [entry.from_json(value) for value in told["controls"]]
     except (Refusal, KeyError, TypeError, AttributeError):
-        return {}, None  # torn, or of another version: it is made again
+        return {}, None  # damaged, or of another version: made again
     return {e.name: e for e in each if e.name in thresholds.NAMES}, told.get(
         "binarised"
     )
@@ -57,11 +57,21 @@ def save(
 
 
 def done(found: Mapping[str, Entry], name: str, asked: Asked) -> bool:
-    """Whether an entry is what would be found again."""
+    """Whether an entry exists for the same number of searches."""
     own = found.get(name)
     if own is None or own.verdict == thresholds.NOT_RUN:
         return False
     return own.asked == asked.count(name)
+
+
+def _compared(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be equal for entries to be used again: all but the reasons' wording."""
+    bars = {
+        name: {key: x for key, x in bar.items() if key != "why"}
+        for name, bar in told["bars"].items()
+    }
+    keys = ("version", "task", "kind", "circuit")
+    return {key: told[key] for key in keys} | {"bars": bars}
 
 
 def _head(facts: Facts) -> dict[str, Any]:

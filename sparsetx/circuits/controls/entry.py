@@ -1,4 +1,4 @@
-"""What controls.json says of one control."""
+"""The entry of one control in controls.json."""
 
 import math
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class Entry:
     figure: Figures = field(default_factory=dict)
     baseline: Figures = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
-    asked: int | None = None  # searches of a control that searches
+    asked: int | None = None  # number of searches, of a control that searches
     seconds: float = 0.0
 
 
@@ -30,13 +30,13 @@ def not_run(name: str, why: str) -> Entry:
 
 
 def to_json(entry: Entry) -> dict[str, Any]:
-    """JSON has no infinity, and no number that is none: null."""
+    """As JSON, which has no infinity and no NaN: these become null."""
     found: dict[str, Any] = _plain(vars(entry))
     return found
 
 
 def from_json(value: Any) -> Entry:
-    """TypeError for what `to_json` has not written."""
+    """Raises TypeError for what `to_json` cannot have written."""
     found = Entry(**value)
     numbers = [*found.figure.values(), *found.baseline.values(), found.seconds]
     if not (
@@ -45,7 +45,7 @@ def from_json(value: Any) -> Entry:
         and found.verdict in get_args(Verdict)
         and all(x is None or isinstance(x, int | float) for x in numbers)
     ):
-        raise TypeError(f"this is no entry: {found}")
+        raise TypeError(f"this is not an entry: {found}")
     return found
 
 

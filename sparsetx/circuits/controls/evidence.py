@@ -1,8 +1,8 @@
-"""What a control is given: a circuit, its model, its pools; and many taps at once.
+"""Evidence: what a control is given (a circuit, its model, its pools).
 
-A control says what it does to the model as a *kind*, a function of what all draws share
-and of what each has for itself, that returns a tap. `margins` runs a kind for every
-draw, a fixed number at a time on every device, telling how far it is.
+`Evidence.margins` measures margins under many taps. A control passes a *kind*: a
+function that returns a tap, given what all draws share and what is each draw's own. It
+runs for every draw, a fixed number at a time on every device, and reports progress.
 """
 
 import dataclasses
@@ -32,15 +32,15 @@ Array = npt.NDArray[Any]
 Kind = Callable[[Any, Any], Tap]
 Remeasure = Callable[[Any], Nodes]  # parameters -> their nodes' means
 
-FEW = 32  # pairs on which many draws are made
-ROOM = 5e8  # bytes of activations that a control may hold
+FEW = 32  # pairs, for controls with many draws
+ROOM = 5e8  # the most bytes of activations in a control
 AT_ONCE = 4  # draws on a device in one call
 GUESS = float(np.log(2))  # nats
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """`remeasure` is None where there is no text to measure other models' means on."""
+    """`remeasure` is None where there is no text for means of other models."""
 
     subject: Subject
     train: Task
@@ -48,7 +48,7 @@ class Evidence:
     test: Task
     distractor_P: npt.NDArray[np.bool_]  # of the test pool
     answers: Sequence[int]  # tokens whose logits decide
-    search: Search  # how the circuit was cut
+    search: Search  # the settings that the circuit was found with
     name: str = ""
     remeasure: Remeasure | None = None
     report: Reporter = silent
@@ -79,7 +79,7 @@ class Evidence:
 
     @functools.cached_property
     def few(self) -> Task:
-        """The first pairs of the test pool, so few that their activations fit."""
+        """The first pairs of the test pool; their activations fit in ROOM."""
         length = self.test.asked.tokens_BL.shape[1]
         wide = nodes.count(self.config) * 4 * length
         pairs = max(1, min(FEW, int(ROOM / wide / 2), len(self.test.asked) // 2))
@@ -97,7 +97,7 @@ class Evidence:
 
     @functools.cached_property
     def activations(self) -> Nodes:
-        """Of the whole model on the few prompts, {site: [layer, B, L, width]}."""
+        """Activations of the whole model on the few prompts."""
         tokens_BL = self.few.asked.tokens_BL
         return ablations.activations(self.config, self.params, tokens_BL, self.sites)
 
@@ -114,15 +114,15 @@ class Evidence:
 
     @functools.cached_property
     def reached(self) -> bool:
-        """Whether the circuit has the loss that it was cut for, where it was chosen:
-        else its size says nothing."""
+        """Whether the circuit reaches its target on the val pool, where it was chosen:
+        else its size cannot be compared."""
         return loss_of(self.subject.margins(self.val)) <= self.target
 
     def margins(
         self, kind: Kind, shared: Any, each: Any, stage: str, frozen: bool = False
     ) -> Array:
         """[N, B] margins on the few prompts under each of N taps; `each` has leading
-        axes of N. Without a stage nothing is told."""
+        axes of N. Progress is reported if `stage` is not empty."""
         devices = tuple(jax.local_devices())
         count, many = len(jax.tree.leaves(each)[0]), AT_ONCE * len(devices)
         program = _program(self.config, kind, devices)
@@ -143,7 +143,7 @@ class Evidence:
         self.report(Progress(title, done, total, unit))
 
     def on(self, params: Any, means: Nodes) -> "Evidence":
-        """The same task, asked of another model."""
+        """The same task and mask in another model."""
 
         def again(own: Task) -> Task:
             return pools.with_norms(self.config, params, own.asked)
@@ -157,30 +157,30 @@ class Evidence:
 
 
 def masked(means: Nodes, keep: Nodes) -> Tap:
-    """Mean ablation of all that a mask does not keep."""
+    """Mean ablation of all nodes that a mask does not keep."""
     return ablations.mean(keep, means)
 
 
 def stacked(trees: Sequence[Mapping[str, Any]]) -> dict[str, Array]:
-    """Trees side by side, on a new first axis."""
+    """Trees stacked on a new first axis."""
     return {
         site: np.stack([np.asarray(tree[site]) for tree in trees]) for site in trees[0]
     }
 
 
 def loss_of(margin_B: Array) -> float:
-    """Of one run of a pool, in nats."""
+    """The loss for [B] margins, in nats."""
     return float(losses_of(margin_B))
 
 
 def losses_of(margin_NB: Array) -> Array:
-    """[N] of many; one beyond all bounds is a large number."""
+    """[N] losses for [N, B] margins; NaN becomes a large loss."""
     wide_NB = np.nan_to_num(np.float64(margin_NB), nan=-1e6)
     return np.asarray(np.logaddexp(0.0, -wide_NB).mean(-1))
 
 
 def right_of(margin_NB: Array) -> Array:
-    """Shares of right answers."""
+    """Fractions of right answers."""
     return np.asarray((margin_NB > 0).mean(-1))
 
 

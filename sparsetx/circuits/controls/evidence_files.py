@@ -1,4 +1,4 @@
-"""From a circuit's folder to the evidence: its pools are drawn again, and compared."""
+"""Loads the evidence of a circuit from its folder; its pools are drawn again."""
 
 import dataclasses
 import functools
@@ -21,13 +21,13 @@ from sparsetx.system.errors import Refusal
 from sparsetx.system.progress import Reporter
 from sparsetx.tasks import table
 
-FOLDER = "controls"  # below a circuit's: results of searches, means of redraws
+FOLDER = "controls"  # in a circuit's: results of searches, means of shuffled models
 
 
 def of_circuit(
     folder: Path, report: Reporter, task_file: str | None = None
 ) -> Evidence:
-    """A circuit, what it was cut from, and the pools that it was cut with."""
+    """The circuit in a folder, its model, and the pools that it was searched with."""
     found = circuit.load_circuit(folder)
     facts, config = found.facts, found.config
     path = circuit.run_of(folder, facts)
@@ -53,13 +53,13 @@ def of_circuit(
 def _remeasured(
     run: Run, found: Circuit, folder: Path, report: Reporter, params: Any
 ) -> Nodes:
-    """Means of other weights, over the text that the run was trained on."""
+    """Node means with other weights, over the text that the run was trained on."""
     other = dataclasses.replace(run, params=params)
     return node_means.of_run(other, folder, report).of(tuple(found.means))
 
 
 def _drawn(folder: Path, run: Run, facts: Facts, task_file: str | None) -> Drawn:
-    """The pools, if they are those that the circuit was cut with."""
+    """Draw the pools, and check that they are those of the circuit's search."""
     asked, context = facts.search, run.config.model.context
     if run.tokenizer.fingerprint != facts.model.tokenizer:
         raise Refusal(
@@ -96,7 +96,7 @@ def has_circuit(folder: Path) -> bool:
 
 
 def checked(path: files.PathLike) -> Path:
-    """The folder of a circuit, which must be there."""
+    """The folder of a circuit, checked to hold one."""
     folder = circuit.folder_of(path)
     circuit.load_facts(folder)
     return folder

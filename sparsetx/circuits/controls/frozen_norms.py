@@ -1,4 +1,4 @@
-"""Frozen norms: the circuit, with every norm dividing by what it does in the model."""
+"""Control: the circuit's loss under mean ablation with frozen norms."""
 
 from sparsetx.circuits.controls import thresholds
 from sparsetx.circuits.controls.entry import Entry
@@ -11,11 +11,11 @@ def frozen_norms(evidence: Evidence) -> Entry:
     own = loss_of(subject.margins(task))
     verdict = thresholds.LOSS.verdict(frozen / evidence.target)
     if verdict == thresholds.PASS:
-        words = "It does not live off the norms of what it leaves out"
+        words = "It does not depend on how ablation changes the norms"
     else:
-        words = "It needs norms that are those of the ablated model, not of the whole"
+        words = "It needs the norms of the ablated model, not those of the whole model"
         if own > 2 * evidence.target:
-            words = "It does not do the task, with frozen norms or its own"
+            words = "It does the task neither with frozen norms nor with its own"
     return Entry(
         thresholds.FROZEN_NORMS,
         verdict,

@@ -1,7 +1,7 @@
-"""Interchange: random kept nodes take the whole model's values, and the reverse.
+"""Control: random kept nodes take their values in the whole model, and the reverse.
 
-A circuit that is what the model does computes what the model computes, node by node: a
-mixture of the two, on the same prompts, does the task as well as either.
+If the circuit is what the model does, its nodes compute what they compute in the whole
+model: a mixture of both, on the same prompts, does the task as well as either.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ from sparsetx.nodes import Nodes
 from sparsetx.taps import Tap
 
 PARTS = (0.25, 0.5, 0.75, 1.0)  # of the kept nodes
-DRAWS = 8  # for each; all of them are the same
+DRAWS = 8  # for each fraction but 1, which has only one
 
 
 def interchange(evidence: Evidence) -> Entry:
@@ -42,16 +42,18 @@ def interchange(evidence: Evidence) -> Entry:
     both = thresholds.LOSS.verdict(ends / evidence.target)
     verdict = thresholds.FLAT.verdict(most / evidence.target)
     if both == thresholds.FAIL:
-        verdict, words = thresholds.FAIL, "One of the two does not do the task"
+        verdict = thresholds.FAIL
+        words = "The circuit or the whole model does not do the task"
     elif verdict == thresholds.PASS:
-        words = "What its nodes say is what they say in the whole model"
+        words = "Its nodes mean what they mean in the whole model"
     else:
-        words = "Its nodes do not mean the same in the whole model"
+        words = "Its nodes do not mean what they mean in the whole model"
     return Entry(
         thresholds.INTERCHANGE,
         verdict,
-        f"{words}: with values exchanged the loss rises by {rise['into circuit']:.3f} "
-        f"in the circuit, {rise['into model']:.3f} in the model.",
+        f"{words}: with values exchanged, the loss rises by "
+        f"{rise['into circuit']:.3f} in the circuit, by {rise['into model']:.3f} in "
+        "the whole model.",
         {f"rise, {way}": x for way, x in rise.items()},
         {"circuit": loss_of(evidence.cut), "whole model": loss_of(evidence.whole)},
         {"parts": PARTS, **curves},
@@ -59,7 +61,7 @@ def interchange(evidence: Evidence) -> Entry:
 
 
 def circuit_activations(evidence: Evidence) -> Nodes:
-    """What every node is in the circuit, on the few prompts."""
+    """Activations of the circuit on the few prompts."""
     tap = taps.compose(
         ablations.mean(evidence.keep, evidence.means), taps.capture(evidence.sites)
     )
@@ -69,7 +71,7 @@ def circuit_activations(evidence: Evidence) -> Nodes:
 
 
 def _drawn(evidence: Evidence) -> tuple[Array, dict[str, Array]]:
-    """Fractions, and masks of that part of the kept nodes."""
+    """Fractions of the kept nodes, and a mask of that many for each."""
     rng = np.random.default_rng(evidence.search.seed)
     keep = {site: np.asarray(x) for site, x in evidence.keep.items()}
     fractions = np.array([p for p in PARTS[:-1] for _ in range(DRAWS)] + [1.0])

@@ -1,11 +1,11 @@
-"""How faithful circuits are from a thousandth of all edges to all, as benchmarks ask.
+"""Control: faithfulness of circuits of all sizes, as the MIB benchmark measures it.
 
-f(k) is the answers' mean lead in the first nodes of an order that have a share k of the
-edges: 0 at no node, 1 in the whole model. The order is this circuit's nodes by how much
-its loss leans on them, then all others by attribution. CPR is the area under f, CMD
-that of |1 - f|, over the share of edges. The verdict is on what lies between this
-circuit and the whole model, in steps from a single node on; a circuit that has all the
-edges there are makes the areas say little.
+f(k) is the mean margin of the first nodes of an order, as many as have a fraction k of
+all edges; it is scaled to 0 for no nodes and 1 for the whole model. The order is this
+circuit's nodes by the size of the loss's slope, then all others by attribution. CPR is
+the area under f, CMD that of |1 - f|, over the fraction of edges. The areas say little
+about a circuit that has most of the edges, so the verdict is on f from this circuit up
+to the whole model, in steps from a single node on.
 """
 
 from typing import Any
@@ -40,11 +40,11 @@ def curve(evidence: Evidence) -> Entry:
     cmd = float(np.trapezoid(np.abs(1 - y), x))
     verdict = thresholds.DRIFT.verdict(drift)
     words = (
-        f"The circuit's lead is {after[0]:.2f} of the whole model's; with more and "
-        f"more nodes it departs from 1 by at most {drift:.2f}."
+        f"The circuit's mean margin is {after[0]:.2f} of the whole model's; as nodes "
+        f"are added, this fraction differs from 1 by at most {drift:.2f}."
     )
     if not np.isfinite(drift):
-        words = "The whole model says no more than an empty circuit does."
+        words = "The whole model's mean margin equals that of an empty circuit."
     return Entry(
         thresholds.CURVE,
         verdict,
@@ -62,7 +62,7 @@ def curve(evidence: Evidence) -> Entry:
 
 
 def _order(evidence: Evidence) -> tuple[Array, int]:
-    """All nodes, the circuit's first; how many these are."""
+    """All nodes, the circuit's first; and how many the circuit has."""
     config, sites = evidence.config, evidence.sites
     judge = Judge(config, evidence.params, evidence.means, evidence.val, honest=False)
     keep = nodes.flatten(config, evidence.keep, sites) > 0
@@ -81,7 +81,7 @@ def _masks(evidence: Evidence, order: Array, counts: Array) -> dict[str, Any]:
 
 
 def _share(evidence: Evidence, order: Array, counts: Array) -> Array:
-    """Of all edges, that the first so many nodes have."""
+    """The fraction of all edges that the first `counts` nodes have."""
     config, pattern = evidence.config, evidence.pattern
     found = edges.size(config, pattern, _masks(evidence, order, counts)).edges
     every = edges.size(
@@ -91,11 +91,11 @@ def _share(evidence: Evidence, order: Array, counts: Array) -> Array:
 
 
 def _shares(evidence: Evidence, order: Array) -> tuple[Array, Array]:
-    """Numbers of nodes whose edges are the shares wanted, or as many as fit; shares."""
+    """The most nodes with no more than each of SHARES, and the fractions they have."""
     counts = []
     for share in SHARES:
         low, high = 0, len(order)
-        while low < high:  # the most nodes with no more than this share
+        while low < high:
             middle = (low + high + 1) // 2
             fits = _share(evidence, order, np.array([middle]))[0] <= share
             low, high = (middle, high) if fits else (low, middle - 1)
@@ -105,7 +105,7 @@ def _shares(evidence: Evidence, order: Array) -> tuple[Array, Array]:
 
 
 def _faith(evidence: Evidence, order: Array, counts: Array) -> Array:
-    """f of the first so many nodes."""
+    """f of the first `counts` nodes."""
     ends = np.array([0, len(order)])
     masks = _masks(evidence, order, np.concatenate([ends, counts]))
     margin_NB = evidence.margins(masked, evidence.means, masks, thresholds.CURVE)

@@ -1,9 +1,9 @@
-"""Necessity: what the whole model loses with the circuit's nodes ablated (section 2.3).
+"""Control: the ablation cost of the circuit in the whole model (section 2.3).
 
-Against random masks of other nodes, as many at each site of each layer (all others,
-where fewer are left). Besides, heads and MLPs one by one: a part that the circuit
-cannot do without, but the whole model can, has a twin elsewhere, and the circuit is one
-of several ways.
+It is compared with random masks of other nodes, as many at each site of each layer (all
+others, where fewer are left). In addition heads and MLPs are ablated one by one: if the
+circuit needs one and the whole model does not, another does the same there, and the
+circuit is one of several ways to do the task.
 """
 
 from collections.abc import Mapping
@@ -25,8 +25,8 @@ from sparsetx.circuits.controls.evidence import (
 from sparsetx.config import ModelConfig
 
 MASKS = 20
-NEEDED, SPARE = 0.25, 0.05  # nats that a part's absence costs, to be called so
-NOTHING = 1e-3  # nats that random nodes cost at least, in a ratio
+NEEDED, SPARE = 0.25, 0.05  # ablation costs, in nats: at least, and at most
+NOTHING = 1e-3  # the least cost of random nodes in the ratio, in nats
 Tree = dict[str, Array]
 
 
@@ -48,25 +48,28 @@ def necessity(evidence: Evidence) -> Entry:
         thresholds.COST.verdict(cost), thresholds.COST_RATIO.verdict(ratio)
     )
     parts = _parts(evidence, keep, whole)
-    twins = [p["part"] for p in parts if p["circuit"] >= NEEDED and p["whole"] <= SPARE]
+    spare = [p["part"] for p in parts if p["circuit"] >= NEEDED and p["whole"] <= SPARE]
     words = (
         f"Without the circuit the whole model's loss rises by {cost:.2f} nats; without "
-        f"as many random others, by {usual:.3g}."
+        f"as many random other nodes, by {usual:.3g}."
     )
-    if twins:
-        words += f" But {', '.join(twins)} has a twin: the whole model can spare it."
+    if spare:
+        words += (
+            f" The circuit needs {', '.join(spare)}, but the whole model does not: "
+            "another part does the same."
+        )
     return Entry(
         thresholds.NECESSITY,
         verdict,
         words,
         {"cost": cost, "times the random median": ratio},
         {"median of random masks": usual, "whole model": whole},
-        {"random": others, "parts": parts, "twins": twins},
+        {"random": others, "parts": parts, "twins": spare},
     )
 
 
 def others_like(keep: Mapping[str, Array], rng: np.random.Generator) -> Tree:
-    """A mask of other nodes, as many at each site of each layer."""
+    """A random mask of other nodes, as many at each site of each layer."""
     found = {}
     for site, x in keep.items():
         rank = np.argsort(np.argsort(rng.random(x.shape) + 2 * x, -1), -1)
@@ -81,7 +84,7 @@ def _without(mask: Mapping[str, Array]) -> Tree:
 def _parts(
     evidence: Evidence, keep: Mapping[str, Array], whole: float
 ) -> list[dict[str, Any]]:
-    """What each head and MLP costs the circuit, and the whole model."""
+    """The ablation costs of each head and MLP in the circuit and in the whole model."""
     found = list(parts_of(evidence.config, keep))
     if not found:
         return []
@@ -104,7 +107,7 @@ def _parts(
 
 
 def parts_of(config: ModelConfig, keep: Mapping[str, Array]) -> list[tuple[str, Tree]]:
-    """(name, its nodes) of each head and MLP of which the circuit keeps something."""
+    """(name, its nodes) of each head and MLP with a node in the circuit."""
     found: list[tuple[str, tuple[str, ...], int, slice]] = []
     for layer in range(config.n_layer):
         for head in range(config.n_head):

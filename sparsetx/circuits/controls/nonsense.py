@@ -1,7 +1,7 @@
-"""Nonsense: the same prompts with arbitrary answers.
+"""Control: the same search for the same prompts with arbitrary answers.
 
-Each answer is replaced by another token that the unembedding reaches with as many
-weights. What prunes as small for those shows only how few weights there are.
+Each answer is replaced by another token with at least as many unembedding weights. If
+circuits for these are as small, the size only shows how few weights there are.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ def nonsense(evidence: Evidence, kept: Searches, redraws: int) -> Entry:
         return Entry(
             thresholds.NONSENSE,
             thresholds.INCONCLUSIVE,
-            "No nonsense answers could be reached by a search like the circuit's own.",
+            "The circuit's own search found no circuit for arbitrary answers.",
             {"ratio": None, "edges+": float(evidence.size.edges_plus)},
             {"smallest edges+": None},
             {"found": repeated_search.told(found)},
@@ -71,8 +71,8 @@ def renamed(evidence: Evidence, number: int) -> Evidence:
 
 
 def arbitrary(evidence: Evidence, true: Array, number: int) -> Array:
-    """Tokens for the true answers: others with no fewer unembedding weights than the
-    true one with the fewest, or the true ones in another order where too few are."""
+    """Tokens in place of the true answers: others with no fewer unembedding weights
+    than any true one has, or if there are too few, the true ones in another order."""
     w_DV = np.asarray(evidence.params[parameters.UNEMBED][parameters.W])
     reach_V = (w_DV != 0).sum(0)
     fit = np.flatnonzero(reach_V >= max(1, reach_V[true].min()))
@@ -80,6 +80,8 @@ def arbitrary(evidence: Evidence, true: Array, number: int) -> Array:
     rng = np.random.default_rng([evidence.search.seed, number])
     if len(fit) < len(true):
         if len(true) == 1:
-            raise Refusal("There is no other answer that the unembedding reaches.")
+            raise Refusal(
+                "No other token has as many unembedding weights as the answer."
+            )
         return np.roll(true, 1)
     return rng.choice(fit, len(true), replace=False)

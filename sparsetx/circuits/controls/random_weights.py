@@ -1,7 +1,7 @@
-"""Random weights: the same zeros, the values of every matrix moved to other places.
+"""Control: the same search in models with shuffled weights.
 
-A redraw that does the task as it stands, as may happen where a model has few weights,
-is no control: another is drawn.
+Where a model has few weights, a shuffled one may do the task without being pruned. Then
+there is nothing to compare with, and the weights are shuffled again.
 """
 
 import jax
@@ -15,14 +15,14 @@ from sparsetx.circuits.search import shuffled_weights
 from sparsetx.circuits.search.final_figures import Subject
 
 REDRAWS = 3
-TRIES = 5  # of a redraw that does the task by itself
+TRIES = 5  # shuffles, while the model does the task without being pruned
 
 
 def random_weights(evidence: Evidence, kept: Searches, redraws: int) -> Entry:
     if evidence.remeasure is None:
         return not_run(
             thresholds.RANDOM_WEIGHTS,
-            "There is no text to measure a redraw's means on.",
+            "There is no text on which a shuffled model's means could be measured.",
         )
     found = []
     for number in range(redraws):
@@ -34,8 +34,9 @@ def random_weights(evidence: Evidence, kept: Searches, redraws: int) -> Entry:
             ),
         )
         found.append(own)
-    words = "models of the same zeros with weights that say nothing"
-    return repeated_search.compared(evidence, thresholds.RANDOM_WEIGHTS, found, words)
+    return repeated_search.compared(
+        evidence, thresholds.RANDOM_WEIGHTS, found, "shuffled weights"
+    )
 
 
 def _redrawn(evidence: Evidence, kept: Searches, number: int, name: str) -> Result:

@@ -1,7 +1,7 @@
-"""Relaxation: a growing random part of the other nodes comes back from its mean.
+"""Control: a growing random part of the other nodes is no longer ablated.
 
-From the circuit to the whole model, what lies between does the task too, unless the
-circuit leans on what is absent, or the model on nodes that undo each other.
+Between the circuit and the whole model the task should be done throughout, unless the
+circuit depends on what is ablated, or other nodes cancel each other.
 """
 
 import numpy as np
@@ -30,19 +30,17 @@ def relaxation(evidence: Evidence) -> Entry:
     bump = float(draws.mean(1).max() - max(cut, whole))
     verdict = thresholds.FLAT.verdict(bump / evidence.target)
     if thresholds.LOSS.verdict(max(cut, whole) / evidence.target) == thresholds.FAIL:
-        verdict, words = (
-            thresholds.FAIL,
-            "The circuit or the model does not do the task",
-        )
+        verdict = thresholds.FAIL
+        words = "The circuit or the whole model does not do the task"
     elif verdict == thresholds.PASS:
-        words = "Between circuit and whole model every mixture does the task"
+        words = "With some other nodes restored, the circuit still does the task"
     else:
-        words = "Between circuit and whole model there are mixtures that do it worse"
+        words = "With some other nodes restored, the circuit does the task worse"
     return Entry(
         thresholds.RELAXATION,
         verdict,
-        f"{words}: loss {cut:.3f} in the circuit, {whole:.3f} in the model, at most "
-        f"{draws.mean(1).max():.3f} between.",
+        f"{words}: the loss is {cut:.3f} in the circuit, {whole:.3f} in the whole "
+        f"model, and at most {draws.mean(1).max():.3f} in between.",
         {"bump": bump},
         {"circuit": float(cut), "whole model": float(whole)},
         {

@@ -1,8 +1,8 @@
-"""Searching again, as the circuit was searched for; what was found is not lost.
+"""Repeats the circuit's search for the controls that need it, and stores each result.
 
-Minutes each, so every result is kept as soon as it is there: a control that was stopped
-goes on after the last. The same rounds, batches, target and honesty as the circuit's
-own search, by the same functions.
+A search takes minutes, so its result is written at once, and a control that was stopped
+continues after the last one. Rounds, batches, target, kind of circuit and code are the
+same as in the circuit's own search.
 """
 
 import dataclasses
@@ -28,10 +28,10 @@ Result = dict[str, Any]
 
 @dataclass
 class Searches:
-    """Results by name. `path` None: they are only kept in memory."""
+    """Results by name. With `path` None, they are only kept in memory."""
 
     path: files.PathLike | None = None
-    circuit: str = ""  # its hash: results for another one are forgotten
+    circuit: str = ""  # its hash: results for another circuit are not used
     memory: float | None = None
 
     def __post_init__(self) -> None:
@@ -50,13 +50,13 @@ class Searches:
         return self.found[name]
 
     def forget(self, controls: Sequence[str]) -> None:
-        """What belongs to these: it is searched for again."""
+        """Drop the results of these controls, so that they search again."""
         mine = [name for name in self.found if name.partition("/")[0] in controls]
         for name in mine:
             del self.found[name]
 
     def of(self, evidence: Evidence, seed: int, name: str) -> Result:
-        """The smallest circuit that a search finds in a model, for its question."""
+        """The smallest circuit that the search finds for the task of the evidence."""
         request = cutting.Request(
             aim=dataclasses.replace(aim_of(evidence.search), seed=seed),
             rank=evidence.search.rank,
@@ -83,7 +83,7 @@ class Searches:
 
 
 def aim_of(search: Search) -> Aim:
-    """What the circuit's own search was told."""
+    """The aim of the circuit's own search."""
     pairs = [re.fullmatch(r"(\d+) x (\d+)", text) for text in search.rounds]
     rounds = tuple((int(m[1]), int(m[2])) for m in pairs if m)
     effort = Effort(rounds or Effort().rounds, search.pairs, search.finalists)
@@ -99,25 +99,25 @@ def smallest(results: list[Result]) -> Result | None:
 
 
 def compared(evidence: Evidence, control: str, found: list[Result], what: str) -> Entry:
-    """This circuit's size beside the smallest that means nothing."""
+    """Compare this circuit's size with the smallest found for a null model or task."""
     size = evidence.size.edges_plus
     least = smallest(found)
     tried = [one for one in found if not one.get("skipped")]
     if not evidence.reached:
         verdict, ratio = thresholds.FAIL, None
-        words = "The circuit is not at its target, so that its size says nothing"
+        words = "The circuit misses its target, so its size cannot be compared"
     elif not tried:
         verdict, ratio = thresholds.INCONCLUSIVE, None
-        words = "Every redraw did the task as it stood, so that none was a control"
+        words = "Every shuffled model did the task without being pruned"
     elif least is None:
         verdict, ratio = thresholds.PASS, 0.0
-        words = f"{len(tried)} {what} had no circuit that the same search found"
+        words = f"The same search found no circuit for {what} ({len(tried)} tried)"
     else:
         ratio = size / max(least["edges_plus"], 1)
         verdict = thresholds.SMALLER.verdict(ratio)
         words = (
-            f"It has {size} edges+, the smallest circuit of {len(tried)} {what} "
-            f"{least['edges_plus']}"
+            f"It has {size} edges+; the smallest circuit for {what} "
+            f"({len(tried)} tried) has {least['edges_plus']}"
         )
     return Entry(
         control,

@@ -1,9 +1,9 @@
-"""Roles: does a kept node mean in the circuit what it means in the whole model?
+"""Control: does a kept node mean in the circuit what it means in the whole model?
 
-Correlation of each node's activations over all tokens of the prompts, and how far the
-circuit's attention is from the model's. Heads that keep a value but neither query nor
-key attend by constants; heads that keep a query or a key but no value speak, if at
-all, by how much they attend, through values that are not counted as nodes.
+Measured are the correlation of each node's activations over all tokens of the prompts,
+and the divergence of the circuit's attention from the model's. Heads that keep a value
+but no query or key have constant attention. Heads that keep a query or key but no value
+can only act by how much they attend, through values that are not counted as nodes.
 """
 
 from typing import Any
@@ -25,8 +25,8 @@ from sparsetx.circuits.controls.evidence import (
 from sparsetx.circuits.measure import ablations
 from sparsetx.nodes import Node
 
-SHOWN = 12  # nodes named in the file, those that agree least
-STILL = 1e-6  # of a spread: the node is constant
+SHOWN = 12  # nodes named in the file: those with the least correlation
+CONSTANT = 1e-6  # relative standard deviation up to which a node is constant
 
 
 def roles(evidence: Evidence) -> Entry:
@@ -35,19 +35,19 @@ def roles(evidence: Evidence) -> Entry:
     median = float(np.median(r)) if len(r) else 0.0
     opposite = float((r < 0).mean()) if len(r) else 1.0
     heads = _heads(evidence)
-    mute = _mute(evidence, heads["query or key, no value"])
+    hidden = _ablation_cost(evidence, heads["query or key, no value"])
     verdict = thresholds.worst(
         thresholds.CORRELATION.verdict(median),
         thresholds.OPPOSITE.verdict(opposite),
-        thresholds.MUTE.verdict(mute / evidence.target),
+        thresholds.MUTE.verdict(hidden / evidence.target),
     )
     divergence = _divergence(evidence)
     words = (
-        f"Half of its nodes follow themselves in the whole model with a correlation "
-        f"of {median:.2f} or more; {100 * opposite:.0f}% go against themselves."
+        "The median correlation of its nodes with themselves in the whole model is "
+        f"{median:.2f}; for {100 * opposite:.0f}% of nodes it is negative."
     )
-    if thresholds.MUTE.verdict(mute / evidence.target) != thresholds.PASS:
-        words += f" Heads without a value carry {mute:.2f} nats of its loss."
+    if thresholds.MUTE.verdict(hidden / evidence.target) != thresholds.PASS:
+        words += f" Heads without a value have an ablation cost of {hidden:.2f} nats."
     least = sorted(found, key=found.__getitem__)[:SHOWN]
     return Entry(
         thresholds.ROLES,
@@ -57,7 +57,7 @@ def roles(evidence: Evidence) -> Entry:
             "median correlation": median,
             "opposite": opposite,
             "attention, nats from the model's": divergence,
-            "nats by heads without a value": mute,
+            "nats by heads without a value": hidden,
         },
         {"of themselves": 1.0},
         {
@@ -70,8 +70,8 @@ def roles(evidence: Evidence) -> Entry:
 
 
 def correlations(evidence: Evidence) -> dict[Node, float]:
-    """Of kept nodes that move in the circuit. One that stands still in the whole model
-    while it moves in the circuit has none: 0."""
+    """Correlations of kept nodes that are not constant in the circuit. One that is
+    constant in the whole model has 0."""
     real_BL = _real(evidence)
     whole = _taken(evidence, evidence.sites, whole=True)
     cut = _taken(evidence, evidence.sites, whole=False)
@@ -82,10 +82,10 @@ def correlations(evidence: Evidence) -> dict[Node, float]:
             layer, index = (0, *place) if site in nodes.END_SITES else place
             at = (..., index) if site in nodes.END_SITES else (layer, ..., index)
             one, other = (x[site][at][real_BL] for x in (whole, cut))
-            if other.std() <= STILL * (1 + np.abs(other).max()):
+            if other.std() <= CONSTANT * (1 + np.abs(other).max()):
                 continue
-            still = one.std() <= STILL * (1 + np.abs(one).max())
-            r = 0.0 if still else float(np.corrcoef(one, other)[0, 1])
+            constant = one.std() <= CONSTANT * (1 + np.abs(one).max())
+            r = 0.0 if constant else float(np.corrcoef(one, other)[0, 1])
             found[Node(site, int(layer), int(index))] = r
     return found
 
@@ -100,7 +100,7 @@ def _taken(evidence: Evidence, sites: Any, whole: bool) -> dict[str, Array]:
 
 
 def _real(evidence: Evidence) -> Array:
-    """[B, L]: tokens up to where the answer is read."""
+    """[B, L]: true up to the token where the answer is read."""
     asked = evidence.few.asked
     place_L = np.arange(asked.tokens_BL.shape[1])
     return place_L[None] <= np.asarray(asked.position_B)[:, None]
@@ -108,7 +108,7 @@ def _real(evidence: Evidence) -> Array:
 
 def _divergence(evidence: Evidence) -> float | None:
     """Mean over the circuit's heads and all tokens of KL(model's attention, circuit's);
-    what goes to a sink is a place like any other."""
+    the sink counts as a token."""
     values = np.asarray(evidence.keep[nodes.V])
     config = evidence.config
     heads = values.reshape(config.n_layer, config.n_head, -1).any(-1)
@@ -125,17 +125,17 @@ def _divergence(evidence: Evidence) -> float | None:
 
 
 def _heads(evidence: Evidence) -> dict[str, list[str]]:
-    """Heads that keep but a part of what a head needs."""
+    """Heads that keep values only, or queries or keys only."""
     config = evidence.config
     q, k, v = (
         np.asarray(evidence.keep[site]).reshape(config.n_layer, config.n_head, -1)
         for site in (nodes.Q, nodes.K, nodes.V)
     )
     attends = np.asarray(q.any(-1) | k.any(-1))
-    says = np.asarray(v.any(-1))
+    writes = np.asarray(v.any(-1))
     return {
-        "value, no query or key": _named(np.asarray(says & ~attends)),
-        "query or key, no value": _named(np.asarray(attends & ~says)),
+        "value, no query or key": _named(np.asarray(writes & ~attends)),
+        "query or key, no value": _named(np.asarray(attends & ~writes)),
     }
 
 
@@ -143,8 +143,8 @@ def _named(heads: Array) -> list[str]:
     return [f"{layer}.{head}" for layer, head in np.argwhere(heads)]
 
 
-def _mute(evidence: Evidence, heads: list[str]) -> float:
-    """Nats that the circuit loses with the attention of these heads held constant."""
+def _ablation_cost(evidence: Evidence, heads: list[str]) -> float:
+    """Ablation cost in the circuit of the queries and keys of these heads, in nats."""
     if not heads:
         return 0.0
     config = evidence.config

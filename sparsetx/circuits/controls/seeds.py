@@ -1,5 +1,5 @@
-"""Seeds: the same search from other seeds. How many find a circuit, how large, and how
-much of it is this one's?"""
+"""Control: the same search from other seeds: how many find a circuit, of which size,
+and with how many nodes of this one?"""
 
 from collections.abc import Callable
 
@@ -12,12 +12,15 @@ from sparsetx.circuits.controls.evidence import Evidence
 from sparsetx.circuits.controls.repeated_search import Result, Searches
 
 SEEDS = 20
-FIRST_SEED = 10_001  # far from those of any search's own settings
+FIRST_SEED = 10_001  # no search uses seeds as large for its own settings
 
 
 def seeds(evidence: Evidence, kept: Searches, count: int) -> Entry:
     if evidence.search.rank != "learned":
-        return not_run(thresholds.SEEDS, "A ranking by attribution has no seed.")
+        return not_run(
+            thresholds.SEEDS,
+            "The circuit was found by attribution, which uses no seed.",
+        )
     found = []
     for number in range(count):
         name = f"{evidence.name}, seed {number + 1} of {count}"
@@ -38,8 +41,8 @@ def seeds(evidence: Evidence, kept: Searches, count: int) -> Entry:
     return Entry(
         thresholds.SEEDS,
         verdict,
-        f"{len(reached)} of {count} seeds find a circuit at the target; half of them "
-        f"share {100 * median:.0f}% of nodes or more with this one.",
+        f"{len(reached)} of {count} seeds find a circuit that reaches the target; the "
+        f"median Jaccard index of their nodes and this circuit's is {median:.2f}.",
         {"share that reaches": share, "median Jaccard": median},
         {"median edges+": size, "this circuit's edges+": evidence.size.edges_plus},
         {

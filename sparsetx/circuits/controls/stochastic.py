@@ -1,8 +1,8 @@
-"""Stochastic ablation, and H: the worst that a circuit's loss can honestly be.
+"""Control: H, the circuit's worst loss, also under stochastic ablation.
 
 Nodes outside the circuit are a random mixture of themselves and their mean, with frozen
-norms, a hundred times; every other draw is smooth. H is the largest of three losses:
-under mean ablation, under it with frozen norms, and the 95th percentile of these.
+norms, in a hundred draws, every other of them smooth. H is the largest of three losses:
+under mean ablation, the same with frozen norms, and the 95th percentile of the draws.
 """
 
 import jax
@@ -37,14 +37,13 @@ def stochastic(evidence: Evidence) -> Entry:
     }
     worst = float(ablations.honest_loss(found))
     verdict = thresholds.LOSS.verdict(worst / evidence.target)
-    how = {thresholds.PASS: "honest", thresholds.WEAK: "weak"}.get(
-        verdict, "not honest"
-    )
+    bounds = {thresholds.PASS: "within", thresholds.WEAK: "within twice"}
+    how = bounds.get(verdict, "more than twice")
     return Entry(
         thresholds.STOCHASTIC,
         verdict,
-        f"The circuit is {how}: H {worst:.3f}; with other nodes half ablated at random "
-        f"the loss is {draws.mean():.3f} on average and at most "
+        f"H is {worst:.3f}, {how} the target of {evidence.target:g}; under stochastic "
+        f"ablation the loss is {draws.mean():.3f} on average and at most "
         f"{found['stochastic']:.3f} in 95 of 100 draws.",
         {
             "H": worst,
@@ -58,7 +57,7 @@ def stochastic(evidence: Evidence) -> Entry:
 
 
 def _drawn(evidence: Evidence) -> Array:
-    """[draw, B] margins, the draws that a circuit's own H is measured with."""
+    """[draw, B] margins, with the draws of the H in circuit.json."""
     devices = jax.local_device_count()
     wide = -(-DRAWS // devices) * devices
     keys = jax.random.split(jax.random.key(0), wide)[:DRAWS]

@@ -1,4 +1,4 @@
-"""The test pool: templates and words that no search has seen, half with distractors."""
+"""Control: accuracy on the test pool, whose templates and words no search used."""
 
 from sparsetx.circuits.controls import thresholds
 from sparsetx.circuits.controls.entry import Entry
@@ -17,8 +17,8 @@ def unseen(evidence: Evidence) -> Entry:
     return Entry(
         thresholds.TEST_POOL,
         verdict,
-        f"Right on {100 * right:.1f}% of unseen prompts {what}, the whole model on "
-        f"{100 * whole:.1f}%.",
+        f"The circuit is right on {100 * right:.1f}% of unseen prompts {what}, the "
+        f"whole model on {100 * whole:.1f}%.",
         {"accuracy": right, "accuracy without distractors": plain},
         {"whole model": whole},
         {"pairs": int(judged_P.sum())},

@@ -1,1 +1,1 @@
-"""How good a mask is, and how large."""
+"""The losses and the sizes of masks."""

@@ -1,15 +1,15 @@
-"""What a mask is worth: a task's loss when all other nodes are ablated (section 2.3).
+"""A task's loss when all nodes outside a mask are ablated (section 2.3).
 
 Each kind of ablation is a tap. Masks, means and amounts are Nodes trees, so that one
-program runs many masks at once under vmap; the search, the artefact and the controls
-all ask here.
+program runs many masks at once under vmap. The search, saved circuits and the controls
+all use these functions.
 
-mean        other nodes are their mean over the pretraining distribution
-zero        they are zero
-resample    they are what they are on another prompt, at the same position
-stochastic  they are a mixture of themselves and their mean, drawn node by node
-frozen      besides, every norm divides by what it does in the whole model: a circuit
-            that lives off the norms of what it ablates does not survive this
+mean        other nodes have their mean over the pretraining distribution
+zero        other nodes are zero
+resample    other nodes have their value on another prompt, at the same position
+stochastic  other nodes are a mixture of their value and their mean, drawn for each
+frozen      in addition, every norm divides by what it does in the whole model: this
+            finds circuits that depend on how ablation changes the norms
 
 H, the honest loss, is the worst of mean ablation, of mean ablation with frozen norms,
 and of the 95th percentile of stochastic ablation with frozen norms.
@@ -36,7 +36,7 @@ def means(
     tokens_NBL: jax.Array,
     sites: Sequence[str] = nodes.NODE_SITES,
 ) -> Nodes:
-    """Of every node, over all tokens and positions of these batches."""
+    """The mean of every node over all tokens and positions of these batches."""
     found: Nodes = _means(config, tuple(sites), params, jnp.asarray(tokens_NBL))
     return found
 
@@ -58,7 +58,7 @@ def _means(
 
 
 def norm_scales(config: ModelConfig, params: Any, asked: Question) -> Scales:
-    """What every norm of the whole model multiplies by, on these prompts."""
+    """The factors by which the whole model's norms multiply, on these prompts."""
     return activations(config, params, asked.tokens_BL, nodes.NORM_SITES)
 
 
@@ -68,7 +68,7 @@ def activations(
     tokens_BL: jax.Array,
     sites: Sequence[str] = nodes.NODE_SITES,
 ) -> Nodes:
-    """{site: [layer, B, L, width]} of the whole model."""
+    """Activations of the whole model, {site: [layer, B, L, width]}."""
     return model.trace(config, params, tokens_BL, taps.capture(sites))[1]
 
 
@@ -83,7 +83,7 @@ def zero(keep: Nodes) -> Tap:
 def resample(
     config: ModelConfig, params: Any, keep: Nodes, asked: Question, order_B: jax.Array
 ) -> Tap:
-    """Other nodes take their activations on the prompts in another order."""
+    """Other nodes take their activations on other prompts, in the order given."""
     other = activations(config, params, asked.tokens_BL[order_B], tuple(keep))
     return taps.mix(keep, other)
 
@@ -96,11 +96,12 @@ def stochastic(keep: Nodes, means: Nodes, amount: Nodes) -> Tap:
 def drawn_amounts(
     keep: Nodes, key: jax.Array, smooth: jax.Array | None = None
 ) -> Nodes:
-    """One draw, shared by a batch. It is `smooth`: an amount in [0, 1] for each node;
-    or not: all or nothing, at a rate drawn for each site and layer. By a coin if None.
+    """One draw of amounts, shared by a batch. If `smooth`, each node has an amount in
+    [0, 1]; if not, each has 0 or 1, with a probability drawn for each site and layer;
+    if None, one of the two kinds at random.
 
-    A draw is all of one kind, so that some leave a site nearly whole, and some nearly
-    constant: with the kinds mixed inside a draw every site would be half way between.
+    A draw is of one kind throughout, so that some draws leave a site nearly whole, and
+    some nearly constant: with both kinds in a draw every site would be in between.
     """
     coin, key = jax.random.split(key)
     if smooth is None:
@@ -115,9 +116,9 @@ def drawn_amounts(
 
 
 def by_row(keep: Nodes, amount: Nodes, drawn_B: jax.Array) -> Nodes:
-    """How much of each node is left, row by row, where stochastic ablation acts on some
-    rows (`drawn_B` is 1) and mean ablation on the others. `amount` may itself have
-    rows: [layer, B, 1, width]."""
+    """How much of each node is left in each row: after stochastic ablation where
+    `drawn_B` is 1, after mean ablation where it is 0. `amount` may itself have rows:
+    [layer, B, 1, width]."""
     found = {}
     for site, x in keep.items():
         part = amount[site]
@@ -136,20 +137,37 @@ def by_kind(
     amount: Nodes,
     frozen_B: jax.Array,
     drawn_B: jax.Array,
+    resampled: tuple[jax.Array, Nodes] | None = None,
 ) -> Tap:
-    """Mean ablation, on some rows with frozen norms, on some of those stochastic: one
-    program for all three."""
-    mixed = taps.mix(by_row(keep, amount, drawn_B), means)
+    """A kind of ablation for each row, in one program: mean ablation; with frozen norms
+    where `frozen_B` is 1; stochastic where `drawn_B` is 1. `resampled` = (moved_B,
+    values): where `moved_B` is 1, nodes go to these values instead of their mean."""
+    values = means if resampled is None else _moved(means, *resampled)
+    mixed = taps.mix(by_row(keep, amount, drawn_B), values)
     return taps.compose(mixed, frozen_where(frozen_B, scales))
 
 
+def _moved(means: Nodes, moved_B: jax.Array, values: Nodes) -> Nodes:
+    """Each row's values or the means, [layer, B, L, width]."""
+    moved_B11 = moved_B[:, None, None] > 0
+    return {
+        site: jnp.where(moved_B11[(None,) * (x.ndim - 3)], x, _wide(means[site]))
+        for site, x in values.items()
+    }
+
+
+def _wide(x: jax.Array) -> jax.Array:
+    """A number for each node, against its activations."""
+    return x[..., None, None, :]
+
+
 def frozen(scales: Scales) -> Tap:
-    """Every norm as in the whole model."""
+    """Every norm multiplies by what it does in the whole model."""
     return taps.substitute(scales)
 
 
 def frozen_where(frozen_B: jax.Array, scales: Scales) -> Tap:
-    """Norms as in the whole model on some rows, their own on the others."""
+    """Frozen norms where `frozen_B` is 1; in the other rows norms are computed."""
     along, ends = {}, {}
     for site, x in scales.items():
         if site in nodes.END_SITES:
@@ -199,7 +217,7 @@ def losses(
     at_once: int = 1,
 ) -> jax.Array:
     """[N] losses of masks [N, layer, width] under one kind of ablation, for example
-    `functools.partial(ablate.mean, means=means)`; `at_once` side by side."""
+    `functools.partial(ablations.mean, means=means)`; `at_once` of them in parallel."""
 
     def one(keep: Nodes) -> jax.Array:
         return loss(config, params, asked, kind(keep), scales)
@@ -217,9 +235,9 @@ def honest_losses(
     keys_N: jax.Array,
     at_once: int = 1,
 ) -> dict[str, jax.Array]:
-    """The figures of which H is the largest, and the mean over the draws.
+    """The three losses of which H is the largest, and the mean over the draws.
 
-    Every other draw is smooth; a verdict wants at least 100 of them.
+    Every other draw is smooth. A verdict needs at least 100 draws.
     """
 
     def drawn(which: tuple[jax.Array, jax.Array]) -> jax.Array:
@@ -238,6 +256,6 @@ def honest_losses(
 
 
 def honest_loss(figures: Mapping[str, Any]) -> Any:
-    """H of a circuit: at most 0.15 nats is honest, at most 0.30 weak."""
+    """H of a circuit. At the default target, up to 0.15 is honest, up to 0.30 weak."""
     worst = jnp.maximum(figures["mean"], figures["frozen"])
     return jnp.maximum(worst, figures["stochastic"])

@@ -1,17 +1,18 @@
-"""Calibration: one scale, so that a circuit's answers are as sure as they are right.
+"""Calibration: one scale on a circuit's margins, and where possible one shift.
 
-Ablation leaves a circuit's answers right in order but off in size. Before a circuit is
-reported, its logits are multiplied by one scale; where every pair of a task has the
-same two answers, a shift between these two tokens is added as well (appendix). A shift
-by role, right or wrong, would be cheating, and a common one changes nothing. Both are
-fitted on the training pool, from answers computed once, by L-BFGS.
+Ablation keeps the order of a circuit's answers, but not the size of its margins. Before
+a circuit is reported, its logits are multiplied by one scale; where every pair of a
+task has the same two answers, a shift between these two tokens is added as well
+(appendix). A shift towards the right answer, whichever token it is, would be cheating,
+and one of both tokens alike changes nothing. Scale and shift are fitted by L-BFGS on
+the training pool, whose margins are computed once.
 
-Departures. Where every answer of the pool is right, the loss falls for ever as the
-scale grows, and one wrong answer among fresh prompts then costs tens of nats. So one
-answer more than was seen counts as wrong; and where the val pool does better without
-the calibration, or with half of it, that is what is kept.
+Departures from the paper. Where every answer of the pool is right, the loss keeps
+falling as the scale grows, and one wrong answer among other prompts then costs tens of
+nats. So one additional answer counts as wrong; and where the val pool has a lower loss
+without the calibration, or with a part of it, that is what is used.
 
-The scale is printed: far above 1 it hides a circuit whose answers differ by little.
+The scale is printed: one far above 1 means that the circuit's margins were small.
 """
 
 from collections.abc import Mapping
@@ -27,8 +28,8 @@ import optax
 from sparsetx.circuits.measure.questions import Question
 
 STEPS = 16
-WRONG = 1.0  # answers that count as wrong beside those that are
-BACK = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the way from no calibration to the fitted one
+WRONG = 1.0  # additional answers that count as wrong
+BACK = (0.0, 0.25, 0.5, 0.75, 1.0)  # from no calibration to the fitted one
 Margins = npt.NDArray[np.floating]
 Pool = tuple[Question, Margins]
 
@@ -38,7 +39,7 @@ class Calibration:
     """logit of token t ← scale · logit + shift[t]."""
 
     scale: float = 1.0
-    shift: Mapping[int, float] | None = None  # by token, nats; others are not moved
+    shift: Mapping[int, float] | None = None  # by token, nats; other tokens have none
 
     def shifts(self, tokens: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
         moved = np.zeros(np.shape(tokens), np.float32)
@@ -49,7 +50,7 @@ class Calibration:
     def margins(
         self, asked: Question, margin_B: npt.NDArray[np.floating]
     ) -> npt.NDArray[np.float32]:
-        """The calibrated lead of the right answer, from the uncalibrated one."""
+        """Calibrated margins from uncalibrated ones."""
         side_B = np.asarray(_sides(asked), np.float32)
         between = sum((self.shift or {}).values(), start=0.0)
         if not float(asked.open):
@@ -61,8 +62,8 @@ class Calibration:
 
 
 def fit(asked: Question, margin_B: Margins, check: Pool | None = None) -> Calibration:
-    """The scale and shift with the least loss on these margins, after 16 steps; drawn
-    back towards none as far as the `check` pool wants it."""
+    """The scale and shift with the least loss on these margins, after 16 steps; of the
+    points in BACK towards no calibration, the best on the `check` pool."""
     side_B = _sides(asked)
     log_scale, shift = map(float, _least(jnp.asarray(margin_B), jnp.asarray(side_B)))
     found = [_calibration(asked, t * log_scale, t * shift) for t in BACK]
@@ -74,8 +75,8 @@ def fit(asked: Question, margin_B: Margins, check: Pool | None = None) -> Calibr
 
 
 def smoothed_loss(margin_B: Margins) -> float:
-    """The mean loss, as if one answer more than was seen were wrong: a row of average
-    margin. A pool that is all right does not show that all prompts are."""
+    """The mean loss with one additional wrong answer, of average margin: that every
+    answer of a pool is right does not show that all others would be."""
     wide_B = np.asarray(margin_B, np.float64)
     right, wrong = np.logaddexp(0, -wide_B), np.logaddexp(0, wide_B)
     return float((right.sum() + WRONG * wrong.mean()) / (len(wide_B) + WRONG))
@@ -124,7 +125,7 @@ def _least(margin_B: jax.Array, side_B: jax.Array) -> jax.Array:
 
 def _sides(asked: Question) -> npt.NDArray[np.float32]:
     """+1 where the first row's answer is right, -1 where it is wrong; all 0 where pairs
-    do not share their answers, so that no shift belongs to a token."""
+    have different answers, so that no shift of a token fits all."""
     answer_B2 = np.asarray(asked.answers_B2)
     if float(asked.open):
         shared = bool((answer_B2 == answer_B2[0, 0]).all())

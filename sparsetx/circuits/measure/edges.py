@@ -1,21 +1,22 @@
-"""How large a circuit is: one rule for each count, NumPy and JAX alike (section 2.3).
+"""The size of a circuit: how nodes, edges and others are counted (section 2.3).
 
 nodes       kept nodes, the final read among them where a mask has one
 edges       nonzero weights between kept nodes, of the six kinds in parameters.edges; in
             a head with a sink that keeps a query or key channel but no value, also the
             output weights of its value channels into kept writes: the sink makes of
             them a constant that can be tuned
-constants   kept nodes other than reads without such an edge into them: free biases
-edges_plus  both together: what the search makes small
-pairs       kept sources times kept targets, kind by kind: a size free of density
+constants   kept nodes, other than reads, without such an edge into them: biases
+edges_plus  edges and constants together: what the search minimises
+pairs       kept sources times kept targets of each kind: a size without density
 boundary    nonzero embedding weights of the prompts' tokens into kept reads, and
             unembedding weights from kept writes to the answers; a weight counts once,
             however many layers read or write its channel
 
-A dense model has no zeros: all its weights between kept nodes count. Leaves of a mask
-may have leading axes, [..., layer, width]: each of those masks is counted by itself.
-Counts are integers: above 2^24 a sum of float32 would lose ones. The fewest edges that
-do the work of all of them are found, not counted: see effective.py.
+The same code counts NumPy and JAX arrays. A dense model has no zeros: all its weights
+between kept nodes count. Leaves of a mask may have leading axes, [..., layer, width]:
+each of those masks is counted by itself. Counts are integers: above 2^24 a sum of
+float32 would lose ones. The fewest edges that reach the target have to be searched for:
+see effective_edges.py.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,11 +34,11 @@ from sparsetx.nodes import Node, Nodes
 
 READS = (nodes.ATTN_IN, nodes.MLP_IN)
 WRITES = (nodes.ATTN_OUT, nodes.MLP_OUT)
-Patterns = Mapping[str, Any]  # {kind: [layer, source, target]}, 1 where a weight is
+Patterns = Mapping[str, Any]  # {kind: [layer, source, target]}, 1 where w != 0
 
 
 class Size(NamedTuple):
-    """The counts of one mask, or arrays of those of many."""
+    """The counts of one mask, or arrays with those of many."""
 
     nodes: Any
     edges: Any
@@ -68,13 +69,13 @@ def matrices(config: ModelConfig, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def patterns(config: ModelConfig, params: Mapping[str, Any]) -> Patterns:
-    """Where weights are not zero, as numbers that can be summed."""
+    """1.0 where a weight is not zero, else 0.0."""
     kinds = matrices(config, params)
     return {name: (w != 0).astype("float32") for name, w in kinds.items()}
 
 
 def size(config: ModelConfig, pattern: Patterns, keep: Nodes) -> Size:
-    """All counts of a mask of zeros and ones, or of many, [..., layer, width]."""
+    """Count a mask of zeros and ones, or each of many, [..., layer, width]."""
     kept = _zeros_and_ones(keep)
     edges = constants = pairs = 0
     for part in parameters.edges(config):
@@ -93,7 +94,7 @@ def size(config: ModelConfig, pattern: Patterns, keep: Nodes) -> Size:
 
 
 def joined(config: ModelConfig, pattern: Patterns, keep: Nodes) -> Any:
-    """Edges of one mask, smooth in it: what the search pays for."""
+    """The number of edges of one mask, differentiable: the search penalises it."""
     return sum(
         jnp.einsum(
             "ls,lst,lt->", keep[part.source], pattern[part.name], keep[part.target]
@@ -103,12 +104,12 @@ def joined(config: ModelConfig, pattern: Patterns, keep: Nodes) -> Any:
 
 
 def listed(config: ModelConfig, params: Mapping[str, Any], keep: Nodes) -> list[Edge]:
-    """The edges of one mask themselves, in the order of computation."""
+    """The edges of one mask, in the order of computation."""
     return ordered(edge for _, _, edge in located(config, params, keep))
 
 
 def ordered(found: Iterable[Edge]) -> list[Edge]:
-    """By layer, by the site and channel that they write, and by what they read."""
+    """Sorted by layer, by target site and channel, and by source channel."""
     site = {name: i for i, name in enumerate(nodes.BLOCK_SITES)}
 
     def place(edge: Edge) -> tuple[int, ...]:
@@ -140,17 +141,17 @@ def located(
 
 
 def boundary(params: Mapping[str, Any], keep: Nodes, tokens: Any, answers: Any) -> Any:
-    """Weights by which a circuit meets text, of one mask or of many."""
+    """The boundary count (see above) of one mask, or of many."""
     embed = params[parameters.EMBED][parameters.W]
     unembed = params[parameters.UNEMBED][parameters.W]
     kept = _zeros_and_ones(keep)
     wide = embed.shape[1]  # position channels, read beside it, embed no token
     reads = sum(kept[site][..., :wide].sum(-2) for site in READS) > 0
     writes = sum(kept[site].sum(-2) for site in WRITES) > 0
-    came_in = embed[np.unique(np.asarray(tokens))] != 0
-    goes_out = unembed[:, np.unique(np.asarray(answers))] != 0
-    return (_against(reads, came_in.sum(0)) * reads).sum(-1) + (
-        _against(writes, goes_out.sum(1)) * writes
+    ins = embed[np.unique(np.asarray(tokens))] != 0
+    outs = unembed[:, np.unique(np.asarray(answers))] != 0
+    return (_against(reads, ins.sum(0)) * reads).sum(-1) + (
+        _against(writes, outs.sum(1)) * writes
     ).sum(-1)
 
 
@@ -168,11 +169,11 @@ def _senders(config: ModelConfig, kept: Nodes, part: parameters.Weights) -> Any:
 
 
 def _sums(senders: Any, pattern: Any) -> Any:
-    """[..., layer, target]: how many senders each target hears."""
+    """[..., layer, target]: from how many senders each target has an edge."""
     xp = _module(senders)
     many = xp.moveaxis(senders.reshape(-1, *senders.shape[-2:]), 1, 0)
-    heard = xp.moveaxis(xp.matmul(many, pattern), 0, 1)
-    return heard.reshape(*senders.shape[:-1], pattern.shape[-1])
+    sums = xp.moveaxis(xp.matmul(many, pattern), 0, 1)
+    return sums.reshape(*senders.shape[:-1], pattern.shape[-1])
 
 
 def _count(x: Any, axis: Any) -> Any:
@@ -184,7 +185,7 @@ def _total(x: Any) -> Any:
 
 
 def _zeros_and_ones(keep: Nodes) -> dict[str, Any]:
-    """A mask that lets gradients through is one only up to rounding."""
+    """Rounded: a mask that passes gradients is 0 and 1 only up to rounding."""
     return {site: (x > 0.5).astype("float32") for site, x in keep.items()}
 
 

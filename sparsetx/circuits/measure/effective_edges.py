@@ -1,17 +1,18 @@
-"""The fewest edges that do a circuit's work: a size fair to dense models (section 2.3).
+"""The fewest edges with which a circuit reaches the target (section 2.3).
 
-A dense model has a weight between any two nodes, and most do little. Here single
-weights are ablated to their mean: of the edges of a circuit a part e stays, W becomes
-W·e, and what the others contribute on average, μ·W·(1 - e), goes into the bias.
+This size is fair to dense models, which have a weight between any two nodes, most of
+them with little effect. Single weights are ablated to their mean: with e = 1 for edges
+that stay and 0 for others, W becomes W·e, and what the ablated edges contribute on
+average, μ·W·(1 - e), is added to the bias.
 
-The fewest that keep the target are looked for in the same way in every model: rank the
-edges by |e·dL/de|, averaged along the way from all of them to few; keep as few of the
-first as reach the target; again, until nothing falls away; then leave out those that
-matter least one by one, and drop the cheapest. What comes is an upper bound from which
-none of the edges so tried can be missed.
+The search is the same in every model. Edges are ranked by |e·dL/de|, averaged over a
+few points between all edges and few; as few of the first as reach the target are kept;
+this is repeated until none is removed. Then those with the least slope are ablated one
+by one, and those with the least ablation cost are removed. The result is an upper
+bound; none of the edges tried last can be removed from it.
 
-Departure: a weight that reads values through attention is ablated to the mean of the
-value; a sink, which takes a share of the attention, makes the true mean smaller.
+Departure from the paper: a weight that reads values through attention is ablated to the
+mean of the value; a sink takes a part of the attention, so the true mean is smaller.
 """
 
 import functools
@@ -30,11 +31,11 @@ from sparsetx.config import ModelConfig
 from sparsetx.model import mesh, parameters
 from sparsetx.nodes import Nodes
 
-WAY = (1.0, 0.75, 0.5, 0.25)  # parts of the edges at which slopes are taken
+WAY = (1.0, 0.75, 0.5, 0.25)  # factors on all edges at which slopes are taken
 TRIED = 24  # numbers of edges tried at once
-SINGLES = 64  # edges left out one by one, those with the least slope
+SINGLES = 64  # edges ablated one by one: those with the least slope
 ROUNDS = 40
-CHUNK = 8  # evaluated by a device at a time, whatever their number
+CHUNK = 8  # edge sets that a device evaluates in one call, always as many
 SMALLEST = 2048  # programs are compiled for 2048, 4096, 8192, … edges
 Alive = npt.NDArray[np.bool_]
 
@@ -42,8 +43,8 @@ Alive = npt.NDArray[np.bool_]
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Places:
-    """Where each edge lies: matrix (in the order of `_paths`), layer, row, column.
-    Lists are filled up with layers that do not exist: nothing is written there."""
+    """The place of each edge: matrix (in the order of `_paths`), layer, row, column.
+    Lists are padded with layers that do not exist, where nothing is written."""
 
     which_E: jax.Array
     layer_E: jax.Array
@@ -60,7 +61,7 @@ class Fewest:
 
 
 def places(config: ModelConfig, found: list[Any]) -> Places:
-    """Of edges as `edges.located` gives them."""
+    """The places of edges as `edges.located` gives them."""
     length = max(SMALLEST, 1 << (len(found) - 1).bit_length())
     order = list(_paths(config))
     rows = np.full((4, length), config.n_layer, np.int32)
@@ -72,8 +73,8 @@ def places(config: ModelConfig, found: list[Any]) -> Places:
 def keep_only(
     config: ModelConfig, params: Any, means: Nodes, where: Places, alive_E: jax.Array
 ) -> Any:
-    """Parameters in which edges stay as far as `alive_E` says; others act as their
-    mean does."""
+    """Parameters with each edge multiplied by `alive_E`; what is removed of it is
+    replaced by its mean contribution, in the bias."""
     whole = dict(parameters.leaves(params))
     new = {}
     for number, (path, source) in enumerate(_paths(config).items()):
@@ -91,7 +92,7 @@ def keep_only(
 
 @dataclass(frozen=True)
 class Bench:
-    """A circuit whose edges can be switched off."""
+    """A circuit whose edges can be ablated one by one."""
 
     config: ModelConfig
     params: Any
@@ -102,7 +103,7 @@ class Bench:
     where: Places
 
     def losses(self, alive: Alive) -> npt.NDArray[np.float32]:
-        """[N] losses with these edges, [N, edge], left alive."""
+        """[N] losses with only these edges left, [N, edge]."""
         devices = tuple(jax.local_devices())
         program, many = _losses(self.config, devices), CHUNK * len(devices)
         found = []
@@ -113,7 +114,7 @@ class Bench:
         return np.concatenate(found)[: len(alive)]
 
     def slopes(self, alive: Alive) -> npt.NDArray[np.float32]:
-        """[edge]: how much the loss leans on each of those alive."""
+        """[edge]: the size of the loss's slope in each edge that is left."""
         wide = np.zeros(len(self.where.row_E), np.float32)
         wide[: len(alive)] = alive
         return np.asarray(_slopes(self.config, self._rest, wide))[: len(alive)]
@@ -134,8 +135,8 @@ def fewest(
     target: float,
     scales: Scales | None = None,
 ) -> Fewest:
-    """The fewest edges of a circuit with which it reaches the target under mean
-    ablation, or with `scales` under frozen norms. All of them, where all do not."""
+    """The fewest edges with which a circuit reaches the target under mean ablation, or
+    with `scales` under frozen norms. All edges, where all do not reach it."""
     found = list(edges.located(config, params, keep))
     where = places(config, found)
     bench = Bench(config, params, means, asked, keep, scales, where)
@@ -153,7 +154,7 @@ def fewest(
 
 
 def _by_slope(bench: Bench, alive: Alive, target: float) -> tuple[Alive, float] | None:
-    """Only the first by slope, as few as reach the target."""
+    """The edges with the largest slopes, as few as reach the target."""
     order = np.argsort(-bench.slopes(alive), kind="stable")
     counts = _counts(int(alive.sum()) - 1)
     if not counts:
@@ -169,7 +170,7 @@ def _by_slope(bench: Bench, alive: Alive, target: float) -> tuple[Alive, float] 
 def _one_by_one(
     bench: Bench, alive: Alive, target: float
 ) -> tuple[Alive, float] | None:
-    """Without those whose absence costs least, as many as the target allows."""
+    """Without the edges of least ablation cost: as many as the target allows."""
     slope = np.where(alive, bench.slopes(alive), np.inf)
     least = np.argsort(slope, kind="stable")[: min(SINGLES, int(alive.sum()))]
     if not len(least):

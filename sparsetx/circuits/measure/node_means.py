@@ -1,7 +1,7 @@
-"""What every node is on average, over tokens that the model was trained on.
+"""The mean of every node over training text, cached for each model.
 
-Computed once for a model and kept beside its circuits: ablation puts these in place of
-all nodes that a circuit does not keep.
+Mean ablation replaces all nodes outside a circuit by these. They are computed once for
+a model and stored beside its circuits.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from sparsetx.system.progress import Reporter
 
 MEAN = "mean/"  # before a site's name, in archives
 TOKENS = 200_000
-ROWS = 32  # sequences at a time
+ROWS = 32  # sequences in a batch
 SITES = (*nodes.NODE_SITES, nodes.FINAL)
 
 
@@ -40,7 +40,7 @@ class Means:
 
 
 def of_run(run: Run, folder: Path, report: Reporter) -> Means:
-    """From the folder's cache, or computed and kept there."""
+    """From the folder's cache, or else computed and stored there."""
     config = run.config.model
     batches = max(1, -(-TOKENS // (ROWS * config.context)))
     tokens = batches * ROWS * config.context
@@ -65,7 +65,7 @@ def _cached(run: Run, path: Path) -> dict[str, np.ndarray] | None:
     try:
         found = files.read_arrays(path, "cached means", most)
     except Refusal:
-        return None  # torn: it is made again
+        return None  # damaged: it is computed again
     values = {site: found.get(MEAN + site) for site in SITES}
     whole = {
         site: x

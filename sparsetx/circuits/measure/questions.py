@@ -1,9 +1,9 @@
-"""A pool of prompts as arrays, and what a model answers to them (section 2.3).
+"""A pool of prompts as arrays, and the margins and loss of a model on it (section 2.3).
 
-The margin of a row is how far the right answer is ahead, in nats of log odds: between
-two candidates the difference of their logits, in a one-token contrast the log odds of
-the token against all others, its sign turned where it should not come. The task's loss
-is softplus(-margin), averaged over both prompts of every pair.
+The margin of a row says how far the right answer is ahead, in nats: between two
+candidates the difference of their logits; in a one-token contrast the log odds of the
+token against all others, negated where the token would be wrong. The task's loss is
+softplus(-margin), averaged over both prompts of every pair.
 """
 
 import dataclasses
@@ -17,17 +17,18 @@ import numpy as np
 
 from sparsetx import model, nodes
 from sparsetx.config import ModelConfig
+from sparsetx.nodes import Nodes
 from sparsetx.taps import Tap
 from sparsetx.tasks.pairs import Pairs
 
 Scales = Mapping[str, jax.Array]  # {norm site: [layer, B, L, 1]}, [B, L, 1] at the end
-ROWS = 128  # prompts at a time, where pools of all sizes should share a program
+ROWS = 128  # prompts in a call, so that pools of all sizes share a program
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Question:
-    """Rows 2i and 2i + 1 are a pair. `open` is 1 in a one-token contrast, else 0."""
+    """A pool: rows 2i and 2i + 1 are a pair. `open` is 1 in a one-token contrast."""
 
     tokens_BL: jax.Array
     position_B: jax.Array
@@ -39,7 +40,7 @@ class Question:
         return int(self.tokens_BL.shape[0])
 
     def rows(self, chosen_B: Any) -> "Question":
-        """Some of the rows; traced indices will do."""
+        """Some of the rows; the indices may be traced."""
         parts = {
             field.name: getattr(self, field.name)[chosen_B]
             for field in dataclasses.fields(self)
@@ -49,12 +50,12 @@ class Question:
 
 
 def of(pairs: Pairs, length: int | None = None) -> Question:
-    """A pool, as long as its longest prompt, or padded to `length` tokens."""
+    """A pool as arrays, as long as its longest prompt, or padded to `length` tokens."""
     longest = int(pairs.position_B.max()) + 1
     length = length or longest
     if longest > length:
         raise ValueError(f"prompts of {longest} tokens do not fit {length}")
-    eot = pairs.tokens_BL[0, 0]  # every prompt begins with it; it pads as well
+    eot = pairs.tokens_BL[0, 0]  # every prompt begins with it; it is the padding too
     room = max(0, length - pairs.tokens_BL.shape[1])
     tokens_BL = np.pad(
         pairs.tokens_BL[:, :length], ((0, 0), (0, room)), constant_values=eot
@@ -69,13 +70,13 @@ def of(pairs: Pairs, length: int | None = None) -> Question:
 
 
 def margins(config: ModelConfig, params: Any, asked: Question, tap: Tap) -> jax.Array:
-    """[B]: how far the right answer is ahead."""
+    """[B] margins of a model under a tap."""
     logits_BV = model.logits_at(config, params, asked.tokens_BL, asked.position_B, tap)
     return margin_of(asked, logits_BV)
 
 
 def margin_of(asked: Question, logits_BV: jax.Array) -> jax.Array:
-    """From the logits at the last place."""
+    """Margins from the logits at the last token of each prompt."""
     answer_B2 = jnp.take_along_axis(logits_BV, asked.answers_B2, -1)
     between_B = answer_B2[:, 0] - answer_B2[:, 1]
     token_1V = jnp.arange(logits_BV.shape[-1])[None]
@@ -91,9 +92,9 @@ def loss_of(margin_B: jax.Array) -> jax.Array:
 
 
 def upper_loss_of(margin_B: jax.Array, errors: Any = 1.0) -> jax.Array:
-    """The mean over pairs and so many standard errors: what a pool of other pairs may
-    well show. Choosing the smallest of many circuits by the mean of a few pairs would
-    choose those that are lucky on them."""
+    """The mean loss over pairs plus `errors` standard errors: a likely upper bound of
+    the loss on other pairs. By the mean alone, the smallest of many circuits would
+    often be one that does well on these pairs by chance."""
     loss_P = jnp.mean(jax.nn.softplus(-margin_B).reshape(-1, 2), -1)
     mean = jnp.mean(loss_P)
     # Not jnp.std: where all pairs are equal its slope is not a number.
@@ -105,10 +106,11 @@ def upper_loss_of(margin_B: jax.Array, errors: Any = 1.0) -> jax.Array:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Task:
-    """What a mask is trained on; with a leading [task] axis, several tasks."""
+    """A pool and the whole model's norms on it; several tasks have a leading axis."""
 
     asked: Question
     scales: Scales  # of the whole model's norms on these prompts
+    donors: Nodes | None = None  # activations on other prompts (donors.py)
 
     def rows(self, chosen_B: Any) -> "Task":
         """Some of the rows."""
@@ -116,4 +118,4 @@ class Task:
             site: x[chosen_B] if site in nodes.END_SITES else x[:, chosen_B]
             for site, x in self.scales.items()
         }
-        return Task(self.asked.rows(chosen_B), scales)
+        return Task(self.asked.rows(chosen_B), scales, self.donors)

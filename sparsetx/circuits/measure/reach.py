@@ -1,9 +1,9 @@
-"""Which nodes of a circuit are joined to an answer by a path of its own nodes.
+"""Which nodes of a circuit are connected to an answer by a path of its own nodes.
 
-A write reaches a later read of its channel, and the answers where its unembedding
-weights are not zero; a neuron, a value, a read reach what they have an edge to. Queries
-and keys reach what their head's values do, and where a sink makes their attention a
-tunable constant, the head's writes.
+A write is connected to later reads of its channel, and to answers for which its
+unembedding weights are not zero. A neuron, a value or a read is connected to the nodes
+that it has an edge to. Queries and keys are connected to what their head's values are;
+with a sink, whose part of the attention varies, also to the head's writes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,20 +25,20 @@ def joined(
     keep: Nodes,
     answers: Sequence[int],
 ) -> dict[str, np.ndarray]:
-    """The mask without the nodes that lead nowhere."""
+    """The mask without the nodes that are not connected to an answer."""
     found = {site: np.array(x) > 0.5 for site, x in keep.items()}
     kinds = {part.name: part for part in parameters.edges(config)}
     unembed_DV = np.asarray(params[parameters.UNEMBED][parameters.W])
-    heard_D = (unembed_DV[:, list(answers)] != 0).any(1)
+    answered_D = (unembed_DV[:, list(answers)] != 0).any(1)
     if nodes.FINAL in found:
-        found[nodes.FINAL] &= heard_D
-        heard_D = found[nodes.FINAL]
+        found[nodes.FINAL] &= answered_D
+        answered_D = found[nodes.FINAL]
     for layer in reversed(range(config.n_layer)):
         for write, middle, read in (
             (nodes.MLP_OUT, (nodes.MLP_NEURON,), nodes.MLP_IN),
             (nodes.ATTN_OUT, (nodes.V, nodes.Q, nodes.K), nodes.ATTN_IN),
         ):
-            found[write][layer] &= heard_D
+            found[write][layer] &= answered_D
             for site in middle:
                 if site in (nodes.Q, nodes.K):
                     own = _of_heads(config, found, pattern, layer)
@@ -47,7 +47,7 @@ def joined(
                 found[site][layer] &= own
             to_any = [_to(kinds, pattern, found, layer, read, site) for site in middle]
             found[read][layer] &= np.any(to_any, axis=0)
-            heard_D = heard_D | found[read][layer][: config.d_model]
+            answered_D = answered_D | found[read][layer][: config.d_model]
     return {site: x.astype(np.float32) for site, x in found.items()}
 
 
@@ -72,8 +72,8 @@ def _of_heads(
     pattern: edges.Patterns,
     layer: int,
 ) -> np.ndarray:
-    """Channels of heads whose attention matters: values are kept, or a sink makes
-    constant values count."""
+    """Channels of heads whose attention has an effect: a value is kept, or there is a
+    sink and constant values have weights to kept writes."""
     shape = (config.n_head, config.d_head)
     matters = found[nodes.V][layer].reshape(shape).any(1)
     if config.sink:

@@ -1,1 +1,1 @@
-"""Looking for masks: pools, lanes, the search, the judge, and the batch job."""
+"""Searching for masks: pools, lanes, the search, the judge, and the batch job."""

@@ -1,8 +1,9 @@
 """The batch job: circuits for many tasks of a run, by any number of processes.
 
-Every task has a folder below `out`; a task is claimed by a lock in it, and done when
-its circuit.json is there, which is written last. A process takes what nobody has: kill
-it, start another, or several, and the list is finished all the same, to the same bytes.
+Every task has a folder below `out`. A process claims a task by a lock in that folder;
+the task is done when its circuit.json exists, which is written last. A process takes
+tasks that no other has claimed: however often processes are killed and started again,
+and however many run at once, the result is the same, byte for byte.
 """
 
 import contextlib
@@ -35,7 +36,7 @@ from sparsetx.tasks import task_file
 from sparsetx.tasks.pairs import CONTEXT
 from sparsetx.tasks.task import SPLITS
 
-PLAIN = "plain"  # the paper's procedure, beside the honest circuit it is compared with
+PLAIN = "plain"  # folder of the paper's kind of circuit, inside the honest one's
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,18 +48,18 @@ class Job:
 
     @property
     def levels(self) -> tuple[float, ...]:
-        """Plain always, and honest as asked: both sizes are reported."""
+        """Values of `honest`: 0 (plain) always, and the one requested."""
         honest = self.request.aim.honest
         return (0.0, honest) if honest > 0 else (0.0,)
 
     def folder(self, task: str, level: float) -> Path:
-        """The circuit that was asked for is the task's own."""
+        """The task's own folder for the requested kind, `plain` in it for the other."""
         own = self.out / task
         return own if level == self.request.aim.honest else own / PLAIN
 
 
 def of_run(run: Run, tasks: Mapping[str, Drawn], request: Request, out: Path) -> Job:
-    """The job, its model shuffled if that is asked for."""
+    """The job for a run, its weights shuffled if the request says so."""
     if request.shuffled is not None:
         params = shuffled_weights.shuffled(
             run.config.model, run.params, request.shuffled
@@ -72,24 +73,24 @@ def of_run(run: Run, tasks: Mapping[str, Drawn], request: Request, out: Path) ->
 
 
 def work(job: Job, report: Reporter = silent) -> Iterator[Facts]:
-    """Cut what is not there yet, as many tasks at once as fill the devices; the facts
-    of each circuit as it is done. Tasks that another process holds are left to it."""
+    """Find the circuits that do not exist yet, as many tasks at once as fill the
+    devices, and yield the facts of each. Tasks claimed by others are left to them."""
     if not any(_missing(job)):
         return
     found = node_means.of_run(job.run, job.out, report)
     cutting = Cutting(job.run, found, job.request, report)
-    for patient in (False, True):  # in the end, see whether other holders are alive
+    for wait in (False, True):  # at the end, wait for claims of processes that died
         left = {task: job.tasks[task] for task in _missing(job)}
         for group in groups(cutting, left):
-            yield from _together(job, cutting, group, patient)
+            yield from _together(job, cutting, group, wait)
 
 
 def _together(
-    job: Job, cutting: Cutting, group: Mapping[str, Drawn], patient: bool
+    job: Job, cutting: Cutting, group: Mapping[str, Drawn], wait: bool
 ) -> Iterator[Facts]:
-    """The circuits of those of a group's tasks that nobody else has."""
+    """The circuits of a group's tasks that no other process has claimed."""
     with contextlib.ExitStack() as claims:
-        claimed = functools.partial(_claimed, job, claims=claims, patient=patient)
+        claimed = functools.partial(_claimed, job, claims=claims, wait=wait)
         mine = {task: own for task, own in group.items() if claimed(task)}
         if not mine:
             return
@@ -98,17 +99,17 @@ def _together(
             yield one.facts
 
 
-def _claimed(job: Job, task: str, claims: contextlib.ExitStack, patient: bool) -> bool:
-    """Whether the task is ours to do, and then nobody else's."""
+def _claimed(job: Job, task: str, claims: contextlib.ExitStack, wait: bool) -> bool:
+    """Claim a task, if nobody has and it is not done."""
     try:
-        claims.enter_context(lock.held(job.out / task, patient))
+        claims.enter_context(lock.held(job.out / task, wait))
     except Refusal:
         return False
     return not _done(job, task)
 
 
 def results(job: Job) -> list[tuple[str, list[Facts]]]:
-    """(task, its circuits' facts) for those that are done, plain first."""
+    """(task, facts of its circuits, plain first) for the tasks that are done."""
     return [
         (task, [circuit.load_facts(job.folder(task, level)) for level in job.levels])
         for task in job.tasks
@@ -117,7 +118,7 @@ def results(job: Job) -> list[tuple[str, list[Facts]]]:
 
 
 def of_file(run: Run, path: str, request: Request) -> dict[str, Drawn]:
-    """The pools of a user's own task, under the file's name."""
+    """The pools of a task from a file, by the file's name."""
     most = min(request.sizes.length or CONTEXT, run.config.model.context)
     found = {
         split: task_file.file_pairs(path, run.tokenizer, split, context=most)
@@ -146,7 +147,7 @@ def _save(made: Circuit, folder: Path) -> None:
 
 
 def _others(job: Job) -> Iterator[str]:
-    """Circuits in the way: of another model, or asked for differently."""
+    """Existing circuits of another model, or found with other settings."""
     own = params_hash(job.run.params)
     for task in job.tasks:
         for level in job.levels:
@@ -168,7 +169,7 @@ def _others(job: Job) -> Iterator[str]:
 def of_names(
     run: Run, names: Sequence[str], request: Request
 ) -> tuple[dict[str, Drawn], dict[str, str]]:
-    """Pools of the tasks; and why the tokenizer cannot express some."""
+    """The pools of tasks by name; and for those that have none, the reason."""
     config = run.config.model
     found: dict[str, Drawn] = {}
     unfit: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Cutting circuits out of a run: pools, search, assessment, and the circuit itself."""
+"""From a run and its tasks to circuits: pools, search, measurements, and facts."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,19 +37,19 @@ Rank = Literal["learned", "attribution"]
 
 @dataclass(frozen=True)
 class Request:
-    """How circuits are to be cut."""
+    """The settings with which circuits are searched."""
 
     aim: Aim = field(default_factory=Aim)
     sizes: Sizes = field(default_factory=Sizes)
     rank: Rank = "learned"
-    effective: bool = True  # also find the fewest single weights
+    effective: bool = True  # also find the fewest edges
     memory: float = 4e9  # bytes
-    shuffled: int | None = None  # the model's weights have changed places
+    shuffled: int | None = None  # seed by which the model's weights are shuffled
 
 
 @dataclass(frozen=True, eq=False)
 class Cutting:
-    """A model, and what cutting it takes."""
+    """A model, and what is needed to find circuits in it."""
 
     run: Run
     means: Means
@@ -75,8 +75,8 @@ class Cutting:
 def circuits(
     cutting: Cutting, drawn: Mapping[str, Drawn], honest: Sequence[float]
 ) -> Iterator[tuple[str, float, Circuit]]:
-    """(task, honesty, circuit) for tasks whose prompts have one common length. Where
-    nothing was found the circuit is empty, and its facts say so."""
+    """(task, honest, circuit) for tasks whose prompts have the same padded length.
+    Where no circuit was found it is empty, and its facts say so."""
     config, params = cutting.run.config.model, cutting.run.params
     each = [own[split] for own in drawn.values() for split in ("train", "val")]
     length = pools.padded_length(config, *each)
@@ -84,25 +84,25 @@ def circuits(
         name: pools.case(config, params, name, own, length)
         for name, own in drawn.items()
     }
-    able = {}
+    doable = {}
     for name, case in cases.items():
         if cutting.request.shuffled is None and not _does(cutting, case):
             for level in honest:
                 yield name, level, _undone(cutting, case, drawn[name], level)
         else:
-            able[name] = case
-    for level in honest if able else ():
+            doable[name] = case
+    for level in honest if doable else ():
         found = searched(
             cutting.request, config, params, cutting.means.of(cutting.sites),
-            list(able.values()), level, cutting.report,
+            list(doable.values()), level, cutting.report,
         )  # fmt: skip
-        for (name, case), one in zip(able.items(), found, strict=True):
+        for (name, case), one in zip(doable.items(), found, strict=True):
             yield name, level, _circuit(cutting, case, drawn[name], one, level)
 
 
 def groups(cutting: Cutting, drawn: Mapping[str, Drawn]) -> Iterator[dict[str, Drawn]]:
-    """Tasks that one program searches together: their prompts have one length, and
-    there are as many of them as fill the devices."""
+    """Tasks to be searched together: their prompts have the same padded length, and
+    there are as many as fill the devices."""
     config, request = cutting.run.config.model, cutting.request
     same: dict[int, list[str]] = {}
     for name, own in drawn.items():
@@ -116,7 +116,7 @@ def groups(cutting: Cutting, drawn: Mapping[str, Drawn]) -> Iterator[dict[str, D
 
 
 def _does(cutting: Cutting, case: Case) -> bool:
-    """Whether the whole model reaches the target: what it cannot do, no part can."""
+    """Whether the whole model reaches the target: else its circuits cannot either."""
     nothing = cutting.subject(cutting.empty)
     found = final_figures.whole(nothing, case.val).whole_loss
     return found is not None and found <= cutting.request.aim.target
@@ -131,7 +131,7 @@ def searched(
     level: float,
     report: Reporter,
 ) -> list[Found]:
-    """What a request finds for some cases, with this much honesty."""
+    """The circuits that a search finds for some cases, with `level` as `honest`."""
     aim = dataclasses.replace(request.aim, honest=level)
     given = (config, params, means, cases, aim)
     if request.rank == "learned":
@@ -172,18 +172,18 @@ def _circuit(
 def _assessed(
     cutting: Cutting, subject: Subject, case: Case, own: Drawn, test: Task, told: Facts
 ) -> Facts:
-    """Losses on all pools, sizes, calibration."""
+    """Facts of a circuit that reached the target: losses, sizes, calibration."""
     honest, target = told.search.honest > 0, told.search.target
     calibration = final_figures.fitted(subject, case.train, case.val)
 
-    def losses(split: str, task: Task, doubt: int = 0) -> Losses:
+    def losses(split: str, task: Task, drawn: int = 0) -> Losses:
         title = f"{case.name}, {told.search.kind}, measured"
         done = SPLITS.index(split)
         cutting.report(Progress(title, done, len(SPLITS), "pools", {}))
-        return final_figures.losses(subject, task, own[split], calibration, doubt)
+        return final_figures.losses(subject, task, own[split], calibration, drawn)
 
     on_train, on_val = losses("train", case.train), losses("val", case.val)
-    on_test = losses("test", test, doubt=len(own["val"]))
+    on_test = losses("test", test, drawn=len(own["val"]))
     fewest = None
     if cutting.request.effective:
         fewest = final_figures.fewest_edges(subject, case.val, target, honest)
@@ -234,7 +234,7 @@ def _facts(cutting: Cutting, case: Case, own: Drawn, level: float) -> Facts:
 def search_facts(
     request: Request, config: ModelConfig, own: Drawn, level: float
 ) -> facts.Search:
-    """What was asked for, as it is written down."""
+    """A request as it is recorded in circuit.json."""
     aim = request.aim
     return facts.Search(
         target=aim.target,

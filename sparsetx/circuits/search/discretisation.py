@@ -1,10 +1,10 @@
-"""From scores to a circuit: how many nodes to keep, and which can go (section 2.3).
+"""From scores to a circuit: which nodes to keep, and which to remove (section 2.3).
 
-Nodes are ranked by τ; of those that tie, the ones that the task's loss leans on most
-come first. The loss is not monotone in the number kept, so many numbers are tried at
-once, and more below the smallest that reaches the target. Then nodes go while the
-target holds: first those that no path joins to an answer, then those that cost least
-for each edge that they save.
+Nodes are ranked by τ; ties are broken by the size of the loss's slope. The loss is not
+monotone in the number kept, so many numbers are tried at once, and more below the
+smallest that reaches the target. Then nodes are removed while the target is reached:
+first those that no path connects to an answer, then those of least ablation cost for
+each edge that their removal saves.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,17 +19,18 @@ from sparsetx.circuits.search.judge import Judge
 from sparsetx.nodes import Nodes
 from sparsetx.system.progress import Progress, Reporter, silent
 
-# Numbers of nodes tried: at a glance, of which every third of the next; below the best
-# of these; beyond what a search kept, and between the best and the one below.
+# How many numbers of nodes are tried: in the coarse scan; in the scan below its best,
+# of which it has about every third; beyond what a search kept, and between the best and
+# the one below it.
 GLANCE, SCAN, REFINE = 14, 40, 8
-PASSES = 6  # rounds of removals by slope, and as many by what nodes really cost
-SINGLES = 16  # nodes left out one by one, to see what each really costs
+PASSES = 6  # rounds of removals by slope, and as many by measured ablation cost
+SINGLES = 16  # nodes ablated one by one, to measure what each costs
 Mask = npt.NDArray[np.bool_]  # [node]
 
 
 @dataclass(frozen=True)
 class Point:
-    """One circuit along a ranking."""
+    """The circuit of the first `nodes` nodes of a ranking."""
 
     nodes: int
     edges_plus: int
@@ -38,10 +39,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The circuit of one ranking, or none; and the curve that it came from."""
+    """The circuit chosen from a ranking (or an empty mask), and the ranking's curve."""
 
     mask: Mask
-    loss: float  # the judge's
+    loss: float  # by the judge
     curve: list[Point] = field(default_factory=list)
 
     @property
@@ -51,8 +52,8 @@ class Chosen:
 
 @dataclass(frozen=True, eq=False)
 class Cutter:
-    """A judge, what counting takes, who hears how far it is, and another judge on
-    prompts by which nothing was cut down: the result suits the first one's."""
+    """A judge, what is needed to count edges, a progress reporter, and a second judge
+    on other prompts: the removals fit the first judge's prompts."""
 
     judge: Judge
     pattern: edges.Patterns
@@ -64,7 +65,7 @@ class Cutter:
     def tell(self, done: int, total: int, mask: Mask) -> None:
         size = int(self.sizes(mask[None]).edges_plus[0])
         figures = {"nodes": int(mask.sum()), "edges+": size}
-        stage = f"{self.name}, cut down"
+        stage = f"{self.name}, removing nodes"
         self.report(Progress(stage, done, total, "passes", figures))
 
     def sizes(self, masks: npt.NDArray[np.bool_]) -> edges.Size:
@@ -72,7 +73,7 @@ class Cutter:
         return edges.size(self.judge.config, self.pattern, self.judge.tree(masks))
 
     def order(self, tau: Nodes) -> npt.NDArray[np.integer]:
-        """Nodes by score, those that tie by how much the loss leans on them."""
+        """Nodes by score, ties by the size of the loss's slope."""
         sites = self.judge.sites
         score = nodes.flatten(self.judge.config, tau, sites)
         slope, _ = self.judge.slopes(score > 0)
@@ -84,7 +85,7 @@ def scan(
     order: npt.NDArray[np.integer],
     counts: Sequence[int] | npt.NDArray[np.integer],
 ) -> list[Point]:
-    """The curve: the first so many nodes of an order, tried at once."""
+    """Points of a curve: the losses of the first nodes of an order, by count."""
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
     count_N = np.unique(np.asarray(counts))
@@ -110,10 +111,10 @@ def spaced(order_length: int, kept: int, count: int) -> npt.NDArray[np.integer]:
 
 @dataclass
 class Ranking:
-    """An order of nodes, and the points of its curve that are known."""
+    """An order of nodes, and the points of its curve that were measured."""
 
     order: npt.NDArray[np.integer]
-    kept: int  # by the search
+    kept: int  # how many the search kept
     curve: list[Point] = field(default_factory=list)
 
     @classmethod
@@ -122,7 +123,7 @@ class Ranking:
         return cls(cutter.order(tau), kept)
 
     def scan(self, cutter: Cutter, counts: npt.NDArray[np.integer]) -> None:
-        """Add points, at once."""
+        """Measure more points of the curve."""
         known = {point.nodes for point in self.curve}
         new = np.array([n for n in np.unique(counts) if n not in known])
         if len(new):
@@ -138,7 +139,7 @@ class Ranking:
 def choose(
     cutter: Cutter, ranking: Ranking, target: float, passes: int = PASSES
 ) -> Chosen:
-    """The smallest circuit found along the ranking, cleaned up."""
+    """The smallest circuit found along a ranking, with unneeded nodes removed."""
     best = start(cutter, ranking, target)
     if best is None:
         least = min(point.loss for point in ranking.curve)
@@ -154,7 +155,7 @@ def glance(cutter: Cutter, ranking: Ranking, target: float) -> Point | None:
 
 
 def start(cutter: Cutter, ranking: Ranking, target: float) -> Point | None:
-    """The smallest point of the curve that reaches the target, looked at closely."""
+    """The smallest point of a finely scanned curve that reaches the target."""
     most = len(ranking.order)
     best = glance(cutter, ranking, target)
     finer = spaced(most, ranking.kept, SCAN)
@@ -174,8 +175,8 @@ def start(cutter: Cutter, ranking: Ranking, target: float) -> Point | None:
 def clean(
     cutter: Cutter, mask: Mask, target: float, passes: int = PASSES
 ) -> list[tuple[Mask, float]]:
-    """Remove nodes while the target holds, the cheapest per edge saved first. All masks
-    on the way, with their losses, the smallest last."""
+    """Remove nodes while the target is reached, those of least ablation cost per edge
+    saved first. All masks on the way with their losses, the smallest last."""
     way = [(mask, cutter.judge.one(mask))]
     way.append(_joined(cutter, *way[-1], target))
     for exact in (False, True):
@@ -193,8 +194,8 @@ def clean(
 def _joined(
     cutter: Cutter, mask: Mask, loss: float, target: float
 ) -> tuple[Mask, float]:
-    """Without the nodes that lead nowhere, unless the loss says that they do (they
-    move the norms of others)."""
+    """Without the nodes that no path connects to an answer, unless the loss then
+    misses the target (such nodes change the norms of others)."""
     judge = cutter.judge
     joined = reach.joined(
         judge.config, judge.params, cutter.pattern, judge.tree_of(mask), cutter.answers
@@ -209,10 +210,10 @@ def _joined(
 def _fewer(
     cutter: Cutter, mask: Mask, target: float, exact: bool
 ) -> tuple[Mask, float] | None:
-    """As many nodes fewer as the target allows; None if it allows none.
+    """Remove as many nodes as the target allows; None if it allows none.
 
-    What a node costs is guessed from the slope of the loss, and, if `exact`, measured
-    for the cheapest."""
+    A node's ablation cost is estimated by the slope of the loss; if `exact`, it is
+    measured for those where it is least."""
     judge, kept = cutter.judge, np.flatnonzero(mask)
     if len(kept) < 2:
         return None
@@ -223,11 +224,11 @@ def _fewer(
     )
     kind = judge.worst(mask)
     slope, here = judge.slopes(mask, kind)
-    order = _cheapest(-slope[kept], saved)
+    order = _by_cost(-slope[kept], saved)
     if exact:
         order = order[:SINGLES]
         cost = judge.under(kind, without[order]) - here
-        order = order[_cheapest(cost, saved[order])]
+        order = order[_by_cost(cost, saved[order])]
     counts = [n for n in _prefixes(len(order)) if n < len(kept)]
     tried = np.repeat(mask[None], len(counts), 0)
     for row, n in enumerate(counts):
@@ -238,9 +239,9 @@ def _fewer(
 def furthest(
     masks: Sequence[Mask], target: float, figure: Callable[[Mask], float]
 ) -> tuple[Mask, float] | None:
-    """The last of masks that grow smaller whose figure reaches the target, and the
-    figure, found by halving, as if it rose along them; None if not even the first's
-    does."""
+    """Of masks in order of decreasing size, the last whose figure reaches the target,
+    and the figure; None if the first's does not. Found by bisection, which assumes that
+    the figure rises along them."""
     found, low, high = None, 0, len(masks)
     while low < high:
         middle = (low + high) // 2
@@ -252,14 +253,14 @@ def furthest(
     return found
 
 
-def _cheapest(
+def _by_cost(
     cost: npt.NDArray[np.floating], saved: npt.NDArray[np.integer]
 ) -> npt.NDArray[np.integer]:
-    """Cost per edge saved; where leaving a node out lowers the loss, it goes first."""
+    """The order of cost per edge saved; nodes that do harm come first."""
     each = np.where(cost > 0, cost / np.maximum(saved, 0.5), cost)
     return np.argsort(each, kind="stable")
 
 
 def _prefixes(count: int) -> list[int]:
-    """1, 2, 4, …, all: how many to remove at once, eight numbers at most."""
+    """1, 2, 4, …, all: how many nodes to remove at once, at most eight numbers."""
     return sorted({int(x) for x in np.geomspace(1, count, 8).round()})

@@ -1,7 +1,8 @@
-"""What is written down of a circuit once it is chosen: every size, every loss.
+"""The figures that are recorded of a chosen circuit: all sizes and losses.
 
-Losses on all three pools; the stochastic ones, which want a hundred draws, on some
-pairs of the test pool. Sizes: the counts, the boundary, and the fewest single weights.
+Losses are measured on all three pools; those under stochastic ablation, which need a
+hundred draws, on some pairs of the test pool. Sizes are the counts, the boundary, and
+the fewest edges.
 """
 
 import dataclasses
@@ -48,7 +49,7 @@ class Subject:
         return dataclasses.replace(self, keep=everything)
 
     def margins(self, task: Task, frozen: bool = False) -> npt.NDArray[Any]:
-        """[B], under mean ablation, a few prompts at a time."""
+        """[B] margins under mean ablation, computed a few prompts at a time."""
         given = self.config, float(frozen), self.params, self.keep, self.means
         count = len(task.asked)
         found = [
@@ -59,10 +60,10 @@ class Subject:
 
 
 def losses(
-    subject: Subject, task: Task, pairs: Any, calibration: Calibration, doubt: int
+    subject: Subject, task: Task, pairs: Any, calibration: Calibration, drawn: int
 ) -> facts.Losses:
-    """On one pool. `doubt`: pairs on which stochastic ablation is drawn; where it is 0,
-    only what mean ablation gives."""
+    """Losses on one pool. `drawn`: the number of pairs on which stochastic ablation is
+    measured; if 0, only figures under mean ablation are."""
     margin_B = subject.margins(task)
     right_P = (margin_B > 0).reshape(-1, 2).mean(1)
     odd_P = pairs.distractor_P
@@ -72,22 +73,22 @@ def losses(
         distractor_accuracy=float(right_P[odd_P].mean()) if odd_P.any() else None,
         calibrated=_softplus(calibration.margins(task.asked, margin_B)),
     )
-    if not doubt:
+    if not drawn:
         return found
-    unpruned, drawn = whole(subject, task), stochastic(subject, task, doubt)
+    unpruned, random = whole(subject, task), stochastic(subject, task, drawn)
     frozen = _softplus(subject.margins(task, frozen=True))
     return dataclasses.replace(
         found,
         frozen=frozen,
-        H=max(found.mean, frozen, drawn["stochastic"]),
+        H=max(found.mean, frozen, random["stochastic"]),
         whole_loss=unpruned.whole_loss,
         whole_accuracy=unpruned.whole_accuracy,
-        **drawn,
+        **random,
     )
 
 
 def whole(subject: Subject, task: Task) -> facts.Losses:
-    """What the unpruned model does."""
+    """The loss and accuracy of the unpruned model."""
     margin_B = subject.whole.margins(task)
     return facts.Losses(
         whole_loss=_softplus(margin_B), whole_accuracy=float((margin_B > 0).mean())
@@ -95,7 +96,7 @@ def whole(subject: Subject, task: Task) -> facts.Losses:
 
 
 def stochastic(subject: Subject, task: Task, pairs: int) -> dict[str, float]:
-    """Percentile and mean over a hundred draws, on the first pairs of a pool."""
+    """95th percentile and mean over a hundred draws, on the first pairs of a pool."""
     few = task.rows(np.arange(min(len(task.asked), 2 * pairs)))
     judge = Judge(subject.config, subject.params, subject.means, few, honest=True)
     found = judge.figures(subject.keep)
@@ -125,7 +126,7 @@ def size(
 
 
 def fewest_edges(subject: Subject, task: Task, target: float, honest: bool) -> int:
-    """Effective edges at the target, with frozen norms if the circuit is honest."""
+    """The fewest edges at the target, under frozen norms if the circuit is honest."""
     scales = task.scales if honest else None
     found = effective_edges.fewest(
         subject.config, subject.params, subject.means, task.asked, subject.keep,
@@ -143,7 +144,7 @@ def listed(subject: Subject) -> list[Node]:
 
 
 def fitted(subject: Subject, train: Task, val: Task) -> Calibration:
-    """Fitted on one pool, held to the other."""
+    """The calibration fitted on one pool and checked on the other."""
     check = val.asked, subject.margins(val)
     return calibration.fit(train.asked, subject.margins(train), check)
 

@@ -1,14 +1,16 @@
-"""The loss by which masks are compared while a circuit is cut: many masks at once.
+"""The judge: the loss by which a search compares masks, computed for many at once.
 
-Plain, it is that under mean ablation. Honest, it is the worse of two, both with frozen
-norms: mean ablation, and the mean over stochastic ablations in which every pair of
-prompts has a draw of its own. H itself wants own norms too, and the 95th percentile of
-a hundred draws: `figures` asks for that, of the few masks that matter.
+For plain circuits it is the loss under mean ablation. For honest ones it is the larger
+of two losses, both with frozen norms: under mean ablation, and the mean over stochastic
+ablations in which every pair of prompts has its own draw. H by its definition also
+includes norms that are not frozen, and the 95th percentile of a hundred draws;
+`figures` computes it, for the few masks that may be chosen. For faithful circuits two
+more losses count, with nodes resampled together and apart, and F includes them.
 
-All losses come of one program, of one mask under one kind of ablation.
+One program computes all losses, each of one mask under one kind of ablation.
 
-Departure: it is the mean over pairs and one standard error more, so that the target
-tends to hold on prompts that no search has seen.
+Departure from the paper: the loss is the mean over pairs plus one standard error, so
+that prompts not used in the search tend to reach the target too.
 """
 
 import functools
@@ -22,32 +24,38 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsetx import nodes
-from sparsetx.circuits.measure import ablations, questions
+from sparsetx.circuits.measure import ablations, donors, questions
 from sparsetx.circuits.measure.questions import Task
 from sparsetx.config import ModelConfig
 from sparsetx.model import mesh
 from sparsetx.nodes import Nodes
 
-DRAWS = 100  # of the stochastic ablation behind a verdict
-STORM = 8  # of them at a time
+DRAWS = 100  # of an ablation that is drawn at random, behind a verdict
+AT_ONCE = 8  # draws in one call
 Masks = npt.NDArray[np.bool_]  # [N, node], flat in the order of nodes.flatten
 
 
 class Kind(NamedTuple):
-    """Of ablation: 0 or 1 each, as numbers, so that one program serves all."""
+    """A kind of ablation as numbers, 0 or 1 each, so that one program does all."""
 
-    frozen: float  # norms as in the whole model
-    drawn: float  # stochastic
+    frozen: float  # frozen norms
+    drawn: float  # stochastic ablation
+    moved: float = 0.0  # resampled: 1 together, 2 apart
 
 
 MEAN, FROZEN, STOCHASTIC = Kind(0.0, 0.0), Kind(1.0, 0.0), Kind(1.0, 1.0)
+TOGETHER, APART = Kind(0.0, 0.0, 1.0), Kind(0.0, 0.0, 2.0)
+RESAMPLED = {"together": TOGETHER, "apart": APART}
 
 
 class Draws(NamedTuple):
-    """A draw of stochastic ablation for every pair of a pool."""
+    """A draw of stochastic ablation for every pair of a pool, a donor for every row,
+    and by how much nodes that are resampled apart are moved on."""
 
     key_P2: npt.NDArray[np.uint32]
     smooth_P: npt.NDArray[np.bool_]
+    donor_B: npt.NDArray[np.int32]
+    turn_2: npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +66,7 @@ class Judge:
     task: Task
     honest: bool
     seed: int = 0
+    faithful: bool = False
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -67,7 +76,9 @@ class Judge:
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        """The ablations whose worst is the loss."""
+        """The kinds of ablation of which the worst is the loss."""
+        if self.faithful:
+            return (FROZEN, STOCHASTIC, TOGETHER, APART)
         return (FROZEN, STOCHASTIC) if self.honest else (MEAN,)
 
     def __call__(self, masks: Masks) -> npt.NDArray[np.float32]:
@@ -81,13 +92,13 @@ class Judge:
         return float(self(mask[None])[0])
 
     def under(self, kind: Kind, masks: Masks) -> npt.NDArray[np.float32]:
-        """[N] losses under one of the ablations."""
+        """[N] losses under one kind of ablation."""
         count = len(masks)
         draws = [self._apart] * count
         return self._losses([kind] * count, self.tree(masks), draws)
 
     def worst(self, mask: npt.NDArray[np.bool_]) -> Kind:
-        """The ablation under which the loss of a mask is largest."""
+        """The kind of ablation under which the loss of a mask is largest."""
         if len(self.kinds) == 1:
             return self.kinds[0]
         return max(self.kinds, key=lambda kind: self.under(kind, mask[None])[0])
@@ -107,41 +118,73 @@ class Judge:
         errors: float = 0.0,
         enough: float = np.inf,
     ) -> dict[str, float]:
-        """The figures behind H, and H, by the definition; or of losses with so many
-        standard errors more, as circuits are chosen. Once it is certain that H is above
-        `enough`, no more is drawn: H is then that of the draws so far."""
-        calm = self._losses(
+        """H by its definition, and the figures it is computed from; all losses with
+        `errors` standard errors added. Where there are donors, also F and its figures.
+        Once the worst is certain to be above `enough`, drawing stops, and the figures
+        are those of the draws so far. "worst" is the one by which circuits of the kind
+        that is searched are chosen: F, H, or the loss under mean ablation."""
+        undrawn = self._losses(
             [MEAN, FROZEN], nodes.repeated(keep, 2), [self._apart] * 2, errors
         )
-        found = {"mean": float(calm[0]), "frozen": float(calm[1])}
-        drawn = np.zeros(0)
-        while len(drawn) < draws and (not len(drawn) or max(found.values()) <= enough):
-            drawn = np.append(drawn, self._storm(keep, len(drawn), errors))[:draws]
-            above = int((drawn > enough).sum())
-            if above > 1 + 0.05 * (draws - 1):  # and so is the 95th percentile
-                break
-        found["stochastic"] = float(np.percentile(drawn, 95))
-        found["stochastic_mean"] = float(np.mean(drawn))
-        return found | {"H": float(ablations.honest_loss(found))}
+        found = {"mean": float(undrawn[0]), "frozen": float(undrawn[1])}
+        drawn = {"stochastic": STOCHASTIC}
+        if self.task.donors is not None:
+            drawn |= RESAMPLED
+        for name, kind in drawn.items():
+            held = enough if self.faithful or name == "stochastic" else np.inf
+            if max(found.values()) > held:
+                continue  # the worst is known to be too large
+            few = (
+                draws
+                if name == "stochastic"
+                else draws
+                if draws >= DRAWS
+                else -(-draws // 2)
+            )
+            losses = self._drawn(kind, keep, few, errors, held)
+            found[name] = float(np.percentile(losses, 95))
+            found[f"{name}_mean"] = float(np.mean(losses))
+        parts = {k: x for k, x in found.items() if not k.endswith("_mean")}
+        found["F"] = max(parts.values())
+        found["H"] = max(x for k, x in parts.items() if k not in RESAMPLED)
+        worst = "F" if self.faithful else "H" if self.honest else "mean"
+        return found | {"worst": found[worst]}
 
-    def _storm(self, keep: Nodes, first: int, errors: float) -> Any:
-        """Losses under the next few draws of stochastic ablation, each shared by all
-        pairs."""
-        number = first + np.arange(STORM)
+    def _drawn(
+        self, kind: Kind, keep: Nodes, draws: int, errors: float, enough: float
+    ) -> npt.NDArray[Any]:
+        """[draw] losses, as many as asked for, or until the 95th percentile is certain
+        to be above `enough`. A draw of stochastic ablation is shared by all pairs."""
+        found: npt.NDArray[Any] = np.zeros(0)
         pairs = len(self._apart.smooth_P)
-        each = [
-            Draws(np.tile(key, (pairs, 1)), np.full(pairs, n % 2 == 0))
-            for key, n in zip(_keys(self.seed, number), number, strict=True)
-        ]
-        return self._losses(
-            [STOCHASTIC] * STORM, nodes.repeated(keep, STORM), each, errors
-        )
+        while len(found) < draws and (found > enough).sum() <= 1 + 0.05 * (draws - 1):
+            number = len(found) + np.arange(AT_ONCE)
+            each = [
+                Draws(
+                    np.tile(key, (pairs, 1)), np.full(pairs, n % 2 == 0),
+                    self._donors(int(n)), key,
+                )
+                for key, n in zip(_keys(self.seed, number), number, strict=True)
+            ]  # fmt: skip
+            copies = nodes.repeated(keep, AT_ONCE)
+            now = self._losses([kind] * AT_ONCE, copies, each, errors)
+            found = np.append(found, now)[:draws]
+        return found
+
+    def _donors(self, number: int) -> npt.NDArray[np.int32]:
+        """A donor for each row, in one draw."""
+        rows, given = len(self.task.asked), self.task.donors
+        if given is None:
+            return np.zeros(rows, np.int32)
+        rng = np.random.default_rng([self.seed, number])
+        return rng.integers(0, donors.size(given), rows, np.int32)
 
     @functools.cached_property
     def _apart(self) -> Draws:
-        """A draw of its own for every pair, the same for all masks."""
+        """One draw for each pair, the same for all masks."""
         pair_P = np.arange(len(self.task.asked) // 2)
-        return Draws(_keys(self.seed, pair_P), pair_P % 2 == 0)
+        keys = _keys(self.seed, pair_P)
+        return Draws(keys, pair_P % 2 == 0, self._donors(-1 % 2**31), keys[0])
 
     def _losses(
         self,
@@ -150,8 +193,8 @@ class Judge:
         draws: Sequence[Draws],
         errors: float = 1.0,
     ) -> npt.NDArray[np.float32]:
-        """[N] losses, each of a mask {site: [N, …]}, a kind and draws of its own: one
-        on each device at a time."""
+        """[N] losses of masks {site: [N, …]}, each with its own kind and draws: each
+        device computes one at a time."""
         devices = tuple(jax.local_devices())
         program = _program(self.config, devices)
         each = jax.tree.map(lambda *x: np.stack(x), *zip(kinds, draws, strict=True))
@@ -165,8 +208,8 @@ class Judge:
     def slopes(
         self, mask: npt.NDArray[np.bool_], kind: Kind | None = None
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """[node] d loss / d mask, with the mask as it is, and the loss: under one of
-        the ablations, or the worst."""
+        """[node] d loss / d mask at a mask, and the loss: under one kind of ablation,
+        or the worst."""
         kind = self.worst(mask) if kind is None else kind
         loss, tree = _slopes(
             self.config, self.params, self.means, self.task,
@@ -186,7 +229,7 @@ def loss(
     kind: Kind,
     draws: Draws,
 ) -> jax.Array:
-    """Of one mask under one of the ablations."""
+    """The loss of one mask under one kind of ablation."""
 
     def draw(key: Any, smooth: Any) -> Nodes:
         return ablations.drawn_amounts(keep, jax.random.wrap_key_data(key), smooth)
@@ -196,15 +239,25 @@ def loss(
         site: jnp.repeat(jnp.moveaxis(x, 0, -2), 2, -2)[..., None, :]
         for site, x in each.items()
     }
-    frozen_B, drawn_B = (jnp.full(len(task.asked), x, jnp.float32) for x in kind)
-    tap = ablations.by_kind(keep, means, task.scales, amount, frozen_B, drawn_B)
+    rows = len(task.asked)
+    frozen_B, drawn_B, moved_B = (jnp.full(rows, x, jnp.float32) for x in kind)
+    resampled = None
+    if task.donors is not None:
+        turn = jax.random.wrap_key_data(jnp.asarray(draws.turn_2))
+        turned = functools.partial(donors.apart, key=turn)
+        each_apart = jnp.asarray(kind.moved) == APART.moved
+        from_whom = jax.lax.cond(each_apart, turned, lambda x: x, task.donors)
+        resampled = moved_B, donors.given(from_whom, jnp.asarray(draws.donor_B))
+    tap = ablations.by_kind(
+        keep, means, task.scales, amount, frozen_B, drawn_B, resampled
+    )
     margin_B = ablations.margins(config, params, task.asked, tap)
     return questions.upper_loss_of(margin_B, errors)
 
 
 @functools.cache
 def _program(config: ModelConfig, devices: tuple[jax.Device, ...]) -> Any:
-    """Losses of masks, one on each device."""
+    """The program for losses of masks, spread over devices."""
 
     def all_of(
         errors: Any, params: Any, means: Nodes, task: Task, *lanes: Any
@@ -235,7 +288,7 @@ def _slopes(
 
 
 def _keys(seed: int, number_N: npt.NDArray[Any]) -> npt.NDArray[np.uint32]:
-    """[N, 2] of a seed, as numbers."""
+    """[N, 2] key data, from a seed and a number each."""
     return np.asarray(_folded(jax.random.key(seed), number_N))
 
 

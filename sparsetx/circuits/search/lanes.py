@@ -1,8 +1,8 @@
-"""Lanes on devices: a fixed number at once, whatever is asked.
+"""Running lanes on devices, always the same number in a call.
 
 Rounding differs between a program of 16 lanes and one of 2, and a mask's step function
-amplifies it into another circuit. So every call has as many lanes on each device as
-the deck says; where fewer are left, the last is repeated. The same lane then gives the
+amplifies the difference into another circuit. So every call has `Deck.per_device` lanes
+on each device; where fewer are left, the last is repeated. The same lane then gives the
 same mask, bit for bit, alone, among others, and on eight devices.
 """
 
@@ -23,13 +23,13 @@ from sparsetx.circuits.search.mask_search import Lanes, Mask, Plan, Settings
 from sparsetx.model import mesh
 from sparsetx.nodes import Nodes
 
-COPIES = 6  # of each site's activations that a step holds, within a factor of two
-CPU_LANES = 1  # a second lane at once costs a core more than it brings
+COPIES = 6  # of each site's activations in memory, right within a factor of two
+CPU_LANES = 1  # on a CPU, lanes in parallel take longer than one after another
 
 
 @dataclass(frozen=True)
 class Deck:
-    """The program of a search, and how many lanes it takes at once."""
+    """A plan, and how many lanes its program runs at once, on which devices."""
 
     plan: Plan
     per_device: int
@@ -47,8 +47,8 @@ def deck(
     settings: int,
     devices: Sequence[jax.Device] | None = None,
 ) -> Deck:
-    """As many lanes a device as fit into `memory` bytes on all of them, but no more
-    than the settings of one task: the number of tasks must not change any mask."""
+    """As many lanes on each device as fit into `memory` bytes in total, but no more
+    than one task has settings: the number of tasks must not change any mask."""
     devices = tuple(jax.local_devices() if devices is None else devices)
     fit = int(memory / len(devices) / lane_bytes(plan, length))
     if devices[0].platform == "cpu":
@@ -57,8 +57,8 @@ def deck(
 
 
 def lane_bytes(plan: Plan, length: int) -> int:
-    """What a step of one lane holds, in bytes: its activations and attention; with
-    remat, those of one layer, and what every layer began with."""
+    """An estimate of the bytes that a step of one lane needs: its activations and
+    attention; with remat, those of one layer, and the inputs of all layers."""
     config, rows = plan.config, 2 * plan.pairs
     wide = sum(nodes.width(config, site) for site in nodes.NODE_SITES)
     wide += 2 * config.n_head * length + 4 * config.d_model
@@ -78,7 +78,7 @@ def run(
 ) -> tuple[Nodes, Any]:
     """{site: [lane, layer, width]} scores and [lane] losses, after `total` steps.
 
-    `tell` hears how many lane-steps were done since it last heard.
+    `tell` is called with the number of lane-steps done since its last call.
     """
     count = len(lanes.seed)
     found = []
@@ -106,7 +106,7 @@ def stacked(which: Sequence[tuple[int, int, Settings]]) -> Lanes:
 
 @functools.cache
 def program(deck: Deck) -> mesh.OverLanes:
-    """What one call computes: `plan.steps` steps of every lane of the deck."""
+    """The program of one call: `plan.steps` steps of every lane."""
 
     def advance(
         params: Any, means: Nodes, tasks: Task, lanes: Lanes, mask: Mask, *times: Any
@@ -124,7 +124,7 @@ def _numpy(tree: Nodes) -> dict[str, np.ndarray]:
 
 
 def memory_here() -> float:
-    """Half of what there is, in bytes, over all devices of this process."""
+    """Half of the memory of this process's devices, in bytes."""
     stats = [device.memory_stats() for device in jax.local_devices()]
     if all(stats):
         return float(sum(s["bytes_limit"] for s in stats) / 2)

@@ -1,20 +1,23 @@
-"""The search for masks: many at once, as one program (section 2.3 and appendix).
+"""The search for masks by gradient, many at once (section 2.3 and appendix).
 
-A *lane* is one attempt: a task, a seed, and settings. Its mask has a score τ in [-1, 1]
-per node; a node is kept where τ > 0, and learns through a sigmoid's slope. `vmap` runs
-lanes side by side, `shard_map` spreads them over devices. A device always holds the
-same number of lanes, filled up with repeats: the same lanes give the same masks, bit
-for bit, alone, in a batch, and on eight devices.
+A lane is one attempt: a task, a seed, and settings. Its mask has a score τ in [-1, 1]
+per node; a node is kept where τ > 0, and gradients pass through a sigmoid. `vmap` runs
+lanes in parallel, `shard_map` spreads them over devices. A device always has the same
+number of lanes, padded with repeats: a lane gives the same mask, bit for bit, alone,
+among others, and on eight devices.
 
-`honest` mixes ablations into training, pair by pair: with 0 all pairs see mean ablation
-(the paper's procedure), with 1 a third of them see it, a third frozen norms too, and a
-third stochastic ablation with frozen norms. Both sizes can be had, and compared.
+`honest` sets the ablations of the pairs of a batch: with 0, all have mean ablation (the
+paper's procedure); with 1, a third have mean ablation, a third also frozen norms, and a
+third stochastic ablation with frozen norms. `faithful` is the share by which half of
+the pairs are resampled instead: nodes outside the mask take their values from other
+prompts, all from one, or each from its own.
 
-Departure: the paper pays the same for every node. Here half of the price goes by the
-edges that a node has to other kept nodes, since edges are what is counted in the end;
-`edge_share` 0 is the paper's price.
+Departure from the paper, whose penalty is the same for every node: here half of the
+penalty depends on the edges that a node has to other kept nodes, since edges are what
+is reported; `edge_share` 0 gives the paper's.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,23 +25,26 @@ import jax
 import jax.numpy as jnp
 
 from sparsetx import nodes
-from sparsetx.circuits.measure import ablations, edges
+from sparsetx.circuits.measure import ablations, donors, edges
 from sparsetx.circuits.measure.questions import Task
 from sparsetx.config import ModelConfig
 from sparsetx.nodes import Nodes
 
 BETA1, EPS, CLIP, WARMUP = 0.9, 1e-8, 1.0, 0.05
+MOVED = 0.75  # share of the pairs that are resampled, half together, half apart
+LATE, RISE = 0.9, 0.04  # how long a loss counts; the most that log k_coef moves a step
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Settings:
-    """Of one lane, or [lane] arrays of many. Defaults are the paper's search centres,
-    but for k_coef and lr, whose useful range depends on the number of nodes and on how
-    short a search is, and for edge_share."""
+    """Settings of one lane, or [lane] arrays of many. Defaults are the centres of the
+    paper's search, except for edge_share, and for k_coef and lr, whose useful range
+    depends on the number of nodes and of steps."""
 
-    k_coef: Any = 2e-3  # nats per kept node
-    edge_share: Any = 0.5  # of that price goes by a node's edges
+    k_coef: Any = 2e-3  # nats per kept node, at first
+    goal: Any = 0.0  # nats: k_coef rises while the loss is lower; 0: it stays
+    edge_share: Any = 0.5  # of that penalty, the part by a node's edges
     lr: Any = 1e-2
     init_bias: Any = 0.1
     init_scale: Any = 1e-2
@@ -46,6 +52,7 @@ class Settings:
     weight_decay: Any = 1e-3
     beta2: Any = 0.95
     honest: Any = 0.0
+    faithful: Any = 0.0
 
 
 @jax.tree_util.register_dataclass
@@ -61,22 +68,25 @@ class Lanes:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Mask:
-    """A lane's scores and its optimiser's moments."""
+    """A lane's scores, its optimiser's moments, and what k_coef has come to: its
+    logarithm beside that of the setting, and the loss of late."""
 
     tau: Nodes
     first: Nodes
     second: Nodes
+    dearer: jax.Array
+    loss: jax.Array
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is compiled in: as few programs as there are plans."""
+    """What a program is compiled for: each plan has one."""
 
     config: ModelConfig
-    pairs: int  # of a batch
-    steps: int  # of one call: a search is several, with progress between them
+    pairs: int  # in a batch
+    steps: int  # in one call: a search makes several, and reports progress between
     final: bool = False  # mask the residual before the last norm as well
-    tied: bool = False  # a key channel is kept where its query channel is
+    tied: bool = False  # keep a key channel where its query channel is kept
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -84,8 +94,7 @@ class Plan:
 
 
 def begin(plan: Plan, lanes: Lanes) -> Mask:
-    """τ ~ N(bias, scale²), from each lane's own seed."""
-
+    """Initial masks: τ ~ N(bias, scale²), from each lane's seed."""
     shapes = nodes.shapes(plan.config, plan.sites)
 
     def one(seed: jax.Array, settings: Settings) -> Mask:
@@ -95,7 +104,8 @@ def begin(plan: Plan, lanes: Lanes) -> Mask:
             noise = jax.random.normal(jax.random.fold_in(key, i), shape)
             tau[site] = settings.init_bias + settings.init_scale * noise
             zero[site] = jnp.zeros(shape)
-        return Mask(ranked(plan, _clamped(tau)), zero, zero)
+        scores = ranked(plan, _clamped(tau))
+        return Mask(scores, zero, zero, jnp.float32(0), settings.goal * 1.0)
 
     found: Mask = jax.vmap(one)(lanes.seed, lanes.settings)
     return found
@@ -111,11 +121,15 @@ def advance(
     start: jax.Array,
     total: jax.Array,
 ) -> tuple[Mask, jax.Array]:
-    """`plan.steps` of `total` steps of every lane, from step `start` on; and the [lane]
-    task losses. The learning rate falls to zero at `total`."""
+    """Do `plan.steps` of `total` steps of every lane, from step `start` on. Masks, and
+    [lane] task losses. The learning rate falls to zero at `total`."""
 
     def one(lane: Lanes, mask: Mask) -> tuple[Mask, jax.Array]:
         own = jax.tree.map(lambda x: x[lane.task], tasks)
+        if own.donors is not None:  # new partners apart at every call
+            key = jax.random.fold_in(jax.random.key(2), lane.seed)
+            mixed = donors.both(own.donors, jax.random.fold_in(key, start))
+            own = dataclasses.replace(own, donors=mixed)
 
         def step(mask: Mask, n: jax.Array) -> tuple[Mask, jax.Array]:
             key = jax.random.fold_in(jax.random.key(1), lane.seed)
@@ -140,12 +154,13 @@ def _step(
     total: jax.Array,
     key: jax.Array,
 ) -> tuple[Mask, jax.Array]:
-    """Gradient, AdamW clipped by norm, and back into [-1, 1]."""
+    """One step of AdamW with the gradient clipped by norm; τ is clipped to [-1, 1]."""
 
     def objective(tau: Nodes) -> tuple[jax.Array, jax.Array]:
         keep = hard(ranked(plan, tau), settings.temperature)
-        loss = _batch_loss(plan, params, means, task, settings.honest, keep, key)
-        return loss + settings.k_coef * _price(plan, params, settings, keep), loss
+        loss = _batch_loss(plan, params, means, task, settings, keep, key)
+        k_coef = settings.k_coef * jnp.exp(mask.dearer)
+        return loss + k_coef * _penalty(plan, params, settings, keep), loss
 
     gradient, loss = jax.grad(objective, has_aux=True)(mask.tau)
     norm = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in gradient.values()))
@@ -163,8 +178,8 @@ def _step(
         gradient,
     )
 
-    # Factors, not divisors: compilers invert a shared divisor or not as they please,
-    # and one device would round otherwise than eight.
+    # Factors, not divisors: compilers may or may not invert a shared divisor, and one
+    # device would round differently from eight.
     warm, warmer = 1 / (1 - BETA1**t), 1 / (1 - settings.beta2**t)
 
     def moved(tau: jax.Array, m: jax.Array, v: jax.Array) -> jax.Array:
@@ -172,29 +187,40 @@ def _step(
         return jnp.asarray(tau - rate * push)
 
     tau = _clamped(jax.tree.map(moved, mask.tau, first, second))
-    return Mask(ranked(plan, tau), first, second), loss
+    late = LATE * mask.loss + (1 - LATE) * loss
+    return Mask(
+        ranked(plan, tau), first, second, _dearer(settings, mask, late), late
+    ), loss
 
 
-def _price(plan: Plan, params: Any, settings: Settings, keep: Nodes) -> jax.Array:
-    """The kept nodes, some dearer than others: a share of the price is by the edges
-    that a node has to other kept nodes, in units of their mean."""
+def _dearer(settings: Settings, mask: Mask, loss: jax.Array) -> jax.Array:
+    """k_coef rises while the loss of late is below the goal, and falls while it is
+    above: a search ends near its target, whatever k_coef it began with."""
+    goal = jnp.maximum(settings.goal, 1e-6)
+    way = RISE * jnp.clip((goal - loss) / goal, -1.0, 1.0)
+    return mask.dearer + jnp.where(settings.goal > 0, way, 0.0)
+
+
+def _penalty(plan: Plan, params: Any, settings: Settings, keep: Nodes) -> jax.Array:
+    """The number of kept nodes, of which a part is weighted by the edges that a node
+    has to other kept nodes, divided by their mean."""
     count = sum(jnp.sum(x) for x in keep.values())
     joined: jax.Array = edges.joined(
         plan.config, edges.patterns(plan.config, params), keep
     )
     unit = jax.lax.stop_gradient(count / jnp.maximum(joined, 1.0)) / 2
     share = settings.edge_share
-    price: jax.Array = (1 - share) * count + share * unit * joined
-    return price
+    penalty: jax.Array = (1 - share) * count + share * unit * joined
+    return penalty
 
 
 def ranked(plan: Plan, tau: Nodes) -> Nodes:
-    """The scores by which nodes are kept: keys take those of their queries if tied."""
+    """The scores that decide: if tied, keys have those of their queries."""
     return {**tau, nodes.K: tau[nodes.Q]} if plan.tied else tau
 
 
 def hard(tau: Nodes, temperature: Any) -> Nodes:
-    """1 where τ > 0, else 0; its slope is that of a sigmoid."""
+    """1 where τ > 0, else 0; the gradient is that of a sigmoid."""
 
     def one(x: jax.Array) -> jax.Array:
         soft = jax.nn.sigmoid(x / temperature)
@@ -212,12 +238,13 @@ def _batch_loss(
     params: Any,
     means: Nodes,
     task: Task,
-    honest: jax.Array,
+    settings: Settings,
     keep: Nodes,
     key: jax.Array,
 ) -> jax.Array:
-    """Over a batch of pairs, each under an ablation of its own."""
+    """The loss of a random batch of pairs, each under its own kind of ablation."""
     draw, kind, amounts = jax.random.split(key, 3)
+    honest = settings.honest
     total = task.asked.position_B.shape[0] // 2
     pair_P = jax.random.randint(draw, (plan.pairs,), 0, total)
     row_B = (2 * pair_P[:, None] + jnp.arange(2)[None]).reshape(-1)
@@ -226,6 +253,26 @@ def _batch_loss(
     frozen_B = jnp.repeat(u_P < honest * 2 / 3, 2).astype(jnp.float32)
     drawn_B = jnp.repeat(u_P < honest / 3, 2).astype(jnp.float32)
     amount = ablations.drawn_amounts(keep, amounts)
-    tap = ablations.by_kind(keep, means, own.scales, amount, frozen_B, drawn_B)
+    resampled = None
+    if own.donors is not None:
+        moved_B, donor_B = _resampled(plan, settings, own.donors, key)
+        frozen_B, drawn_B = frozen_B * (1 - moved_B), drawn_B * (1 - moved_B)
+        resampled = moved_B, donors.given(own.donors, donor_B)
+    tap = ablations.by_kind(
+        keep, means, own.scales, amount, frozen_B, drawn_B, resampled
+    )
     loss: jax.Array = ablations.loss(plan.config, params, own.asked, tap)
     return loss
+
+
+def _resampled(
+    plan: Plan, settings: Settings, given: Nodes, key: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Which rows of a batch are resampled, and from which donors."""
+    kind, which = jax.random.split(jax.random.fold_in(key, 3))
+    u_P = jax.random.uniform(kind, (plan.pairs,))
+    many = donors.size(given) // 2  # as they are; behind them as many apart
+    moved_B = jnp.repeat(u_P < MOVED * settings.faithful, 2).astype(jnp.float32)
+    apart_B = jnp.repeat(u_P < MOVED / 2 * settings.faithful, 2).astype(jnp.int32)
+    donor_B = jax.random.randint(which, (2 * plan.pairs,), 0, many)
+    return moved_B, donor_B + many * apart_B

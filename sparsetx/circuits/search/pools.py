@@ -1,13 +1,13 @@
-"""The three pools of a task as a search wants them: train, val and test.
+"""The three pools of a task, train, val and test, as a search uses them.
 
-Masks train on *train*, a search chooses on *val*, reports use *test*. Templates and
-names never meet between them. All pools of a task have one length, a multiple of 8, so
-that tasks of like length share programs.
+Masks train on *train*, a search chooses on *val*, reports use *test*. No template and
+no name is in two of them. Prompts are padded to a multiple of 8 tokens, so that tasks
+of similar length share programs.
 """
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from sparsetx import nodes
-from sparsetx.circuits.circuit import JSON
 from sparsetx.circuits.facts import Facts
-from sparsetx.circuits.measure import ablations, questions
+from sparsetx.circuits.measure import ablations, donors, questions
 from sparsetx.circuits.measure.questions import Question, Task
 from sparsetx.circuits.search.pruning import Case
 from sparsetx.config import ModelConfig
@@ -36,7 +35,7 @@ Drawn = Mapping[str, Pairs]  # {pool: pairs}
 
 @dataclass(frozen=True)
 class Sizes:
-    """Pairs of each pool, and the most tokens that a prompt may have."""
+    """Pairs of each pool, and the most tokens of a prompt."""
 
     train: int = 512
     val: int = 64
@@ -47,7 +46,7 @@ class Sizes:
 def drawn(
     name: str, tokenizer: Tokenizer, config: ModelConfig, sizes: Sizes, seed: int = 0
 ) -> Drawn:
-    """The pairs of a task's pools."""
+    """Draw the pools of a task."""
     most = min(sizes.length or config.context, config.context)
     return {
         split: table.task_pairs(
@@ -58,7 +57,7 @@ def drawn(
 
 
 def fingerprint(pools: Drawn) -> str:
-    """Of all that the search and the report see of a task."""
+    """A hash of all prompts and answers that the search and the report use."""
     digest = hashlib.sha256()
     for split in SPLITS:
         own = pools[split]
@@ -69,18 +68,36 @@ def fingerprint(pools: Drawn) -> str:
 
 
 def padded_length(config: ModelConfig, *pools: Pairs) -> int:
-    """Of the longest prompt, rounded up."""
+    """The tokens of the longest prompt, rounded up."""
     longest = max(int(pairs.position_B.max()) + 1 for pairs in pools)
     return min(-(-longest // ROUND) * ROUND, config.context)
 
 
-def asked(config: ModelConfig, params: Any, pairs: Pairs, length: int) -> Task:
-    """A pool as arrays, and the whole model's norms on it."""
-    return with_norms(config, params, questions.of(pairs, length))
+def asked(
+    config: ModelConfig,
+    params: Any,
+    pairs: Pairs,
+    length: int,
+    sites: Sequence[str] | None = None,
+) -> Task:
+    """A pool of pairs as arrays, and the whole model's norms on it; with `sites`, also
+    what the whole model computes there on some of its prompts: donors."""
+    task = with_norms(config, params, questions.of(pairs, length))
+    if sites is None:
+        return task
+    return with_donors(config, params, task, sites)
+
+
+def with_donors(
+    config: ModelConfig, params: Any, task: Task, sites: Sequence[str]
+) -> Task:
+    """The same, with donors."""
+    given = donors.of(config, params, task.asked.tokens_BL, sites)
+    return dataclasses.replace(task, donors=given)
 
 
 def with_norms(config: ModelConfig, params: Any, asked: Question) -> Task:
-    """A pool, and the whole model's norms on it."""
+    """A question, and the whole model's norms on it."""
     count = len(asked)
     parts = [
         ablations.norm_scales(config, params, asked.rows(part_B))
@@ -96,9 +113,17 @@ def with_norms(config: ModelConfig, params: Any, asked: Question) -> Task:
 
 
 def case(
-    config: ModelConfig, params: Any, name: str, pools: Drawn, length: int
+    config: ModelConfig,
+    params: Any,
+    name: str,
+    pools: Drawn,
+    length: int,
+    sites: Sequence[str] | None = None,
 ) -> Case:
-    train, val = (asked(config, params, pools[s], length) for s in ("train", "val"))
+    """A task to search; with `sites`, its pools have donors."""
+    train, val = (
+        asked(config, params, pools[split], length, sites) for split in ("train", "val")
+    )
     if pools["train"].one_token:  # the odds are against all other tokens
         answers = np.arange(config.vocab_size)
     else:
@@ -119,8 +144,8 @@ def again(
     split: str = "test",
     count: int | None = None,
 ) -> Reported:
-    """A pool of a circuit's task, as many pairs as it was searched with, or `count`;
-    those of a task of the user's own are in `file`."""
+    """Draw a pool of a circuit's task again, as many pairs as in the search, or
+    `count`; or read it from `file`, if the task is the user's own."""
     tokenizer = _tokenizer(folder, facts)
     search, config = facts.search, facts.model.config
     most = min(search.length or config.context, config.context)
@@ -149,7 +174,7 @@ def again(
 
 
 def _tokenizer(folder: files.PathLike, facts: Facts) -> Tokenizer:
-    """Of the run that the circuit lies in, or else of the one it was cut from."""
+    """The tokenizer of the run that the circuit is in, or else was found in."""
     here, wanted = files.absolute(folder), facts.model.tokenizer
     above = (path for path in (here, *here.parents) if (path / CONFIG).is_file())
     own = files.place(facts.model.run)
@@ -158,8 +183,8 @@ def _tokenizer(folder: files.PathLike, facts: Facts) -> Tokenizer:
     if not found:
         raise Refusal(
             f"wanted the tokenizer of the run that the circuit at {folder} was cut "
-            f"from: {own / TOKENIZER} does not exist. Put the circuit back into its "
-            f"run's folder, beside {JSON} of others"
+            f"from: {own / TOKENIZER} does not exist. Put the circuit's folder back "
+            "into the folder of its run"
         )
     for tokenizer in found:
         if not wanted or tokenizer.fingerprint == wanted:
@@ -171,7 +196,7 @@ def _tokenizer(folder: files.PathLike, facts: Facts) -> Tokenizer:
 
 
 def first_of(pairs: Pairs, most: int, config: ModelConfig) -> Pairs:
-    """The first pairs of a pool, padded so that tasks of like length share programs."""
+    """The first pairs of a pool, padded so that similar lengths share programs."""
     rows = 2 * most
     longest = int(pairs.position_B[:rows].max()) + 1
     length = min(-(-longest // ROUND) * ROUND, config.context)

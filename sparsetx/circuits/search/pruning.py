@@ -1,10 +1,10 @@
-"""Cutting: from a model and the pools of some tasks to their smallest circuits.
+"""Pruning: find the smallest circuits for the pools of some tasks, in rounds of lanes.
 
-A pure function of its arguments: nothing is read or written. Instead of the paper's 256
-trials one after another, rounds of successive halving: many settings for a few steps,
-the better half of them, and new ones near the best, for more steps. A trial's score is
-the number of edges⁺ of its smallest circuit that reaches the target on the *val* pool;
-masks train on *train*, and *test* is not seen here.
+No files are read or written. Instead of the paper's 256 trials one after another, there
+are rounds of successive halving: many settings for a few steps, then the better half of
+them, and new ones near the best, for more steps. A trial's score is the edges⁺ of its
+smallest circuit that reaches the target on the *val* pool; masks train on *train*, and
+*test* is not used here.
 """
 
 import dataclasses
@@ -27,8 +27,8 @@ from sparsetx.config import ModelConfig
 from sparsetx.nodes import Nodes
 from sparsetx.system.progress import Progress, Reporter, silent
 
-CALL = 25  # steps between two lines of progress
-# How far settings are drawn around the best: standard deviations of their logarithms.
+CALL = 25  # steps between two progress reports
+# New settings are drawn around the best: standard deviations of their logarithms.
 SPREAD = {
     "k_coef": 0.7,
     "lr": 0.5,
@@ -36,28 +36,29 @@ SPREAD = {
     "temperature": 0.3,
     "weight_decay": 0.5,
 }
-TRIES, TIGHTER = 6, 0.97  # where H, by its definition, is above the target
-ERRORS = 2.0, 1.0  # standard errors by which H stays below the target; or else
-DRAWS = 32  # of the stochastic ablation in that H; a report takes more
+GOAL = {"plain": 0.6, "honest": 0.3, "faithful": 0.1}
+TRIES, TIGHTER = 6, 0.97  # again with lower targets, where H is above the target
+ERRORS = 1.0, 0.5  # H plus 2 standard errors should reach the target; else plus 1
+DRAWS = 16  # of stochastic ablation in H and F while circuits are chosen
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is tried: (settings, steps of each) round by round."""
+    """How much is tried: (settings, steps of each) for every round."""
 
     rounds: tuple[tuple[int, int], ...] = ((8, 200), (4, 400), (2, 800))
-    pairs: int = 32  # of a batch
-    finalists: int = 2  # of which whole curves are drawn
+    pairs: int = 32  # in a batch
+    finalists: int = 2  # of which whole curves are measured
 
     @property
     def settings(self) -> int:
-        """The most that are tried at once for a task."""
+        """The most settings that are tried at once for a task."""
         return max(count for count, _ in self.rounds)
 
 
 @dataclass(frozen=True)
 class Aim:
-    """What is looked for."""
+    """What is searched for: the target, the kind of circuit, and the effort."""
 
     target: float = 0.15  # nats
     honest: float = 1.0
@@ -65,11 +66,20 @@ class Aim:
     final: bool = False
     tied: bool = False
     effort: Effort = Effort()
+    faithful: float = 0.0
+
+    @property
+    def goal(self) -> float:
+        """The part of the target that a search aims at in training: the harder the
+        ablations, the more its worst loss lies above its mean."""
+        return GOAL[
+            "faithful" if self.faithful else "honest" if self.honest else "plain"
+        ]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One task to cut a circuit for."""
+    """One task to find a circuit for."""
 
     name: str
     train: Task
@@ -89,7 +99,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Found:
-    """The best circuit of a task, or none; how it was found."""
+    """The best circuit of a task, if one was found, and all trials."""
 
     chosen: Chosen
     history: list[Trial]
@@ -115,7 +125,7 @@ def prune(
     memory: float,
     report: Reporter = silent,
 ) -> list[Found]:
-    """A circuit for each case. Cases have pools of equal shapes, and share programs."""
+    """Find a circuit for each case. Cases have pools of equal shapes."""
     length = cases[0].train.asked.tokens_BL.shape[1]
     deck = deck_of(config, length, aim, memory)
     tasks = jax.tree.map(lambda *x: np.stack(x), *[case.train for case in cases])
@@ -143,7 +153,7 @@ def prune(
 
 
 def deck_of(config: ModelConfig, length: int, aim: Aim, memory: float) -> Deck:
-    """The program that searches, for prompts of this length."""
+    """How many lanes run at once, for prompts of this length."""
     plan = Plan(config, aim.effort.pairs, CALL, aim.final, aim.tied)
     return lanes.deck(plan, length, memory, aim.effort.settings)
 
@@ -156,11 +166,12 @@ def cutters(
     aim: Aim,
     report: Reporter,
 ) -> list[Cutter]:
-    """What judges the masks of each case: *val*, and in the end as much of *train*."""
+    """For each case a judge on *val*, and for the final choice one on *train*."""
     pattern = {k: np.asarray(x) for k, x in edges.patterns(config, params).items()}
     judge = functools.partial(
-        Judge, config, params, means, honest=aim.honest > 0, seed=aim.seed
-    )
+        Judge, config, params, means, honest=aim.honest > 0, seed=aim.seed,
+        faithful=aim.faithful > 0,
+    )  # fmt: skip
     return [
         Cutter(
             judge(task=case.val), pattern, case.answers, _title(case.name, aim), report,
@@ -171,21 +182,24 @@ def cutters(
 
 
 def _rows(case: Case) -> int:
-    """As many prompts of both pools: one program judges either."""
+    """The prompts of the smaller pool: with as many, both judges share a program."""
     return min(len(task.asked.position_B) for task in (case.train, case.val))
 
 
 def _title(name: str, aim: Aim) -> str:
-    return f"{name}, {'honest' if aim.honest else 'plain'}"
+    kind = "faithful" if aim.faithful else "honest" if aim.honest else "plain"
+    return f"{name}, {kind}"
 
 
 def proposals(
     aim: Aim, number: int, count: int, before: Sequence[_Scored]
 ) -> list[tuple[int, Settings]]:
-    """(seed, settings) of a round: the better half of the last one, and settings drawn
-    around the best. At first, the centre and settings around it."""
+    """(seed, settings) of a round: the better half of the last round, and settings
+    drawn around the best. In the first round, the defaults and settings around them."""
     rng = np.random.default_rng([aim.seed, number])
-    centre = dataclasses.replace(Settings(), honest=aim.honest)
+    centre = Settings(
+        honest=aim.honest, faithful=aim.faithful, goal=aim.goal * aim.target
+    )
     last = [s for s in before if s.trial.round == number - 1]
     ranked = sorted(last, key=lambda s: s.rank)
     kept = [(s.trial.seed, s.trial.settings) for s in ranked[: max(1, count // 2)]]
@@ -209,7 +223,7 @@ def _near(settings: Settings, rng: np.random.Generator, width: float) -> Setting
 
 
 def _finish(cutter: Cutter, scored: Sequence[_Scored], aim: Aim) -> Found:
-    """Whole curves of the best few; the smallest of their circuits."""
+    """The smallest circuit of the best few trials, whose whole curves are measured."""
     finalists = sorted(scored, key=lambda s: s.rank)[: aim.effort.finalists]
     found = [_verified(cutter, s.ranking, aim) for s in finalists]
 
@@ -221,7 +235,7 @@ def _finish(cutter: Cutter, scored: Sequence[_Scored], aim: Aim) -> Found:
 
 
 def _verified(cutter: Cutter, ranking: Ranking, aim: Aim) -> Chosen:
-    """A circuit whose H reaches the target by its definition, where H is asked for."""
+    """The smallest circuit of a ranking; if honest, one whose H reaches the target."""
     if not cutter.judge.honest:
         return discretisation.choose(cutter, ranking, aim.target)
     for errors in ERRORS:
@@ -235,10 +249,10 @@ def _verified(cutter: Cutter, ranking: Ranking, aim: Aim) -> Chosen:
 def _honest(
     cutter: Cutter, ranking: Ranking, target: float, errors: float
 ) -> tuple[discretisation.Mask, float] | None:
-    """A mask with an H at the target, and its H. The judge's quick figure may be too
-    kind: where the circuit that it begins from is not honest, it is held to less, by
-    as much as H came out too high. From one that is, nodes go; of what they leave, the
-    smallest that still is honest."""
+    """A mask whose H reaches the target, and its H. The judge's loss may be lower than
+    H: where H of the starting circuit is above the target, the judge's target is
+    lowered in proportion. Once it is not, nodes are removed, and the smallest mask
+    whose H still reaches the target is taken."""
     held = target
     for _ in range(TRIES):
         point = discretisation.start(cutter, ranking, held)
@@ -256,8 +270,8 @@ def _honest(
 def _smallest_honest(
     cutter: Cutter, way: Sequence[discretisation.Mask], target: float, errors: float
 ) -> tuple[discretisation.Mask, float] | None:
-    """Of masks that grow smaller, the last with an H at the target, and its H: as a
-    rule that is the last of all, so that one is asked first."""
+    """Of masks in order of decreasing size, the last whose H reaches the target, and
+    its H. It usually is the very last, which is tried first."""
 
     def honesty(mask: discretisation.Mask) -> float:
         return _honesty(cutter, mask, errors, target)
@@ -271,19 +285,18 @@ def _smallest_honest(
 def _honesty(
     cutter: Cutter, mask: discretisation.Mask, errors: float, enough: float = np.inf
 ) -> float:
-    """H, with so many standard errors more, of the pool where it is worse: it should
-    hold on prompts not seen here. Once one pool says that it is above `enough`, the
-    other is not asked."""
+    """H plus `errors` standard errors, on the pool where it is larger, since it should
+    hold on other prompts. If it is above `enough` on one, the other is left out."""
     keep = cutter.judge.tree_of(mask)
     worst = -np.inf
     for judge in (cutter.judge, cutter.second):
         if judge and worst <= enough:
-            worst = max(worst, judge.figures(keep, DRAWS, errors, enough)["H"])
+            worst = max(worst, judge.figures(keep, DRAWS, errors, enough)["worst"])
     return worst
 
 
 class _Progress:
-    """Lines of progress: steps of all lanes of all rounds, and the best circuit."""
+    """Reports progress: steps of all lanes and rounds, and sizes of the best."""
 
     def __init__(self, report: Reporter, cases: Sequence[Case], aim: Aim):
         self.report, self.cases = report, cases

@@ -1,7 +1,7 @@
-"""The first thing to doubt: a model whose weights say nothing.
+"""Shuffled weights: a null model with the same zeros and values permuted per matrix.
 
-The same zeros, the values of each matrix dealt anew among its places. What prunes as
-small as the trained model only shows how few weights there are (controls, 1).
+If its circuits are as small as the trained model's, their size only shows how few
+weights there are (the control random_weights).
 """
 
 from collections.abc import Mapping
@@ -14,8 +14,7 @@ from sparsetx.model import parameters
 
 
 def shuffled(config: ModelConfig, params: Mapping[str, Any], seed: int) -> Any:
-    """Every matrix, layer by layer, keeps its zeros and the values it has, but not
-    their places."""
+    """Permute the nonzero values of every matrix of every layer among their places."""
     rng = np.random.default_rng(seed)
     whole = dict(parameters.leaves(params))
     new = {}

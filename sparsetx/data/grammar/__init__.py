@@ -1,1 +1,1 @@
-"""The grammar of tinypython: `document.document(seed, index)` writes one program."""
+"""The tinypython grammar: `document.document(seed, index)` generates one program."""

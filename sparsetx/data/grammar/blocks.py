@@ -1,4 +1,4 @@
-"""Statements that hold others: branches, loops, files; which statement comes next."""
+"""Compound statements (if, for, while, with), and the choice of the next statement."""
 
 from collections.abc import Callable
 
@@ -24,7 +24,7 @@ from sparsetx.data.grammar.scope import (
 Statement = Callable[[Scope], None]
 INDEX_NAMES = Table({"i": 8, "j": 2, "k": 2, "n": 2, "index": 3})
 HELD = {ROW: NUMBER, ROWS: ROW}  # what a list holds; any other holds texts
-DEEPEST = 3  # blocks within a module or a function
+DEEPEST = 3  # nesting of blocks within a module or a function
 ENTER = (0.36, 0.26, 0.1)  # chance that a statement is a block, by depth
 
 
@@ -47,7 +47,7 @@ def fill(s: Scope, low: int, high: int) -> None:
 
 
 def leave(s: Scope) -> bool:
-    """A last line that leaves the loop or the function, where there is one to leave."""
+    """Write `return`, `break` or `continue`; False if none of them is possible."""
     dice = s.dice
     if s.in_loop and dice.chance(0.5):
         s.write(dice.pick(("break", "continue")))
@@ -146,7 +146,7 @@ def loop_two(s: Scope) -> None:
 
 
 def also(s: Scope, name: str) -> str:
-    """A second thing that a loop goes on for: ` and b`, now and then."""
+    """A second condition of a while loop, ` and b`, sometimes."""
     other = e.bare(s) if s.dice.chance(0.15) else ""
     return f" and {other}" if other not in ("", name) else ""
 
@@ -208,10 +208,10 @@ def with_file(s: Scope) -> None:
 
 
 def collect(s: Scope) -> None:
-    """Begins a set or a text empty, and adds to it some lines later."""
+    """Bind an empty set or text, and add to it some lines later."""
     dice = s.dice
     kind, other = dice.pick(((SEEN, GROWING), (GROWING, SEEN)))
-    second = dice.random()  # half of the time one of the other type stands beside it
+    second = dice.random()  # half of the time one of the other type is bound too
     if second < 0.25:
         st.begin(s, other)
     name = st.begin(s, kind)
@@ -236,7 +236,7 @@ def collect(s: Scope) -> None:
 
 
 def inner_function(s: Scope) -> None:
-    """A function of no arguments that reads what is around it, named like a value."""
+    """A nested function without parameters that reads outer names, named as a value."""
     if s.depth == 0 and not s.in_function:
         return st.make_lambda(s)
     name = s.name(NUMBER)

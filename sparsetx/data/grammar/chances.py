@@ -1,8 +1,8 @@
-"""The chances of one document: a pure function of (seed, index), on every machine.
+"""Random draws for one document, reproducible from (seed, index) on every machine.
 
-Only `Random.random()` under an integer seed is promised by the language to give the
-same numbers everywhere, so everything is made from it. No hash() and no shared state:
-document 7 is the same whether it is made first, last, alone or by another process.
+Python guarantees the same numbers everywhere only for `Random.random()` with an integer
+seed, so all draws use it. There is no hash() and no shared state: document 7 is the
+same whether it is generated first, last, alone or by another process.
 """
 
 import random
@@ -17,12 +17,12 @@ LAST_INDEX = 2**64  # documents per seed
 
 
 class Table:
-    """Things to draw, each with a weight."""
+    """Things to draw from, each with a weight."""
 
     def __init__(
         self, weights: dict[str, float] | None = None, words: Sequence[str] = ()
     ):
-        """Either {thing: weight}, or words in the order of their frequency."""
+        """{thing: weight}, or words in the order of their frequency."""
         if weights is None:
             self.things: tuple[str, ...] = tuple(words)
             self.reached = frequencies(words)[:-1]
@@ -54,7 +54,7 @@ class Dice:
         return things[int(self.random() * len(things))]
 
     def recent(self, things: Sequence[T]) -> T:
-        """Rather one of the last things: programs use what they have just made."""
+        """One of the things, more often one of the last: programs use recent names."""
         r = self.random()
         return things[-1 - int(r * r * len(things))]
 

@@ -1,4 +1,4 @@
-"""Classes: a constructor that stores its parameters, methods that read them."""
+"""Class definitions: a constructor that stores its parameters, and methods."""
 
 from sparsetx.data.grammar import blocks, functions
 from sparsetx.data.grammar import expressions as e
@@ -14,7 +14,7 @@ EXTRAS = ("0", "1", "None", "[]", "{}", "True", "False", "set()", '""')
 
 
 def define(s: Scope) -> None:
-    """A class, and mostly an object made of it, for the lines that follow."""
+    """Write a class, and mostly an instance of it for the lines that follow."""
     dice = s.dice
     name = dice.draw(CLASS)
     s.write(f"class {name}:")
@@ -37,7 +37,7 @@ Attributes = dict[str, str]  # name -> kind
 
 
 def constructor(inner: Scope, name: str) -> tuple[Function, Attributes]:
-    """`self.a = a` for every parameter, in any order, among other lines."""
+    """Write `self.a = a` for every parameter, in any order, among other lines."""
     dice = inner.dice
     body = inner.body()
     count = dice.pick((2, 2, 2, 3, 3, 4))
@@ -56,7 +56,7 @@ def constructor(inner: Scope, name: str) -> tuple[Function, Attributes]:
 
 
 def other(body: Scope, names: list[str]) -> None:
-    """A line between: another attribute of a parameter, or a value of its own."""
+    """Write another attribute, computed from a parameter or from a literal."""
     dice = body.dice
     value = dice.pick(names) if dice.chance(0.7) else dice.pick(EXTRAS)
     if value in names and dice.chance(0.5):
@@ -82,7 +82,7 @@ def method(inner: Scope, attributes: Attributes) -> Function:
 def made_one(
     s: Scope, made: Function, attributes: Attributes, methods: list[Function]
 ) -> None:
-    """`user = User("ann", 3)`, whose attributes and methods the next lines may use."""
+    """Write `user = User("ann", 3)`; the next lines may use its attributes, methods."""
     dice = s.dice
     own = made.name.lower()
     name = own if dice.chance(0.5) else s.name(NUMBER)

@@ -1,4 +1,4 @@
-"""Comments. Some hold quotes and brackets, opened or closed, that mean nothing."""
+"""Comments and docstrings. Some hold quotes and brackets that are not syntax."""
 
 from sparsetx.data.grammar.chances import Table
 from sparsetx.data.grammar.expressions import literal, phrase

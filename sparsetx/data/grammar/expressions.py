@@ -1,4 +1,4 @@
-"""Expressions: literals of every kind, numbers, texts, conditions."""
+"""Expressions: literals, numbers, texts, conditions, calls."""
 
 from sparsetx.data.grammar.chances import Table
 from sparsetx.data.grammar.scope import (
@@ -28,13 +28,13 @@ WORD = Table(words=STRING_WORDS)
 BEGINS, JOINS = Table(words=LEADING), Table(words=JOINING)
 READ = Table(words=READ_STEMS)
 WRITE = Table(words=WRITE_STEMS)
-# Small numbers are common, round ones not rare.
+# The smaller and the rounder, the more frequent.
 SMALL = listed("0 1 1 1 2 2 2 3 3 4 5 5 6 7 8 9 10 10 12 15 20 25 30 40 50 60 100")
 SIGNS = listed("+ + + - - * * // %")
 ORDERS = listed("> > > < < >= <= != == == ==")
 CONSTANTS = listed("True True True False False None")
 ROW_LENGTHS = (1, 2, 2, 2, 3, 3, 3, 3, 4, 4, 5, 6, 8, 10, 12)
-INNER_LENGTHS = (1, 2, 2, 3, 3, 4)  # where a list holds several rows
+INNER_LENGTHS = (1, 2, 2, 3, 3, 4)  # of rows, if a list holds several
 ROW_COUNTS = (1, 1, 1, 2, 2, 3)
 
 
@@ -68,7 +68,7 @@ def string(s: Scope, low: int = 1, high: int = 2) -> str:
 
 
 def formatted(s: Scope, low: int = 0) -> str:
-    """An f-string; `low` words at least before its first brace."""
+    """An f-string, with at least `low` words before its first brace."""
     dice = s.dice
     mark = quote(s)
     before = phrase(s, low, 2) if low else dice.pick(("", phrase(s, 1, 2)))
@@ -92,7 +92,7 @@ def row(s: Scope, lengths: tuple[int, ...] = ROW_LENGTHS) -> str:
 
 
 def rows(s: Scope, alone: tuple[int, ...] = ROW_LENGTHS) -> str:
-    """`[[1, 2], [3]]`; `alone`: the lengths of a row that has no other beside it."""
+    """`[[1, 2], [3]]`; `alone`: possible lengths of a single row."""
     dice = s.dice
     if dice.chance(0.1):
         return "[" + ", ".join(["[]"] * dice.between(1, 2)) + "]"
@@ -119,7 +119,7 @@ def words(s: Scope) -> str:
 
 
 def keys(s: Scope, count: int) -> list[str]:
-    """Different words."""
+    """`count` different words."""
     found: list[str] = []
     while len(found) < count:
         if (word := s.dice.draw(WORD)) not in found:
@@ -146,7 +146,7 @@ def path(s: Scope, stems: Table) -> str:
 
 
 def plain(s: Scope, but: str = "") -> str:
-    """A number as one word: a name (not the one that stands beside), or a literal."""
+    """A number as a name (other than `but`) or a literal."""
     dice = s.dice
     numbers = s.all(NUMBER)
     if numbers and dice.chance(0.7) and (name := dice.recent(numbers)) != but:
@@ -155,7 +155,7 @@ def plain(s: Scope, but: str = "") -> str:
 
 
 def operation(s: Scope, a: str) -> str:
-    """`a + b`; `a` is neither taken with itself nor multiplied by 0 or 1."""
+    """`a + b` and the like; b is not a, and a is not multiplied by 0 or 1."""
     sign = s.dice.pick(SIGNS)
     b = plain(s, a)
     return f"{a} {sign} {'2' if b in ('0', '1') and sign not in '+-' else b}"
@@ -193,7 +193,7 @@ def size(s: Scope, what: str) -> str:
 
 
 def constant_number(s: Scope) -> str:
-    """A literal, mostly; or a little sum, or a size that needs nothing known."""
+    """A number without names: mostly a literal, or a sum or a length of literals."""
     r = s.dice.random()
     if r < 0.8:
         return literal(s)
@@ -207,7 +207,7 @@ def constant_number(s: Scope) -> str:
 
 
 def braced(s: Scope) -> str:
-    """Words and a name in braces, which only an f-string reads."""
+    """A string, with or without an f, that has words and a name in braces."""
     mark = quote(s)
     known = anything(s)
     before = "f" if known and s.dice.chance(0.55) else ""
@@ -216,7 +216,7 @@ def braced(s: Scope) -> str:
 
 
 def prompt(s: Scope) -> str:
-    """What `input` asks."""
+    """The argument of `input`."""
     return braced(s) if s.dice.chance(0.3) and anything(s) else string(s)
 
 
@@ -243,7 +243,7 @@ def text(s: Scope) -> str:
 
 
 def value(s: Scope) -> str:
-    """A name of anything that is worth showing, or else a literal."""
+    """A name of anything that can be printed, or a literal."""
     dice = s.dice
     kinds = (NUMBER, TEXT, NUMBER, FLAG, ROW, TABLE, WORDS, SEEN, GROWING)
     for kind in (dice.pick(kinds), NUMBER, TEXT, FLAG, ROW):
@@ -253,7 +253,7 @@ def value(s: Scope) -> str:
 
 
 def of_kind(s: Scope, kind: str) -> str:
-    """An argument for a parameter of this kind: mostly a name that fits."""
+    """An argument for a parameter of this kind: mostly a name of the kind."""
     names = s.all(kind)
     if names and s.dice.chance(0.75):
         return s.dice.recent(names)
@@ -268,7 +268,7 @@ def call(s: Scope, function: Function) -> str:
 
 
 def comparison(s: Scope) -> str:
-    """`a > 3` and its like, about numbers, texts or lengths."""
+    """`a > 3` and the like, of numbers, texts or lengths."""
     dice = s.dice
     r = dice.random()
     if s.all(TEXT) and (r < 0.2 or not s.all(NUMBER)):
@@ -293,7 +293,7 @@ def flag_test(s: Scope) -> str:
 
 
 def bare(s: Scope) -> str:
-    """The name of anything that may be asked whether it is empty, zero or false."""
+    """A name of anything that can be empty, zero or false, used as a condition."""
     dice = s.dice
     for kind in (dice.pick((FLAG, NUMBER, ROW, TEXT)), FLAG, NUMBER, TEXT, ROW):
         if names := s.all(kind):
@@ -302,7 +302,7 @@ def bare(s: Scope) -> str:
 
 
 def anything(s: Scope) -> bool:
-    """Whether the scope knows a thing that a condition can be about."""
+    """Whether the scope has a name that a condition can use."""
     return any(s.all(kind) for kind in (NUMBER, FLAG, TEXT, ROW))
 
 

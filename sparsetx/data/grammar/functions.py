@@ -1,4 +1,4 @@
-"""Functions: parameters with and without defaults, bodies, and what they return."""
+"""Function definitions: parameters, defaults, bodies, return values."""
 
 from sparsetx.data.grammar import blocks
 from sparsetx.data.grammar import expressions as e
@@ -19,13 +19,13 @@ from sparsetx.data.grammar.statements import bind_row
 
 KINDS = (NUMBER,) * 6 + (TEXT, TEXT, ROW, ROW, WORDS, TABLE, FLAG)
 COUNTS = (0, 1, 1, 2, 2, 2, 2, 3, 3, 4)
-# What a default is: all None, all left out, or some, the last ones, with values.
+# How parameters have defaults: all None, none at all, or values for the last ones.
 NONE, PLAIN, MIXED = range(3)
 DEFAULTS = (NONE,) * 4 + (PLAIN,) * 6 + (MIXED,) * 2
 
 
 def parameters(inner: Scope, count: int) -> tuple[str, tuple[str, ...], int]:
-    """Their text, their kinds, and how many have no default."""
+    """Text of the parameter list, the kinds, and how many have no default."""
     dice = inner.dice
     way = dice.pick(DEFAULTS)
     needed = {NONE: 0, PLAIN: count, MIXED: dice.between(0, count)}[way]
@@ -47,7 +47,7 @@ def default(s: Scope, kind: str, way: int) -> str:
 
 
 def define(s: Scope) -> None:
-    """`def load(path, count=None):` with its body; the scope knows it afterwards."""
+    """Write `def load(path, count=None):` and its body; add it to the scope."""
     dice = s.dice
     name = s.verb()
     inner = s.body()
@@ -61,7 +61,7 @@ def define(s: Scope) -> None:
 
 
 def write_body(inner: Scope) -> str:
-    """The lines of a function; the kind that it returns, or nothing."""
+    """Write a function's body; returns the kind of its result, or ''."""
     dice = inner.dice
     r = dice.random()
     if r < 0.12:
@@ -91,7 +91,7 @@ def write_body(inner: Scope) -> str:
 
 
 def search(inner: Scope) -> str:
-    """Whether any of a list passes: the loop that every program has."""
+    """Write a loop that returns whether any item of a list passes a test."""
     dice = inner.dice
     lists = inner.all(ROW)
     if not lists:

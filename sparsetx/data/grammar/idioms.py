@@ -1,4 +1,4 @@
-"""Loops that every program has: a sum, a count, the best of a list, those that pass."""
+"""Common loops: a sum, a count, the maximum of a list, a filtered list."""
 
 from sparsetx.data.grammar import expressions as e
 from sparsetx.data.grammar import statements as st
@@ -6,7 +6,7 @@ from sparsetx.data.grammar.scope import NUMBER, ROW, SINGULAR, TABLE, TEXT, WORD
 
 
 def one(inner: Scope, kind: str, many: str = "") -> str:
-    """A loop's variable, named as one thing; often `price` where it loops `prices`."""
+    """Name of a loop variable; often `price` in a loop over `prices`."""
     name = SINGULAR.get(many, "") if inner.dice.chance(0.5) else ""
     if not name or name in inner.taken:
         name = inner.name(TEXT if kind == TEXT else NUMBER)

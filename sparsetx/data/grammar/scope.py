@@ -1,8 +1,9 @@
-"""What is known at a place in a program: names by kind, functions, how deep it is.
+"""Scopes: the names, by kind, and functions that are bound at a point of a program.
 
-A statement may use only what its scope knows, so that every variable is defined before
-it is used. A block sees what stands around it; what a block binds is forgotten at its
-end, since the block may not have run. A function starts with its parameters alone.
+A statement may use only names of its scope, so that every variable is bound before it
+is read. A block sees the names of the scope around it; names bound in a block are
+dropped at its end, since the block may not have run. A function starts with its
+parameters only.
 """
 
 from dataclasses import dataclass
@@ -19,9 +20,9 @@ SINGLE = Table(words=ONE)
 PLURAL = Table(words=MANY)
 VERB = Table(words=FUNCTIONS)
 SINGULAR = {many: one_of(many) for many in MANY}
-# A name hints at what it holds, as a programmer's does, but never tells: it comes from
-# the list that suits its kind or from all names of one thing, and one in five from the
-# names of many instead. Sets and growing texts share their names entirely.
+# A name suggests what it holds, as a programmer's does, but does not determine it: it
+# is drawn from the list that suits its kind or from all singular names, and one in five
+# from the plural names. Sets and growing texts share all their names.
 OTHER_LIST, SUITS = 0.2, 0.6
 SUITED = {
     TEXT: Table(words=TEXTS),
@@ -33,9 +34,9 @@ PLURAL_KINDS = (ROW, ROWS, WORDS, TABLE)
 
 @dataclass(frozen=True)
 class Style:
-    """Habits of one document."""
+    """The coding style of one document."""
 
-    quote: str  # of every string, or "" where each string has its own
+    quote: str  # of every string, or "" if each string has its own
     gap: str  # between definitions: one empty line or two
 
 
@@ -60,7 +61,7 @@ class Scope:
 
     def __init__(self, dice: Dice, style: Style, out: list[str], pad: str = ""):
         self.dice, self.style, self.out, self.pad = dice, style, out, pad
-        self.depth = 0  # blocks entered since the module or the function began
+        self.depth = 0  # nesting of blocks within the module or the function
         self.in_loop = self.in_function = False
         self.known: Known = {}
         self.taken: set[str] = set()
@@ -70,7 +71,7 @@ class Scope:
         self.out.append(self.pad + line)
 
     def block(self) -> "Scope":
-        """The inside of an if, a loop or a with."""
+        """A scope for the body of an if, a loop or a with."""
         inner = Scope(self.dice, self.style, self.out, self.pad + "    ")
         inner.depth = self.depth + 1
         inner.in_loop, inner.in_function = self.in_loop, self.in_function
@@ -79,7 +80,7 @@ class Scope:
         return inner
 
     def body(self) -> "Scope":
-        """The inside of a function: nothing is known but other functions."""
+        """A scope for the body of a function: it has only the functions."""
         inner = Scope(self.dice, self.style, self.out, self.pad + "    ")
         inner.in_function = True
         inner.functions = self.functions
@@ -94,7 +95,7 @@ class Scope:
         self.taken.add(name)
 
     def name(self, kind: str) -> str:
-        """A new name for a thing of this kind; the caller binds it."""
+        """A new name for a value of this kind; the caller binds it."""
         dice = self.dice
         many = kind in PLURAL_KINDS or (kind in (SEEN, GROWING) and dice.chance(0.5))
         if dice.chance(OTHER_LIST):
@@ -107,7 +108,7 @@ class Scope:
         return name
 
     def new(self, kind: str) -> str:
-        """A new name, bound here."""
+        """A new name, bound in this scope."""
         name = self.name(kind)
         self.bind(kind, name)
         return name

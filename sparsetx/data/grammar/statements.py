@@ -1,4 +1,4 @@
-"""Statements of one line: bindings, prints, changes, files, calls."""
+"""Simple statements: assignments, prints, updates, files, calls."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ FILE_NAMES = Table({"f": 6, "file": 3, "handle": 1, "stream": 1})
 
 
 def target(s: Scope, kind: str) -> str:
-    """What a binding binds: mostly a new name, now and then one that is known."""
+    """The target of an assignment: mostly a new name, sometimes an existing one."""
     names = s.all(kind)
     return s.dice.recent(names) if names and s.dice.chance(0.25) else s.new(kind)
 
@@ -83,7 +83,7 @@ def bind_rows(s: Scope) -> None:
 
 
 def bind_pairs(s: Scope) -> str:
-    """`points = [[1, 2], [3, 4]]`: a list to be unpacked two by two."""
+    """Write `points = [[1, 2], [3, 4]]`: a list to be unpacked in a loop."""
     pairs = [f"[{e.literal(s)}, {e.literal(s)}]" for _ in range(s.dice.between(2, 3))]
     name = s.new(ROWS)
     s.write(f"{name} = [{', '.join(pairs)}]")
@@ -115,7 +115,7 @@ BINDERS: dict[str, Callable[[Scope], None]] = {
 
 
 def need(s: Scope, kind: str, fresh: float = 0.1) -> str:
-    """A name of this kind, bound in the line before where there is none."""
+    """A name of this kind; if there is none, one is bound in a line before."""
     if not s.all(kind) or s.dice.chance(fresh):
         BINDERS[kind](s)
     return s.dice.recent(s.all(kind))
@@ -184,7 +184,7 @@ def change_table(s: Scope) -> None:
 
 
 def given(s: Scope) -> str:
-    """What an item or an attribute is set to: a number, or what is still empty."""
+    """A value for an item or an attribute: a number, or something empty."""
     return s.dice.pick(("set()", '""')) if s.dice.chance(0.4) else e.plain(s)
 
 
@@ -218,7 +218,7 @@ def make_lambda(s: Scope) -> None:
 
 
 def grow(s: Scope) -> None:
-    """Adds to a set or a text that began empty."""
+    """Add to a set or a text that was bound empty."""
     kind = s.dice.pick((SEEN, GROWING))
     if not s.all(kind):
         kind = SEEN if kind == GROWING else GROWING
@@ -233,12 +233,12 @@ def grow_by(s: Scope, kind: str, name: str) -> None:
 
 
 def item(s: Scope) -> str:
-    """What goes into a set."""
+    """An item for a set."""
     return e.plain(s) if s.dice.chance(0.6) else e.text(s)
 
 
 def begin(s: Scope, kind: str) -> str:
-    """`x = set()` or `x = ""`; what x holds is told by nothing but this line."""
+    """Write `x = set()` or `x = ""`; only this line tells what x holds."""
     name = "current" if s.dice.chance(0.85) and "current" not in s.taken else ""
     name = name or s.name(kind)
     mark = "'" if s.style.quote == "'" else '"'
@@ -248,7 +248,7 @@ def begin(s: Scope, kind: str) -> str:
 
 
 def call_function(s: Scope) -> None:
-    """A function of this program, or a lambda."""
+    """Write a call of a function of this program, or of a lambda."""
     dice = s.dice
     makers = s.all(MAKER)
     if makers and (not s.functions or dice.chance(0.5)):
@@ -257,7 +257,7 @@ def call_function(s: Scope) -> None:
         made = dice.recent(s.functions)
     else:
         return print_value(s)
-    for kind in made.kinds:  # a list or dict is rather bound before than written here
+    for kind in made.kinds:  # a list or dict is mostly bound before, not written inline
         if kind in PLURAL_KINDS and not s.all(kind):
             BINDERS[kind](s)
     called = e.call(s, made)

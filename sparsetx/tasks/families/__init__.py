@@ -1,1 +1,1 @@
-"""The twenty tasks, one file for each family."""
+"""Definitions of the twenty tasks, one file for each family."""

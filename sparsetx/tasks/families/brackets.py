@@ -1,9 +1,9 @@
 """Tasks about brackets: how deep a list is, and whether an open bracket is a dict.
 
-The paper's own bracket circuit averages the brackets that it has seen. So the
-distractors close one literal of one kind and two or three of the other beforehand,
-alike in both prompts: an average then says the same for both, and is wrong for one. As
-with quotes, the test pool closes them otherwise than the train pool does.
+The paper's own bracket circuit averages the brackets that it has seen. So distractors
+are closed literals before the question, one of one kind and two or three of the other,
+the same in both prompts: an average gives the same answer for both, and is wrong for
+one. As with quotes, the test pool closes them in another way than the train pool.
 """
 
 from sparsetx.tasks.task import Task, pools
@@ -12,7 +12,7 @@ BRACKET_COUNTING = Task(
     name="bracket_counting",
     asks="Close as many brackets as are open.",
     contrast="`x = [1, 2` → `]` | `x = [[1, 2` → `]]`",
-    excludes="length and nearest bracket: closed rows before, equal in both prompts",
+    excludes="length and nearest bracket: closed lists come before, the same in both",
     construct=(
         r" = \[\d+(, \d+)*\](, \[\d+(, \d+)*\])*\n",
         r" = \[\[\d+(, \d+)*\](, \[\d+(, \d+)*\])*\]\n",
@@ -101,9 +101,9 @@ def <f1>(<n3>):
 
 BRACKET_BRACE = Task(
     name="bracket_brace",
-    asks="After a key, go on as the bracket that opened asks: dict or list.",
+    asks="After the first string, continue as the open bracket requires: dict or list.",
     contrast="""`x = {"a` → `":` | `x = ["a` → `",`""",
-    excludes="nearest closed pair: dicts and lists closed before, alike in both",
+    excludes="nearest closed bracket: dicts and lists come before, the same in both",
     construct=(r' = \{"[a-z]+": ', r' = \["[a-z]+", '),
     templates=pools(
         train="""

@@ -1,4 +1,4 @@
-"""Tasks about conditions: the word that opens one, and what follows a compared name."""
+"""Tasks about conditions: elif or else, if or ternary, `==` or `=`, end of line."""
 
 from sparsetx.tasks.task import Task, pools
 
@@ -6,7 +6,7 @@ ELSE_ELIF = Task(
     name="else_elif",
     asks="Put a colon straight after else, but not after elif.",
     contrast="`… elif` → anything but `:` | `… else` → `:`",
-    excludes="nothing: a bigram decides it, so no shortcut test and no mean holds it",
+    excludes="nothing: a bigram decides it, so shortcut tests and means leave it out",
     construct=(r"^ *elif .*:\n", r"^ *else:\n"),
     one_token=True,
     aligned=False,
@@ -123,7 +123,7 @@ IF_TERNARY = Task(
     name="if_ternary",
     asks="Tell a conditional expression, which needs an else, from an if statement.",
     contrast="`    x = a if b` → ` else` | `    if b` → `:`",
-    excludes="the last two tokens and the name b, equal; the other form stands before",
+    excludes="the last two tokens and the name b, equal; the other form comes before",
     construct=(r"^ +\w+ = \w+ if \w+ else ", r"^ +if \w+:\n"),
     templates=pools(
         train="""
@@ -208,7 +208,7 @@ IF_EQUALS = Task(
     name="if_equals",
     asks="Compare after if, and assign otherwise.",
     contrast="`    if x` → ` ==` | `    x` → ` =`",
-    excludes="the name and the bigram from it; the other form stands before",
+    excludes="the name and the bigram from it; the other form comes before",
     construct=(r"^ +if \w+ == ", r"^ +\w+ = "),
     templates=pools(
         train="""
@@ -288,7 +288,7 @@ VAR_IF = Task(
     name="var_if",
     asks="End a condition with a colon, an assignment with the line.",
     contrast="`    if x == True` → `:` | `    x = True` → the line's end",
-    excludes="the name, the value and the bigram from it; the other form stands before",
+    excludes="the name, the value and the bigram from it; the other form comes before",
     construct=(r"^ +if \w+ == (True|False|None):\n", r"^ +\w+ = (True|False|None)\n"),
     templates=pools(
         train="""

@@ -96,7 +96,7 @@ FINAL_KWARG = Task(
     name="final_kwarg",
     asks="Give the last parameter a default if the others have one.",
     contrast="`def f(a=None, b=None, c` → `=None` | `def f(a, b, c` → `):`",
-    excludes="arity and names, which are equal; an earlier def in the other style",
+    excludes="arity and names, which are equal; an earlier def has the other style",
     construct=(
         r"def \w+\(\w+=None(, \w+=None)+\):\n",
         r"def \w+\(\w+(, \w+){1,3}\):\n",
@@ -207,9 +207,9 @@ def <f1>(<n1>«=None|», <n2>«=None|», <n3>«=None|», <n4>^«=None|):↵»^\
 
 LAMBDA_FUNC = Task(
     name="lambda_func",
-    asks="After the name, go on as a lambda does, or as a def does.",
+    asks="After the name, continue as in a lambda, or as in a def.",
     contrast="`    x = lambda v` → `:` | `    def v` → `():`",
-    excludes="the bigram from v, which is a variable elsewhere; the other form before",
+    excludes="the bigram from v, a variable elsewhere; the other form comes before",
     construct=(r"^ +\w+ = lambda \w+: ", r"^ +def \w+\(\):\n"),
     templates=pools(
         train="""

@@ -6,7 +6,7 @@ WITH_AS = Task(
     name="with_as",
     asks="Name the opened file with `as`, but only inside a with statement.",
     contrast="`with open(p` → `)` (then ` as`) | `f = open(p` → `)` and the line's end",
-    excludes="the name p, and earlier opens, which are of the other form",
+    excludes="the name p, and earlier opens, which have the other form",
     construct=(r"with open\(\w+\) as ", r" = open\(\w+\)\n"),
     templates=pools(
         train="""
@@ -113,12 +113,12 @@ def <f1>(<n1>, <n3>, <n6>):
     ),
 )
 
-# `out` and `in` are the lexicon's two classes of stems; `ext` is any extension.
+# `out` and `in` are the two lists of stems in data/words.py; `ext` is any extension.
 WITH_OPEN = Task(
     name="with_open",
     asks="Open a file for writing or for reading, as its name says.",
     contrast='`open("out.txt", "` → `w` | `open("in.txt", "` → `r`',
-    excludes="the extension, and the modes of earlier opens, which are the other one",
+    excludes="the extension, and earlier opens, which have the other mode",
     construct=(r'open\("[a-z_]+\.[a-z]+", "w', r'open\("[a-z_]+\.[a-z]+", "r'),
     templates=pools(
         train="""

@@ -1,12 +1,12 @@
-"""Tasks about loops: which kind, over what, at what depth."""
+"""Tasks about loops: for or while, enumerate or range, and indentation."""
 
 from sparsetx.tasks.task import Task, pools
 
 FOR_WHILE = Task(
     name="for_while",
-    asks="Go on with ` in` after for, with a colon after while.",
+    asks="Continue with ` in` after for, with a colon after while.",
     contrast="`for x` → ` in` | `while x` → `:`",
-    excludes="the bigram from x; the same x stands in a loop of the other kind before",
+    excludes="the bigram from x; the same x is in an earlier loop of the other kind",
     construct=(r"\bfor \w+ in ", r"\bwhile \w+:\n"),
     templates=pools(
         train="""
@@ -87,8 +87,8 @@ def <f1>(<n1>, <n2>):
     ),
 )
 
-# In pairs with a distractor the second name moves to an earlier loop in B: the prompts
-# hold exactly the same tokens.
+# In pairs with a distractor, B has the second name in an earlier loop: both prompts
+# contain exactly the same tokens.
 ENUMERATE_RANGE = Task(
     name="enumerate_range",
     asks="Loop over enumerate where two names are bound, over range where one is.",

@@ -1,14 +1,14 @@
-"""Tasks about names that trade places, and about the constant that ends a line."""
+"""Tasks about swapping two variables, and about what follows `while True`."""
 
 from sparsetx.tasks.task import Task, pools
 
-# In pairs with a distractor the earlier swap and copy make both names stand equally
-# often, in the same tokens: counting or taking the latest cannot tell them apart.
+# In pairs with a distractor, an earlier swap and copy make both names equally frequent,
+# in the same tokens: neither counts nor the latest name give the answer.
 VAR_SWAP = Task(
     name="var_swap",
     asks="Complete a swap of two variables with the right one.",
     contrast="`a, b = b,` → ` a` | `b, a = a,` → ` b`",
-    excludes="the latest or the rarer name: a swap and a copy before make them equal",
+    excludes="the latest or rarer name: an earlier swap and copy make both names equal",
     construct=(r"\b(\w+), (\w+) = \2, \1\b",) * 2,
     templates=pools(
         train="""
@@ -91,7 +91,7 @@ WHILE_RETURN_TRUE = Task(
     name="while_return_true",
     asks="End a while line with a colon, a return with the line.",
     contrast="`    while True` → `:` | `    return True` → the line's end",
-    excludes="the bigram from True; an earlier function holds the other form",
+    excludes="the bigram from True; an earlier function has the other form",
     construct=(r"^ +while True:\n", r"^ +return True\n"),
     templates=pools(
         train="""

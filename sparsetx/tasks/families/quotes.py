@@ -1,10 +1,10 @@
-"""Tasks about strings: which quote closes one, and whether it may hold a brace.
+"""Tasks about strings: which quote closes one, and whether a brace may follow.
 
-An average over all quotes so far is the wrong way that circuits are known to take. The
-distractors put one closed string of one kind and three of the other before the open
-one, the same in both prompts, so that any average points the same way in both. In the
-train pool they close with `",`, in the test pool with `")`: a count of closers learned
-on one does not carry over.
+Circuits are known to average over all quotes so far, which is wrong. So distractors
+are closed strings before the open one, one of one kind and three of the other, the same
+in both prompts: any average gives the same answer for both. In the train pool they
+close with `",`, in the test pool with `")`, so that counting these tokens, learned on
+one pool, fails on the other.
 """
 
 from sparsetx.tasks.task import Task, pools
@@ -13,7 +13,7 @@ SINGLE_DOUBLE_QUOTE = Task(
     name="single_double_quote",
     asks="Close a string with the kind of quote that opened it.",
     contrast="""`print("w w` → `")` | `print('w w` → `')`""",
-    excludes="any quote seen, or their average: closed strings of both kinds before",
+    excludes="any quote seen, or their average: closed strings of both kinds precede",
     construct=(r'print\("[a-z]+ [a-z ]+"\)\n', r"print\('[a-z]+ [a-z ]+'\)\n"),
     templates=pools(
         train="""
@@ -109,7 +109,7 @@ FSTRING_BRACE = Task(
     name="fstring_brace",
     asks="Open a brace in an f-string, and close a plain one.",
     contrast="""`print(f"w w` → ` {` | `print("w w` → `")`""",
-    excludes="any f seen: before, a template is formatted in B and left plain in A",
+    excludes="any f seen: an earlier string is an f-string in B and plain in A",
     construct=(r'print\(f"[a-z]+ [a-z]+ \{', r'print\("[a-z]+ [a-z ]+"\)\n'),
     templates=pools(
         train="""

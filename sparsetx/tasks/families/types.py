@@ -1,7 +1,7 @@
 """Tasks about what a name is bound to: a set, which is added to, or a string.
 
-The distractor binds the other type too, elsewhere, and the two prompts exchange the
-places: both hold exactly the same tokens, so that no bag of them can tell.
+The distractor binds another name to the other type, and the two prompts exchange the
+types: both contain exactly the same tokens, so that no bag of tokens decides.
 """
 
 from sparsetx.tasks.task import Task, pools

@@ -1,4 +1,4 @@
-"""Nodes with two values: the known circuit says yes and no already."""
+"""Binarisation: the nodes of the known circuit have two values already."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +8,7 @@ from sparsetx.circuits.controls import binarisation
 from tests.circuits import trials
 
 
-def test_a_step_turns_from_the_identity() -> None:
+def test_a_node_changes_from_its_activation_to_a_step() -> None:
     x = jnp.array([[[-1.0, 0.2, 0.8, 3.0]]])
     values = jnp.tile(jnp.array([[0.0, 1.0]]), (4, 1))
 
@@ -37,11 +37,11 @@ def test_the_known_circuit_is_binary() -> None:
     assert found.counts[0] == 0
     assert found.counts[-1] == 11
     assert set(told["order"]) >= {"mlp_neuron/0/0", "v/1/0"}
-    assert "11 of them can do with two at the target" in binarisation.words(told)
+    assert "11 of them can be binarised within the target" in binarisation.words(told)
 
 
-def test_the_fit_mends_values_that_are_wrong() -> None:
-    """All of them a fifth of their distance too high, so that small ones say yes."""
+def test_the_fit_corrects_wrong_values() -> None:
+    """All are a fifth of their distance too high."""
     own = trials.made(trials.KNOWN)
     starts = binarisation._starts(own)[1]
     moved = {site: x + 0.2 * (x[..., 1:] - x[..., :1]) for site, x in starts.items()}

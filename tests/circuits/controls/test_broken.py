@@ -1,4 +1,4 @@
-"""Each way in which a circuit only seems good fails the check made for it, only it."""
+"""Every broken variant fails the measure that is meant to find it."""
 
 import functools
 from typing import Any
@@ -30,29 +30,29 @@ def figures(params: Any, kept: set, config: ModelConfig = CONFIG) -> dict[str, f
 
 
 def loss_without(params: Any, nodes: set) -> float:
-    """Of the whole model but for these nodes."""
+    """The loss of the whole model with these nodes ablated."""
     means = ablations.means(CONFIG, params, compiled.corpus())
     keep = {site: 1 - x for site, x in compiled.mask(nodes).items()}
     return float(ablations.loss(CONFIG, params, ASKED, ablations.mean(keep, means)))
 
 
-def test_a_norm_crutch_does_not_survive_frozen_norms() -> None:
+def test_a_norm_crutch_fails_under_frozen_norms() -> None:
     found = figures(broken.norm_crutch(), compiled.CIRCUIT)
     assert max(found["whole"], found["mean"]) < 0.01
     assert found["frozen"] > TARGET
     assert found["honest"] > TARGET
 
 
-def test_a_cancelling_pair_does_not_survive_stochastic_ablation() -> None:
+def test_a_cancelling_pair_fails_under_stochastic_ablation() -> None:
     found = figures(broken.cancelling_pair(), compiled.CIRCUIT)
     assert max(found["whole"], found["mean"], found["frozen"]) < 0.005
     assert found["stochastic"] > 1
     assert found["honest"] == found["stochastic"]
 
 
-def test_a_sink_head_without_a_value_pays_for_what_it_says() -> None:
-    """Six weights join its nodes, fewer than any circuit of the task can have. It
-    passes every ablation: only the count that includes its constant values tells."""
+def test_the_constant_values_of_a_sink_head_are_counted() -> None:
+    """It has six weights between its nodes, fewer than any circuit of the task. It
+    passes every ablation: only the count with its constant values shows it."""
     params, config = broken.sink_head(), broken.SINK_CONFIG
     found = figures(params, broken.SINK_CIRCUIT, config)
     assert found["honest"] < 0.005
@@ -67,21 +67,21 @@ def test_a_sink_head_without_a_value_pays_for_what_it_says() -> None:
     assert [e.weight for e in listed if e.src.site == "v"] == [1, 1, 1, 1]
     params["blocks"]["o"]["w"][1, :4, 5] = 0
     means = ablations.means(config, params, compiled.corpus())
-    silent = ablations.loss(config, params, ASKED, ablations.mean(keep, means))
-    assert float(silent) >= np.log(2)
+    without = ablations.loss(config, params, ASKED, ablations.mean(keep, means))
+    assert float(without) >= np.log(2)
 
 
-def test_a_sink_crutch_does_not_survive_stochastic_ablation() -> None:
-    """The same nodes as the head that speaks through its sink: here the model does it
-    by a value, which an ablation that brings back some of it shows."""
+def test_a_sink_crutch_fails_under_stochastic_ablation() -> None:
+    """It has the nodes of the sink head, but here the model uses a value: an ablation
+    that leaves a part of that value shows it."""
     found = figures(broken.sink_crutch(), broken.SINK_CIRCUIT, broken.SINK_CONFIG)
     assert max(found["whole"], found["mean"], found["frozen"]) < 0.005
     assert found["stochastic"] > 1
 
 
 def test_permuted_weights_have_no_circuit() -> None:
-    """Tried with all 2048 masks. A redraw of so few weights may be lucky: the first of
-    these four does the task as it is."""
+    """All 2048 masks are tried. So few weights may do the task by chance when permuted:
+    the first of these four models does."""
     masks = compiled.subsets()
 
     @jax.jit
@@ -112,8 +112,8 @@ def test_permuting_keeps_the_zeros_and_the_values() -> None:
     np.testing.assert_array_equal(*pools)
 
 
-def test_a_twin_head_is_seen_by_what_its_absence_costs() -> None:
-    """Either head makes an honest circuit of the same size; neither is necessary."""
+def test_a_second_head_is_seen_by_its_ablation_cost() -> None:
+    """Each of the two heads is in a good circuit of this size; none is necessary."""
     params, plain = broken.twin_head(), compiled.params()
     other = compiled.CIRCUIT - broken.OWN_OF_HEAD | broken.OWN_OF_TWIN
     pattern = edges.patterns(CONFIG, params)

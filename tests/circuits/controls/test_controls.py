@@ -1,4 +1,4 @@
-"""The known circuit passes every control; broken and bogus ones do not."""
+"""The known circuit passes every control; broken and wrong ones do not."""
 
 import functools
 
@@ -24,25 +24,25 @@ from tests.circuits import compiled, trials
 
 pytestmark = pytest.mark.slow
 
-# What rejects each at the least, and why it must.
+# The controls that at least must fail for each, and why.
 BY = {
     "norm crutch": {
-        thresholds.FROZEN_NORMS,  # whose norms are not those it needs
+        thresholds.FROZEN_NORMS,  # these are not the norms it needs
         thresholds.STOCHASTIC,
-        thresholds.ABLATION_KINDS,  # the noise it cannot bear is there
-        thresholds.INTERCHANGE,  # its quiet answer is lost in the whole model's noise
+        thresholds.ABLATION_KINDS,  # the noise that changes norms is present
+        thresholds.INTERCHANGE,  # its answer is small beside the whole model's noise
     },
     "cancelling pair": {
         thresholds.STOCHASTIC,
-        thresholds.ABLATION_KINDS,  # apart, the two no longer cancel
-        thresholds.RELAXATION,  # one comes back without the other
+        thresholds.ABLATION_KINDS,  # resampled apart, the two no longer cancel
+        thresholds.RELAXATION,  # one is restored without the other
         thresholds.CURVE,
     },
     "sink crutch": {
-        thresholds.ABLATION_KINDS,  # its values are other prompts', or nothing
+        thresholds.ABLATION_KINDS,  # its values are those of other prompts, or zero
         thresholds.INTERCHANGE,  # the whole model attends to either quote
         thresholds.ROLES,  # heads without a value
-        thresholds.RELAXATION,  # the detector comes back, and both quotes are heard
+        thresholds.RELAXATION,  # with the detector it attends to both quotes
     },
     "weights permuted": {
         thresholds.FROZEN_NORMS,
@@ -76,7 +76,8 @@ SOME = (
 
 @functools.cache
 def found(name: str) -> dict[str, Entry]:
-    """All quick ones; some for models with a sink, which have programs of their own."""
+    """Entries of all quick controls, or of some for models with a sink, which need
+    other programs."""
     names = SOME if name in trials.SINKS else thresholds.QUICK
     return {entry.name: entry for entry in trials.entries(name, names)}
 
@@ -91,9 +92,8 @@ def test_the_known_circuit_passes_every_control() -> None:
     verdicts = {name: entry.verdict for name, entry in own.items()}
     assert verdicts.pop(thresholds.ADVERSARY) == thresholds.NONE
     assert set(verdicts.values()) == {thresholds.PASS}
-    assert (
-        own[thresholds.ADVERSARY].figure["epsilon"] is None
-    )  # nothing outside matters
+    # No other node has an effect.
+    assert own[thresholds.ADVERSARY].figure["epsilon"] is None
     assert own[thresholds.NECESSITY].figure["cost"] == pytest.approx(
         np.log(2), abs=0.01
     )
@@ -103,15 +103,15 @@ def test_the_known_circuit_passes_every_control() -> None:
 
 
 @pytest.mark.parametrize("name", BY)
-def test_what_is_broken_or_bogus_is_rejected_by_four(name: str) -> None:
+def test_broken_and_wrong_circuits_fail_at_least_four_controls(name: str) -> None:
     assert failed(name) >= BY[name]
     assert len(failed(name)) >= 4
 
 
-def test_a_sink_head_is_rejected_for_what_it_hides_and_for_nothing_else() -> None:
-    """It is what its model does, so that only what asks for its constants rejects it:
-    with values at zero it is silent, and its head has none of its own. Its edges tell
-    as well, see test_broken."""
+def test_a_sink_head_fails_only_for_its_uncounted_values() -> None:
+    """The whole model works in the same way, so only controls of constants fail: under
+    zero ablation the head writes nothing, and it keeps no value. The count of its edges
+    shows it too, see test_broken."""
     assert failed("sink head") == {thresholds.ABLATION_KINDS, thresholds.ROLES}
     own = found("sink head")
     assert own[thresholds.ABLATION_KINDS].figure["accuracy, zero"] == 0.5
@@ -119,32 +119,32 @@ def test_a_sink_head_is_rejected_for_what_it_hides_and_for_nothing_else() -> Non
     assert (own[thresholds.ROLES].figure["nats by heads without a value"] or 0) > 0.5
 
 
-def test_a_twin_head_is_reported() -> None:
+def test_a_second_head_for_the_same_is_reported() -> None:
     own = found(trials.TWIN)[thresholds.NECESSITY]
     assert own.data["twins"] == ["head 1.0"]
-    assert "head 1.0 has a twin" in own.words
+    assert "needs head 1.0, but the whole model does not" in own.words
     assert found(trials.KNOWN)[thresholds.NECESSITY].data["parts"][0]["part"] == "MLP 0"
 
 
-def test_entries_can_be_written_and_say_a_sentence() -> None:
+def test_entries_can_be_written_and_have_a_sentence() -> None:
     for entry in found("weights permuted").values():
         told = to_json(entry)
         assert told["words"].endswith(".")
         assert set(told) >= {"name", "verdict", "figure", "baseline", "data"}
         assert to_json(from_json(told)) == told
-        assert "nan" not in str(told)  # as a model that says nothing has no lead
+        assert "nan" not in str(told)  # the fractions of a model with no margin
 
 
-def test_draws_many_at_a_time_are_those_one_by_one() -> None:
+def test_margins_of_many_draws_are_those_of_each_alone() -> None:
     own = trials.made("norm crutch")
     rng = np.random.default_rng(0)
     keep = {s: np.asarray(x) for s, x in own.keep.items()}
     masks = [others_like(keep, rng) for _ in range(3)]
     told: list[Progress] = []
-    heard = trials.evidence(own.params, own.keep)
-    object.__setattr__(heard, "report", told.append)
+    reporting = trials.evidence(own.params, own.keep)
+    object.__setattr__(reporting, "report", told.append)
     each = evidence.stacked(masks)
-    many = heard.margins(evidence.masked, own.means, each, "some", frozen=True)
+    many = reporting.margins(evidence.masked, own.means, each, "some", frozen=True)
     for mask, margin_B in zip(masks, many, strict=True):
         one = ablations.margins(
             own.config, own.params, own.few.asked, ablations.mean(mask, own.means),
@@ -155,7 +155,7 @@ def test_draws_many_at_a_time_are_those_one_by_one() -> None:
     assert told[-1].done == told[-1].total == 3
 
 
-def test_h_is_what_the_judge_says_it_is() -> None:
+def test_h_is_that_of_the_judge() -> None:
     own = trials.made("norm crutch")
     wanted = Judge(own.config, own.params, own.means, own.few, honest=True)
     figures = wanted.figures(own.keep)
@@ -174,7 +174,7 @@ def test_random_masks_have_as_many_nodes_and_none_of_the_circuit() -> None:
         assert not (other[site] * x).any()
     crowded = {"q": np.array([[1.0, 1, 1, 0]])}
     (row,) = others_like(crowded, np.random.default_rng(1))["q"]
-    assert row.tolist() == [0, 0, 0, 1]  # all that there are
+    assert row.tolist() == [0, 0, 0, 1]  # all others
 
 
 def test_parts_are_heads_and_mlps() -> None:
@@ -185,8 +185,7 @@ def test_parts_are_heads_and_mlps() -> None:
     ]
 
 
-def test_a_node_that_means_the_opposite() -> None:
-    """Attention turned round: the value that is heard is the other quote's."""
+def test_correlations_and_their_verdicts() -> None:
     own = trials.made(trials.KNOWN)
     assert min(role_agreement.correlations(own).values()) == pytest.approx(1)
     for r, verdict in (
@@ -199,7 +198,7 @@ def test_a_node_that_means_the_opposite() -> None:
     assert thresholds.LOSS.verdict(float("nan")) == thresholds.FAIL
 
 
-def test_an_adversary_breaks_the_cancelling_pair_soon() -> None:
+def test_a_small_epsilon_breaks_the_cancelling_pair() -> None:
     epsilon = found("cancelling pair")[thresholds.ADVERSARY].figure["epsilon"]
     assert epsilon is not None
     assert epsilon < 0.3
@@ -207,7 +206,7 @@ def test_an_adversary_breaks_the_cancelling_pair_soon() -> None:
     assert adversary.crossing((0.1, 0.2), [0.9, 1.0], 0.5) == 0.1
 
 
-def test_names_that_are_no_controls() -> None:
+def test_names_of_controls_are_checked() -> None:
     with pytest.raises(Refusal, match="did you mean roles"):
         battery.named("rolse,seeds")
     assert battery.named("seeds,frozen_norms") == [
@@ -216,7 +215,7 @@ def test_names_that_are_no_controls() -> None:
     ]
 
 
-def test_a_control_that_cannot_be_set_up_says_why(
+def test_a_control_that_cannot_be_set_up_gives_the_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(_: object) -> Entry:

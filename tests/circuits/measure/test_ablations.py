@@ -1,4 +1,4 @@
-"""Each kind of ablation does to the network what its name says."""
+"""Every kind of ablation replaces other nodes by what it should."""
 
 import dataclasses
 import functools
@@ -35,7 +35,7 @@ loss = jax.jit(ablations.loss, static_argnums=0)
 
 
 def mask(seed: int, share: float = 0.5) -> dict[str, Any]:
-    """Zeros and ones, the final read among them."""
+    """A random mask, with the final read."""
     rng = np.random.default_rng(seed)
     return {
         site: jnp.asarray(rng.random(shape) < share, jnp.float32)
@@ -48,7 +48,7 @@ KEEP = mask(0)
 
 @functools.cache
 def seen(kind: str) -> dict[str, Any]:
-    """What every site holds under an ablation."""
+    """Activations of every site under an ablation."""
     order = jnp.array([3, 0, 1, 5, 2, 4])
     tap = {
         "mean": lambda: ablations.mean(KEEP, MEANS),
@@ -69,7 +69,7 @@ def test_means_are_over_all_tokens_and_positions() -> None:
 
 
 @pytest.mark.parametrize("kind", ["mean", "zero", "resample"])
-def test_other_nodes_hold_what_the_kind_says(kind: str) -> None:
+def test_other_nodes_have_the_values_of_the_kind(kind: str) -> None:
     order = np.array([3, 0, 1, 5, 2, 4])
     for site in SITES:
         end = site in nodes.END_SITES
@@ -92,7 +92,7 @@ def test_other_nodes_hold_what_the_kind_says(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["mean", "zero", "resample"])
-def test_with_every_node_kept_nothing_changes(kind: str) -> None:
+def test_keeping_every_node_changes_nothing(kind: str) -> None:
     ones = jax.tree.map(jnp.ones_like, KEEP)
     tap = {
         "mean": lambda: ablations.mean(ones, MEANS),
@@ -108,7 +108,7 @@ def test_with_every_node_kept_nothing_changes(kind: str) -> None:
 
 
 def test_frozen_norms_are_those_of_the_whole_model_the_last_included() -> None:
-    """Beside the logits at every place, with the norms of every place put in."""
+    """Compared with logits at every position, with the norms replaced at every one."""
     tap = ablations.mean(KEEP, MEANS)
     both = taps.compose(tap, ablations.frozen(SCALES), taps.capture(nodes.NORM_SITES))
     logits, norms = model.trace(SMALL, PARAMS, ASKED.tokens_BL, both)
@@ -122,7 +122,7 @@ def test_frozen_norms_are_those_of_the_whole_model_the_last_included() -> None:
     assert np.abs(free - found).max() > 0.01
 
 
-def test_amounts_lead_from_mean_ablation_to_the_whole_model() -> None:
+def test_amount_0_is_mean_ablation_and_1_the_whole_model() -> None:
     def at(amount: float) -> float:
         amounts = jax.tree.map(lambda x: jnp.full_like(x, amount), KEEP)
         tap = ablations.stochastic(KEEP, MEANS, amounts)
@@ -136,7 +136,7 @@ def test_amounts_lead_from_mean_ablation_to_the_whole_model() -> None:
     assert min(abs(at(0.5) - mean), abs(at(0.5) - whole)) > 0.001
 
 
-def test_a_smooth_draw_is_uniform_and_a_rough_one_has_its_own_rates() -> None:
+def test_smooth_draws_are_uniform_and_others_have_their_own_rates() -> None:
     keys = jax.random.split(jax.random.key(0), 300)
     draw = jax.jit(jax.vmap(ablations.drawn_amounts, in_axes=(None, 0, None)))
     smooth, rough = (draw(KEEP, keys, jnp.array(x)) for x in (True, False))
@@ -146,7 +146,7 @@ def test_a_smooth_draw_is_uniform_and_a_rough_one_has_its_own_rates() -> None:
         flat = np.sort(np.ravel(smooth[site]))
         np.testing.assert_allclose(flat, np.linspace(0, 1, flat.size), atol=0.03)
         assert set(np.unique(rough[site])) == {0.0, 1.0}
-        # The rate is uniform: so is the share of ones, up to the few nodes of a site.
+        # The rate is uniform, so is the fraction of ones, up to the number of nodes.
         rate = np.asarray(rough[site]).mean(-1)
         assert rate.mean() == pytest.approx(0.5, abs=0.06)
         wanted = 1 / 12 + 1 / 6 / width
@@ -162,7 +162,7 @@ def test_half_of_all_draws_are_smooth() -> None:
     assert not np.asarray((found == 0) | (found == 1))[~rough].any()
 
 
-def test_the_honest_figures_are_those_of_the_single_losses() -> None:
+def test_the_figures_behind_h_are_those_of_single_losses() -> None:
     keys = jax.random.split(jax.random.key(2), 6)
     one_by_one = []
     for i, key in enumerate(keys):
@@ -189,7 +189,7 @@ def test_h_is_the_worst_figure(worst: str) -> None:
     assert float(ablations.honest_loss(figures | {worst: 0.3})) == np.float32(0.3)
 
 
-def test_many_masks_at_once_are_each_alone() -> None:
+def test_many_masks_have_the_losses_of_each_alone() -> None:
     masks = [mask(seed, share) for seed, share in enumerate([0.1, 0.5, 0.9, 0.0, 1.0])]
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *masks)
     kind = functools.partial(ablations.mean, means=MEANS)
@@ -199,7 +199,7 @@ def test_many_masks_at_once_are_each_alone() -> None:
         np.testing.assert_allclose(found, alone, rtol=1e-4)
 
 
-def test_the_slope_of_a_mask_is_what_a_small_change_does() -> None:
+def test_the_gradient_of_a_mask_is_that_of_finite_differences() -> None:
     direction = random_nodes(SMALL, 5) | {nodes.FINAL: jnp.ones(SMALL.d_model)}
     half = jax.tree.map(lambda x: jnp.full_like(x, 0.5), KEEP)
 

@@ -1,4 +1,4 @@
-"""Calibration: a scale, and a shift only where it belongs to tokens."""
+"""Calibration: a scale, and a shift only where all pairs have the same answers."""
 
 import dataclasses
 
@@ -42,11 +42,13 @@ def test_the_best_scale_and_shift_are_found(scale: float, shift: float) -> None:
     assert after <= smoothed(margin_B) + 1e-6
     assert after <= best_of_a_grid(margin_B, np.tile([1.0, -1.0], 64)) + 1e-3
     assert found.shift is not None
-    assert sum(found.shift.values()) == pytest.approx(0, abs=1e-6)  # tokens part evenly
+    assert sum(found.shift.values()) == pytest.approx(
+        0, abs=1e-6
+    )  # half for each token
 
 
 def test_answers_that_vary_get_a_scale_only() -> None:
-    """A shift would then belong to a role, right or wrong: cheating."""
+    """A shift could then only favour the right answer, which would be cheating."""
     answers = np.array(ASKED.answers_B2)
     answers[:2] = [[7, 8], [8, 7]]
     varied = dataclasses.replace(ASKED, answers_B2=jnp.asarray(answers))
@@ -56,7 +58,7 @@ def test_answers_that_vary_get_a_scale_only() -> None:
 
 
 def test_margins_move_as_the_logits_do() -> None:
-    """answer_logits and margins say the same of any row."""
+    """Calibrated logits and calibrated margins agree."""
     calibration = Calibration(2.0, {3: 0.5, 4: -0.25})
     logits_B2 = np.float32([[1.0, -1.0], [0.3, 0.4]] * 64)
     moved = 2.0 * logits_B2 + calibration.shifts(np.asarray(ASKED.answers_B2))
@@ -88,8 +90,8 @@ def smoothed(margin_B: np.ndarray) -> float:
     return calibration.smoothed_loss(margin_B)
 
 
-def test_a_perfect_pool_does_not_make_the_scale_run_away() -> None:
-    """One wrong answer among a hundred fresh prompts then costs little."""
+def test_the_scale_is_bounded_where_every_answer_is_right() -> None:
+    """So one wrong answer among a hundred other prompts costs little."""
     margin_B = np.float32(np.random.default_rng(0).uniform(0.5, 2.0, 128))
     found = calibration.fit(ASKED, margin_B)
     assert 1 < found.scale < 20
@@ -99,8 +101,8 @@ def test_a_perfect_pool_does_not_make_the_scale_run_away() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_what_another_pool_does_not_bear_is_drawn_back(seed: int) -> None:
-    """Never worse there than none; and none at all where the pools disagree."""
+def test_a_second_pool_reduces_a_calibration_that_does_not_fit_it(seed: int) -> None:
+    """Its loss is never above that without calibration."""
     rng = np.random.default_rng(seed)
     train_B = np.float32(rng.uniform(0.2, 0.5, 128))
     other_B = np.float32(rng.normal(0.3, 0.8, 128))

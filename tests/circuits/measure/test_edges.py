@@ -1,4 +1,4 @@
-"""Counts of circuits, against counting one by one."""
+"""Sizes of circuits, compared with counting edges one by one in loops."""
 
 import functools
 import itertools
@@ -21,7 +21,7 @@ COUNTS = ("nodes", "edges", "constants", "pairs")
 SITES_OF_CONSTANTS = ("q", "k", "v", "attn_out", "mlp_neuron", "mlp_out")
 
 
-def shares(few: float = 0.0) -> st.SearchStrategy[float]:
+def fractions(few: float = 0.0) -> st.SearchStrategy[float]:
     return st.sampled_from([few, 0.1, 0.4, 0.9, 1.0])
 
 
@@ -45,7 +45,7 @@ def models(draw: st.DrawFn) -> ModelConfig:
 
 
 def thin(config: ModelConfig, rng: np.random.Generator, share: float) -> dict[str, Any]:
-    """Parameters of which this share is not zero."""
+    """Parameters of which this fraction is not zero."""
     tree: dict[str, Any] = {}
     for p in parameters.table(config):
         inner = tree
@@ -69,7 +69,7 @@ def in_numpy(config: ModelConfig, params: dict) -> dict[str, np.ndarray]:
 
 
 def one_by_one(config: ModelConfig, params: dict, keep: dict) -> dict[str, int]:
-    """The rules read out loud: loops over weights, nothing shared with the source."""
+    """The same counts by plain loops over weights, sharing no code with edges.py."""
     w = {p: np.asarray(x) for p, x in parameters.leaves(params)}
     n, d = config.d_attn, config.d_head
     count, pairs, fed = 0, 0, set()
@@ -111,7 +111,7 @@ def one_by_one(config: ModelConfig, params: dict, keep: dict) -> dict[str, int]:
 
 
 @examples(max_examples=150)
-@given(models(), st.integers(0, 2**16), shares(0.02), shares())
+@given(models(), st.integers(0, 2**16), fractions(0.02), fractions())
 def test_every_count_is_that_of_the_loops(
     config: ModelConfig, seed: int, density: float, kept: float
 ) -> None:
@@ -126,7 +126,7 @@ def test_every_count_is_that_of_the_loops(
 
 
 @examples(max_examples=60)
-@given(models(), st.integers(0, 2**16), shares(0.02), shares())
+@given(models(), st.integers(0, 2**16), fractions(0.02), fractions())
 def test_each_listed_edge_is_a_weight_of_the_model(
     config: ModelConfig, seed: int, density: float, kept: float
 ) -> None:
@@ -144,8 +144,8 @@ def test_each_listed_edge_is_a_weight_of_the_model(
 
 
 @examples(max_examples=60)
-@given(models(), st.integers(0, 2**16), shares(0.02), shares())
-def test_the_boundary_is_what_meets_text(
+@given(models(), st.integers(0, 2**16), fractions(0.02), fractions())
+def test_the_boundary_counts_embedding_and_unembedding_weights(
     config: ModelConfig, seed: int, density: float, kept: float
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -165,7 +165,7 @@ def test_the_boundary_is_what_meets_text(
     assert edges.boundary(params, keep, tokens, answers) == count
 
 
-def test_numpy_and_jax_count_many_masks_as_each_alone() -> None:
+def test_numpy_and_jax_count_many_masks_like_each_alone() -> None:
     rng = np.random.default_rng(1)
     params = thin(SMALL, rng, 0.2)
     pattern, traced = in_numpy(SMALL, params), edges.patterns(SMALL, params)
@@ -197,7 +197,7 @@ def test_a_dense_model_counts_every_weight() -> None:
     assert (size.edges, size.pairs, size.constants) == (all_of_them, all_of_them, 0)
 
 
-def test_ones_are_not_lost_above_the_integers_of_float32() -> None:
+def test_counts_above_the_exact_integers_of_float32_are_exact() -> None:
     """5000 x 4000 weights: 20 million, of which float32 would drop the last bits."""
     config = ModelConfig(
         vocab_size=2, context=1, n_layer=1, d_model=1, n_head=1, d_head=1, d_mlp=4099
@@ -211,7 +211,7 @@ def test_ones_are_not_lost_above_the_integers_of_float32() -> None:
     assert size.pairs == size.edges
 
 
-def test_the_final_read_is_a_node_without_edges() -> None:
+def test_the_final_read_has_no_edges() -> None:
     rng = np.random.default_rng(2)
     params, keep = thin(SMALL, rng, 0.3), drawn(SMALL, rng, 0.2)
     pattern = in_numpy(SMALL, params)

@@ -1,4 +1,4 @@
-"""Switching single edges off, and finding the few that matter."""
+"""Ablating single edges, and finding the fewest that reach the target."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def noisy(scale: float, seed: int = 0) -> dict[str, Any]:
 
 
 def wider(seed: int, share: float) -> dict[str, Any]:
-    """The true circuit, and some nodes more."""
+    """The true circuit and some random nodes."""
     rng = np.random.default_rng(seed)
     return {
         site: jnp.maximum(x, jnp.float32(rng.random(x.shape) < share))
@@ -45,8 +45,8 @@ def places_of(params: Any, keep: Any) -> tuple[effective_edges.Places, int]:
     return effective_edges.places(CONFIG, found), len(found)
 
 
-def test_an_edge_that_is_off_acts_as_its_mean_does() -> None:
-    """Layer 0's queries and neurons, worked out by hand."""
+def test_an_ablated_edge_contributes_its_mean() -> None:
+    """Layer 0's queries and neurons, compared with a direct computation."""
     params = noisy(0.5)
     means = ablations.means(CONFIG, params, compiled.corpus())
     everything = jax.tree.map(jnp.ones_like, compiled.mask())
@@ -80,7 +80,7 @@ def test_an_edge_that_is_off_acts_as_its_mean_does() -> None:
 
 
 @pytest.mark.parametrize("alive", [0.0, 1.0])
-def test_all_on_is_the_circuit_and_all_off_is_a_constant(alive: float) -> None:
+def test_all_edges_are_the_circuit_and_none_a_constant(alive: float) -> None:
     keep = compiled.mask()
     where, _ = places_of(PARAMS, keep)
     part = jnp.full(len(where.row_E), alive)
@@ -94,8 +94,9 @@ def test_all_on_is_the_circuit_and_all_off_is_a_constant(alive: float) -> None:
 
 
 def test_the_fewest_are_those_of_trying_every_subset() -> None:
-    """As weights, eight of the nine will do at 0.15: the detector may miss one kind of
-    quote, since its mean stands in. No node can go, and at 0.05 no weight either."""
+    """At 0.15, eight of the nine edges are enough: the detector may lack one kind of
+    quote, since that edge's mean replaces it. No node can be removed, and at 0.05 no
+    edge."""
     keep = compiled.mask()
     located = list(edges.located(CONFIG, PARAMS, keep))
     bits = np.arange(512)[:, None] >> np.arange(9) & 1
@@ -122,8 +123,8 @@ def test_the_nine_edges_are_found_among_many(frozen: bool) -> None:
     assert found.loss <= 0.03
 
 
-def test_none_of_what_is_found_can_be_missed() -> None:
-    """In a model that is loud everywhere, where other circuits than the true one do."""
+def test_none_of_the_edges_found_can_be_removed() -> None:
+    """In a model with large noise, where other circuits than the true one exist."""
     params, keep = noisy(0.15, seed=3), wider(1, 0.25)
     means = ablations.means(CONFIG, params, compiled.corpus())
     target = 1.1 * float(
@@ -142,9 +143,9 @@ def test_none_of_what_is_found_can_be_missed() -> None:
     assert found.loss <= target < bench.losses(without).min()
 
 
-def test_a_sinks_constant_values_are_edges_too() -> None:
-    """Four equal weights from constant values: which of them stay does not matter, but
-    none of them is not enough."""
+def test_weights_of_constant_values_are_edges_if_there_is_a_sink() -> None:
+    """There are four equal weights from constant values: any of them may stay, but at
+    least one must."""
     config, params = broken.SINK_CONFIG, broken.sink_head()
     means = ablations.means(config, params, compiled.corpus())
     keep = compiled.mask(broken.SINK_CIRCUIT)

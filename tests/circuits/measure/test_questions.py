@@ -1,4 +1,4 @@
-"""The task's loss, worked out from probabilities, and a pool as arrays."""
+"""The task's loss, compared with one from probabilities; pools as arrays."""
 
 import types
 
@@ -27,15 +27,15 @@ def asked(answers: np.ndarray, sign: list[float], one_token: bool) -> Question:
     return questions.of(pool)  # type: ignore[arg-type]
 
 
-def test_between_two_candidates_it_is_their_cross_entropy() -> None:
+def test_the_loss_between_two_candidates_is_their_cross_entropy() -> None:
     found = questions.margin_of(asked(ANSWERS, [1] * 4, False), jnp.asarray(LOGITS))
     two_B2 = np.take_along_axis(LOGITS, ANSWERS, 1)
     wanted = -np.asarray(jax.nn.log_softmax(two_B2))[:, 0]
     np.testing.assert_allclose(questions.loss_of(found), wanted.mean(), rtol=1e-5)
 
 
-def test_a_single_token_is_right_or_wrong_against_all_others() -> None:
-    """-log p(t) where it should come, -log(1 - p(t)) where it should not."""
+def test_the_loss_of_a_one_token_contrast_is_against_all_others() -> None:
+    """-log p(t) where the token is right, -log(1 - p(t)) where it is wrong."""
     sign = [-1, 1, -1, 1]
     pool = asked(np.full((4, 2), 6), sign, True)
     found = questions.margin_of(pool, jnp.asarray(LOGITS))
@@ -44,13 +44,13 @@ def test_a_single_token_is_right_or_wrong_against_all_others() -> None:
     np.testing.assert_allclose(questions.loss_of(found), wanted.mean(), rtol=1e-4)
 
 
-def test_a_guess_costs_log_two_and_certainty_nothing() -> None:
+def test_the_loss_of_guessing_is_log_two_and_of_certainty_zero() -> None:
     assert float(questions.loss_of(jnp.zeros(4))) == pytest.approx(np.log(2))
     assert float(questions.loss_of(jnp.full(4, 100.0))) == 0
     assert float(questions.loss_of(jnp.full(4, -100.0))) == pytest.approx(100)
 
 
-def test_a_pool_is_cut_to_its_longest_prompt_or_filled_to_a_length() -> None:
+def test_a_pool_is_as_long_as_its_longest_prompt_or_padded() -> None:
     pool = types.SimpleNamespace(
         tokens_BL=TOKENS, position_B=PLACES, answers_B2=ANSWERS,
         sign_B=np.ones(4, np.float32), one_token=False,
@@ -61,7 +61,7 @@ def test_a_pool_is_cut_to_its_longest_prompt_or_filled_to_a_length() -> None:
         questions.of(pool, 3)  # type: ignore[arg-type]
 
 
-def test_some_rows_are_asked_alone() -> None:
+def test_rows_can_be_chosen() -> None:
     pool = asked(ANSWERS, [1, -1, 1, -1], True)
     part = jax.jit(lambda rows: pool.rows(rows))(jnp.array([3, 0]))
     assert (len(pool), len(part)) == (4, 2)

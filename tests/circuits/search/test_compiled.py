@@ -1,4 +1,4 @@
-"""The positive control: everything that measures circuits must find this one good."""
+"""The known circuit of the compiled model is good by every measure."""
 
 import functools
 from typing import Any
@@ -54,14 +54,14 @@ def test_eleven_nodes_and_nine_edges_suffice() -> None:
     assert [e.weight for e in listed] == [8, 8, 8, 0.5, -0.5, 1, 4, 1, 2]
 
 
-def test_a_kept_query_is_a_constant() -> None:
+def test_a_kept_query_counts_as_a_constant() -> None:
     size = edges.size(CONFIG, PATTERN, compiled.mask(compiled.CIRCUIT | {QUERY}))
     assert (size.nodes, size.edges, size.constants) == (12, compiled.EDGES, 1)
     assert size.edges_plus == compiled.EDGES + 1
 
 
 def test_the_boundary_is_two_quotes_and_two_answers() -> None:
-    """MLP reads 0 and 1 see one quote each; channel 5 speaks to both answers."""
+    """MLP reads 0 and 1 read one quote each; channel 5 has weights to both answers."""
     keep = compiled.mask()
     assert edges.boundary(PARAMS, keep, ASKED.tokens_BL, ASKED.answers_B2) == 2 + 2
 
@@ -84,7 +84,7 @@ def test_no_smaller_circuit_reaches_the_target() -> None:
     np.testing.assert_allclose(every(outside), found, atol=1e-6)
 
 
-def test_it_is_honest() -> None:
+def test_h_is_within_the_target() -> None:
     keys = jax.random.split(jax.random.key(0), 100)
     honest = jax.jit(ablations.honest_losses, static_argnums=0)
     keep = compiled.mask()
@@ -94,8 +94,8 @@ def test_it_is_honest() -> None:
 
 
 @pytest.mark.parametrize("kind", ["zero", "resample"])
-def test_it_stands_every_kind_of_ablation(kind: str) -> None:
-    """At zero the query must be kept: no head could attend without it."""
+def test_other_kinds_of_ablation_change_nothing(kind: str) -> None:
+    """Under zero ablation the query must be kept: else the head cannot attend."""
     if kind == "zero":
         tap = ablations.zero(compiled.mask(compiled.CIRCUIT | {QUERY}))
         broken = ablations.zero(compiled.mask())
@@ -107,7 +107,7 @@ def test_it_stands_every_kind_of_ablation(kind: str) -> None:
     assert found == pytest.approx(0.0014, abs=0.00005)
 
 
-def test_without_it_the_model_can_do_nothing() -> None:
+def test_the_model_without_it_only_guesses() -> None:
     gone = {site: 1 - x for site, x in compiled.mask().items()}
     assert loss(gone) == pytest.approx(np.log(2), abs=1e-4)
 

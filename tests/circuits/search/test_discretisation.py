@@ -1,4 +1,4 @@
-"""From a ranking to a circuit: the curve, the removals, what is joined to an answer."""
+"""From a ranking to a circuit: the curve, removals, and paths to an answer."""
 
 import itertools
 
@@ -36,7 +36,7 @@ def ranking(score: np.ndarray) -> Ranking:
     return Ranking.of(PLAIN, nodes.unflatten(CONFIG, score.astype(np.float32)))
 
 
-def test_a_judge_says_what_ablate_says() -> None:
+def test_a_judge_computes_the_loss_under_mean_ablation() -> None:
     rng = np.random.default_rng(0)
     masks = np.stack([TRUE, ~TRUE, np.ones_like(TRUE), rng.random(len(TRUE)) < 0.5])
     ask = PLAIN.judge.task.asked
@@ -48,7 +48,7 @@ def test_a_judge_says_what_ablate_says() -> None:
         assert loss == pytest.approx(wanted, abs=1e-5)
 
 
-def test_an_honest_judge_is_at_least_as_strict() -> None:
+def test_an_honest_judge_has_no_lower_losses() -> None:
     rng = np.random.default_rng(1)
     masks = TRUE[None] | (rng.random((6, len(TRUE))) < 0.2)
     masks[0] = False
@@ -71,14 +71,16 @@ def test_figures_are_those_of_the_definition() -> None:
     assert all(upper[name] > found[name] for name in upper)
 
 
-def test_no_more_is_drawn_than_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drawing_stops_once_h_is_above_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     losses = np.arange(100) / 100
 
-    def storm(own: judge.Judge, keep: object, first: int, errors: float) -> np.ndarray:
+    def next_draws(
+        own: judge.Judge, keep: object, first: int, errors: float
+    ) -> np.ndarray:
         seen.append(first)
-        return losses[first : first + judge.STORM]
+        return losses[first : first + judge.AT_ONCE]
 
-    monkeypatch.setattr(judge.Judge, "_storm", storm)
+    monkeypatch.setattr(judge.Judge, "_next_draws", next_draws)
     for enough, groups in ((0.985, 13), (0.5, 8), (0.0, 1), (-1.0, 1)):
         seen: list[int] = []
         found = PLAIN.judge.figures(compiled.mask(), enough=enough)
@@ -123,14 +125,14 @@ def test_cleaning_removes_what_is_not_needed(seed: int) -> None:
     assert loss < 0.15
 
 
-def test_attribution_ranks_the_loudest_nodes_first() -> None:
+def test_attribution_ranks_by_the_size_of_the_slope() -> None:
     found = attribution.scores(PLAIN.judge)
     assert all((x > 0).all() for x in found.values())
     slope, loss = PLAIN.judge.slopes(np.ones_like(TRUE))
     assert loss < 0.01
     order = np.argsort(-nodes.flatten(CONFIG, found), kind="stable")
     np.testing.assert_array_equal(order, np.argsort(-np.abs(slope), kind="stable"))
-    assert TRUE[order[:8]].all()  # what matters comes first
+    assert TRUE[order[:8]].all()
 
 
 def joined(
@@ -144,24 +146,24 @@ def joined(
     return {nodes.node_at(config, int(i)) for i in np.flatnonzero(flat)}
 
 
-def test_a_whole_circuit_is_joined() -> None:
+def test_all_nodes_of_the_circuit_are_connected() -> None:
     assert joined(compiled.CIRCUIT) == compiled.CIRCUIT
 
 
-def test_what_leads_nowhere_goes_and_with_it_what_led_there() -> None:
-    """Without the head's write nothing is left; without its value neither."""
+def test_nodes_that_are_connected_to_no_answer_are_removed() -> None:
+    """Without the head's write nothing is left; without its value, only the write."""
     assert joined(compiled.CIRCUIT - {Node(nodes.ATTN_OUT, 1, 5)}) == set()
     assert joined(compiled.CIRCUIT - {Node(nodes.V, 1, 0)}) == {
-        Node(nodes.ATTN_OUT, 1, 5)  # a constant, but one that the answers hear
+        Node(nodes.ATTN_OUT, 1, 5)  # a constant with weights to the answers
     }
 
 
-def test_a_node_beside_the_path_goes() -> None:
+def test_a_node_outside_all_paths_is_removed() -> None:
     strange = {Node(nodes.MLP_NEURON, 1, 3), Node(nodes.Q, 0, 1), Node(nodes.V, 1, 9)}
     assert joined(compiled.CIRCUIT | strange) == compiled.CIRCUIT
 
 
-def test_where_there_is_a_sink_attention_alone_can_speak() -> None:
+def test_with_a_sink_attention_alone_connects_a_head() -> None:
     params = broken.sink_head()
     kept = broken.SINK_CIRCUIT
     assert joined(kept, broken.SINK_CONFIG, params) == kept

@@ -1,4 +1,4 @@
-"""Pools of any size, asked a few prompts at a time: the same figures as at once."""
+"""Margins computed a few prompts at a time are those computed at once."""
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from tests.circuits import broken, compiled
 CONFIG = compiled.CONFIG
 PARAMS = jax.tree.map(jnp.asarray, broken.norm_crutch())
 MEANS = ablations.means(CONFIG, PARAMS, compiled.corpus())
-ASKED = compiled.question(questions.ROWS // 2 + 3, 1)  # one part and a bit
+ASKED = compiled.question(questions.ROWS // 2 + 3, 1)  # a whole part and another
 TASK = pools.with_norms(CONFIG, PARAMS, ASKED)
 SUBJECT = Subject(CONFIG, PARAMS, MEANS, compiled.mask())
 
@@ -37,7 +37,7 @@ def test_norms_are_those_of_all_prompts_at_once() -> None:
         np.testing.assert_allclose(TASK.scales[site], x, rtol=1e-6)
 
 
-def test_the_model_tells_all_three_apart() -> None:
+def test_circuit_frozen_norms_and_whole_model_differ() -> None:
     own, frozen = SUBJECT.margins(TASK), SUBJECT.margins(TASK, frozen=True)
     assert np.abs(own - frozen).min() > 0.1
     assert np.abs(own - SUBJECT.whole.margins(TASK)).min() > 0.1

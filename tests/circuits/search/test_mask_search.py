@@ -1,4 +1,4 @@
-"""The steps of a search: scores, slopes, and lanes that do not hear of each other."""
+"""The steps of a search: scores, gradients, and lanes independent of each other."""
 
 import dataclasses
 import functools
@@ -52,15 +52,15 @@ def wide_means() -> dict[str, jax.Array]:
 
 
 def test_scores_stay_between_minus_one_and_one() -> None:
-    loud = dataclasses.replace(HONEST, lr=0.5)
-    for x in found(deck(1, 2), [(0, 0, loud)]).values():
+    fast = dataclasses.replace(HONEST, lr=0.5)
+    for x in found(deck(1, 2), [(0, 0, fast)]).values():
         assert np.abs(x).max() <= 1
-        assert x.min() < 0  # what is not needed went
+        assert x.min() < 0  # some nodes are ablated
 
 
 @pytest.mark.slow
 def test_the_same_lane_alone_among_others_and_on_eight_devices() -> None:
-    """Bit for bit, at equal lanes per device."""
+    """Bit for bit, with the same number of lanes on each device."""
     asked = [(i % 2, i, HONEST) for i in range(5)]
     together = found(deck(1, 8), asked)
     on_two = found(deck(1, 2), asked[::-1])
@@ -80,7 +80,7 @@ def test_tied_keys_and_the_final_read() -> None:
     assert np.ptp(tau[nodes.FINAL]) > 0.1  # it learns as well
 
 
-def test_the_slope_is_that_of_a_sigmoid() -> None:
+def test_the_gradient_is_that_of_a_sigmoid() -> None:
     tau = {"x": jnp.array([-0.5, 0.0, 0.5])}
     value = mask_search.hard(tau, 0.25)["x"]
     np.testing.assert_array_equal(value, [0.0, 0.0, 1.0])
@@ -99,8 +99,8 @@ def test_a_deck_fits_its_memory(memory: float, most: int, per_device: int) -> No
     assert lanes.memory_here() > 1e8
 
 
-def test_what_a_lane_holds_is_not_guessed_too_low() -> None:
-    """Against what the compiler says that a step of one lane needs."""
+def test_the_estimate_of_memory_is_not_too_low() -> None:
+    """Compared with what the compiler reports for a step of one lane."""
     alone = deck(1, 1)
     own = jax.tree.map(jnp.asarray, lanes.stacked([(0, 0, HONEST)]))
     mask = mask_search.begin(alone.plan, own)

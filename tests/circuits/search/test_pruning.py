@@ -1,4 +1,4 @@
-"""The whole search finds the circuit that is known, and says how it went."""
+"""The whole search finds the known circuit, and reports progress."""
 
 import dataclasses
 import types
@@ -52,14 +52,14 @@ def test_two_cases_at_once_are_the_known_circuit() -> None:
         rounds = [(t.round, t.steps) for t in one.history]
         assert rounds == [(0, 75)] * 4 + [(1, 75)] * 2
         best = min(t.edges_plus for t in one.history if t.edges_plus is not None)
-        assert best >= compiled.EDGES  # removal did the rest
+        assert best >= compiled.EDGES  # before nodes are removed
     steps = [p for p in seen if p.unit == "mask steps"][-1]
     assert steps.stage == "2 tasks, honest"
     assert steps.done == steps.total == 2 * (4 * 75 + 2 * 75)
     assert steps.figures["round"] == "2/2"
     assert seen[-1].done == seen[-1].total
     assert seen[-1].figures == {"nodes": 11, "edges+": 9}
-    assert seen[-1].stage == "two, honest, cut down"
+    assert seen[-1].stage == "two, honest, removing nodes"
 
 
 def test_a_target_out_of_reach() -> None:
@@ -86,17 +86,17 @@ def test_settings_are_drawn_around_the_best() -> None:
 
     before = [scored(0, None), scored(1, 70), scored(2, 40), scored(3, 90)]
     second = pruning.proposals(aim, 1, 4, before)
-    assert second[:2] == [first[2], first[1]]  # the better half goes on
+    assert second[:2] == [first[2], first[1]]  # the better half is kept
     assert {seed for seed, _ in second[2:]}.isdisjoint(seed for seed, _ in first)
     for (_, near), (_, best) in zip(second[2:], second[:2], strict=True):
         assert 0.2 < near.k_coef / best.k_coef < 5
 
 
 @pytest.mark.parametrize("holds", range(9))
-def test_halving_finds_what_one_by_one_would(
+def test_bisection_finds_the_last_mask_at_the_target(
     holds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where H rises along the way: the last of eight masks at the target, or none."""
+    """H rises along the masks: the last of eight at the target is found, or none."""
     way = [np.arange(8) >= n for n in range(8)]
     asked: list[int] = []
 
@@ -114,12 +114,12 @@ def test_halving_finds_what_one_by_one_would(
     else:
         assert found is not None
         np.testing.assert_array_equal(found[0], way[holds - 1])
-    assert len(asked) <= 1 + 3  # the last, then halves of seven
+    assert len(asked) <= 1 + 3  # the last, then a bisection of seven
     assert len(set(asked)) == len(asked)
 
 
 def test_h_is_that_of_the_worse_pool() -> None:
-    """The second pool is asked unless the first said that it is too much already."""
+    """The second pool is left out if H is above `enough` on the first."""
 
     class Judge:
         def __init__(self, level: float) -> None:

@@ -1,4 +1,4 @@
-"""Weights dealt anew: the same zeros, the same values, other places."""
+"""Shuffled weights: the same zeros, the same values, other places."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ CONFIG = small.SMALL
 KINDS = {p.path: p for p in parameters.table(CONFIG)}
 
 
-def full_of_holes() -> dict[str, Any]:
+def sparse() -> dict[str, Any]:
     rng = np.random.default_rng(0)
     params = small.params_of(CONFIG)
     return parameters.replaced(
@@ -25,7 +25,7 @@ def full_of_holes() -> dict[str, Any]:
 
 
 def test_zeros_stay_and_values_move() -> None:
-    params = full_of_holes()
+    params = sparse()
     before = dict(parameters.leaves(params))
     after = dict(parameters.leaves(shuffled(CONFIG, params, seed=1)))
     for path, w in before.items():
@@ -40,7 +40,7 @@ def test_zeros_stay_and_values_move() -> None:
 
 
 def test_another_seed_is_another_model() -> None:
-    params = full_of_holes()
+    params = sparse()
     one = dict(parameters.leaves(shuffled(CONFIG, params, seed=1)))
     same = dict(parameters.leaves(shuffled(CONFIG, params, seed=1)))
     other = dict(parameters.leaves(shuffled(CONFIG, params, seed=2)))
