@@ -69,7 +69,7 @@ demo: install ## train, prune, compare, and write a page (FAST=1: one model, one
   demo-dense-circuits demo-random-circuits demo-controls demo-other-circuits demo-page
 demo-fast:
 	$(call stage,sparse,train experiments/demo.py --run runs/demo train.steps=1400)
-	$(call stage,sparse,prune runs/demo --tasks $(QUOTES) $(SEARCH))
+	$(call stage,sparse,prune runs/demo --tasks $(QUOTES) $(SEARCH) --faithful)
 	$(call stage,page,report runs/demo -o runs/demo/report.html)
 
 demo-data: # once, for both models
@@ -79,7 +79,7 @@ demo-sparse: demo-data
 demo-dense: demo-data
 	$(call half,dense,train experiments/demo_dense.py --run runs/demo_dense)
 demo-quotes: demo-sparse
-	$(call half,sparse,prune runs/demo --tasks $(QUOTES) $(SEARCH))
+	$(call half,sparse,prune runs/demo --tasks $(QUOTES) $(SEARCH) --faithful)
 demo-circuits: demo-quotes
 	$(call half,sparse,prune runs/demo --tasks $(TASKS) $(SEARCH))
 demo-dense-circuits: demo-dense
@@ -134,8 +134,9 @@ lint: install ## check style, types and the rules of tests/house.py
 	@$(BIN)/python -m tests.house
 	@$(BIN)/shellcheck --external-sources --source-path=SCRIPTDIR tpu/*.sh .ci/run
 
-bench: install ## run the benchmarks (ratios within one run)
-	@$(BIN)/sparsetx bench
+bench: install ## run the benchmarks, into bench-results/ (ARGS="training --quick")
+	@$(BIN)/sparsetx bench --json bench-results/results.json \
+	  --markdown bench-results/results.md --plots bench-results $(ARGS)
 
 rehearse: install ## simulate a pod here: train, stop, resume, prune (NPROC=2 DEV=4)
 	@tpu/rehearse.sh

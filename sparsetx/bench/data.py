@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsetx.bench.timing import Row, race
+from sparsetx.bench.timing import USUAL, Asked, Row, race
 from sparsetx.data import documents, token_files
 from sparsetx.data.loader import Loader
 from sparsetx.data.prepare import Request, prepare
@@ -22,7 +22,12 @@ CONTEXT, BATCH, STEPS = 256, 64, 40
 TEXTS = 4000  # documents, in the parts of preparing
 
 
-def run(tokens: int = TOKENS, steps: int = STEPS, texts: int = TEXTS) -> list[Row]:
+def run(
+    asked: Asked = USUAL,
+    tokens: int = TOKENS,
+    steps: int = STEPS,
+    texts: int = TEXTS,
+) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         whole = Request("tinypython", tokens=tokens, out=folder)
         title = f"prepare tinypython, {tokens:,} tokens, vocabulary {whole.vocab}"
@@ -32,13 +37,14 @@ def run(tokens: int = TOKENS, steps: int = STEPS, texts: int = TEXTS) -> list[Ro
             rounds=1,
             tokens=tokens,
             warm=False,
+            report=asked.report,
         )
         made = prepare(whole)  # there already: opened
-        out += _parts(Tokenizer.load(made.tokenizer_path), texts)
-        return out + _loader(made.split("train"), steps)
+        out += _parts(Tokenizer.load(made.tokenizer_path), texts, asked)
+        return out + _loader(made.split("train"), steps, asked)
 
 
-def _parts(tokenizer: Tokenizer, count: int) -> list[Row]:
+def _parts(tokenizer: Tokenizer, count: int, asked: Asked) -> list[Row]:
     """What preparing does once the tokenizer is there, for equally many tokens."""
 
     def write() -> list[str]:
@@ -51,10 +57,11 @@ def _parts(tokenizer: Tokenizer, count: int) -> list[Row]:
 
     amount = sum(map(len, encode()))
     parts: dict[str, Callable[[], Any]] = {"grammar": write, "tokenizer": encode}
-    return race(f"its parts, {count:,} documents", parts, rounds=3, tokens=amount)
+    title, turns = f"its parts, {count:,} documents", asked.turns(3)
+    return race(title, parts, turns, amount, report=asked.report)
 
 
-def _loader(source: token_files.Stream, steps: int) -> list[Row]:
+def _loader(source: token_files.Stream, steps: int, asked: Asked) -> list[Row]:
     """`steps` batches one after another; the limit is a copy of tokens as they lie."""
     tokens = source.windows(np.array([0]), len(source))[0]
     sharded = token_files.Stream("four shards", np.array_split(tokens, 4))
@@ -72,6 +79,7 @@ def _loader(source: token_files.Stream, steps: int) -> list[Row]:
     return race(
         f"loader, batches of [{BATCH}, {CONTEXT} + 1], one thread",
         {"one shard": lambda: read(one), "four": lambda: read(four), "copy": copy},
-        rounds=5,
+        rounds=asked.turns(5),
         tokens=steps * BATCH * CONTEXT,
+        report=asked.report,
     )

@@ -1,6 +1,14 @@
-"""What running masks side by side costs and brings, for a model of the demo's size."""
+"""Training masks, many settings at once, against one after another and PyTorch.
 
+A model of the demo's size, prompts of noise: what they say takes no longer or shorter
+to compute. Our masks are trained under the ablations of an honest search, with the
+penalty on edges; PyTorch's under mean ablation with a penalty on nodes, which is less
+work. `prune` is what that command runs here: one device per core.
+"""
+
+import dataclasses
 import functools
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -8,49 +16,82 @@ import jax.numpy as jnp
 import numpy as np
 
 from sparsetx import model, nodes
-from sparsetx.bench import training
-from sparsetx.bench.timing import Row, race
+from sparsetx.bench import opponent, training
+from sparsetx.bench.timing import USUAL, Asked, Row, race
 from sparsetx.circuits.measure import ablations
 from sparsetx.circuits.measure.questions import Question, Task
 from sparsetx.circuits.search import lanes
 from sparsetx.circuits.search.mask_search import Plan, Settings
 from sparsetx.config import ModelConfig
 
-LANES, STEPS, PAIRS, LENGTH, POOL = 32, 2, 8, 48, 64
+LANES, STEPS, PAIRS, LENGTH, POOL = 32, 4, 8, 48, 64
 TASKS, SETTINGS = 20, 8
+TORCH = "PyTorch, one by one"
+SHARED = (  # settings of the paper's procedure
+    "k_coef", "lr", "init_bias", "init_scale", "temperature", "weight_decay", "beta2",
+)  # fmt: skip
 
 
-def run(rounds: int = 3) -> list[Row]:
+def run(asked: Asked = USUAL) -> Iterator[Row]:
     config = training.base().model
     params = model.init(config, jax.random.key(0))
     means = {s: jnp.zeros(n) for s, n in nodes.shapes(config).items()}
     given = (params, means, tasks(config, params))
     plan = Plan(config, PAIRS, STEPS)
-    devices = tuple(jax.local_devices())
-    one, many = (
-        functools.partial(_search, lanes.Deck(plan, per_device, devices[:1]), given)
-        for per_device in (1, LANES)
-    )
-    loop = functools.partial(_loop, one, LANES)
-    unit = LANES * STEPS
-    shape = f"{config.n_layer} layers of {config.d_model} channels"
-    group = (
-        f"{unit} mask steps of {LANES} lanes, {2 * PAIRS} x {LENGTH} tokens, {shape}"
-    )
-    rows = race(group, {"a loop": loop, "at once": lambda: many(range(LANES))}, rounds)
+    yield from side_by_side(plan, given, asked)
     deck = lanes.deck(plan, LENGTH, lanes.memory_here(), SETTINGS)
-    batch = functools.partial(_search, deck, given)
-    name = f"{TASKS} tasks x {SETTINGS} settings, as `prune` runs them here"
-    rows += race(
-        f"{TASKS * SETTINGS * STEPS} mask steps",
-        {name: lambda: batch(range(TASKS * SETTINGS))},
-        1,
-    )
-    return rows
+    whole = functools.partial(_search, deck, given, range(TASKS * SETTINGS))
+    name = f"{TASKS} tasks x {SETTINGS} settings, as prune runs them"
+    title = f"{TASKS * SETTINGS * STEPS} mask steps"
+    if not asked.quick:
+        yield from race(title, {name: whole}, asked.turns(3), report=asked.report)
+
+
+def side_by_side(plan: Plan, given: Any, asked: Asked) -> list[Row]:
+    """The same number of masks, each way."""
+    config, devices = plan.config, tuple(jax.local_devices())
+    decks = {
+        "as prune runs them": lanes.deck(plan, LENGTH, lanes.memory_here(), LANES),
+        "one by one": lanes.Deck(plan, 1, devices[:1]),
+        "all in one vmap": lanes.Deck(plan, LANES, devices[:1]),
+    }
+    ours: dict[str, Callable[[], Any]] = {
+        name: functools.partial(_search, deck, given, range(LANES))
+        for name, deck in decks.items()
+    }
+    unit = LANES * STEPS
+    title = f"{unit} mask steps of {LANES} settings, {2 * PAIRS} x {LENGTH} tokens"
+    with opponent.opponents({TORCH: ("masks", as_settings(config))}) as others:
+        turns = asked.turns(5)
+        rows = race(title, ours | others, turns, report=asked.report)
+        memory = {name: one.memory for name, one in others.items()}
+    return [
+        dataclasses.replace(
+            row,
+            note=f"{1000 * row.seconds / unit:.2f} ms per mask step",
+            memory=memory.get(row.name, 0.0),
+        )
+        if row.seconds
+        else row
+        for row in rows
+    ]
+
+
+def as_settings(config: ModelConfig) -> Mapping[str, Any]:
+    """The same search in the words of the opponent."""
+    usual = dataclasses.asdict(Settings())
+    return {
+        "size": {**training.size_of(config), "context": LENGTH},
+        "settings": {name: usual[name] for name in SHARED},
+        "pool": POOL,
+        "pairs": PAIRS,
+        "steps": STEPS,
+        "runs": LANES,
+    }
 
 
 def tasks(config: ModelConfig, params: Any) -> Task:
-    """Prompts of noise: what they say takes no longer or shorter to compute."""
+    """Prompts of noise for every task."""
 
     def one(seed: int) -> Task:
         rng = np.random.default_rng(seed)
@@ -75,7 +116,3 @@ def _search(deck: lanes.Deck, given: Any, which: range) -> Any:
     params, means, tasks = given
     tau, _ = lanes.run(deck, params, means, tasks, lanes.stacked(asked), STEPS)
     return tau[nodes.Q]
-
-
-def _loop(one: Any, count: int) -> Any:
-    return [one(range(i, i + 1)) for i in range(count)]

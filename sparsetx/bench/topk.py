@@ -1,64 +1,65 @@
-"""Exact top-k against sorting, against lax.top_k, and against a mere copy."""
+"""Exact top-k of rows, by their width: against lax.top_k, PyTorch, and a mere copy."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from sparsetx import topk
-from sparsetx.bench.timing import Row, race
-from sparsetx.projection import project_matrix
+from sparsetx.bench import opponent
+from sparsetx.bench.timing import SHORTEST, USUAL, Asked, Row, changed, race
 
-ROWS, WIDTH, ROW_KEEP = 8192, 512, 128
-MATRIX, MATRIX_KEEP = (4096, 1024), 4096 * 1024 // 64
+ROWS, WIDTHS, NARROW = 2048, (512, 1024, 2048, 4096, 8192), (960, 128)
+DTYPES = ("float32", "bfloat16")
+KEPT = 4  # one in four
+TORCH = "PyTorch: topk, scatter"
 
 
-def rows_by_top_k(x: jax.Array) -> jax.Array:
+def rows_by_top_k(x: jax.Array, k: int) -> jax.Array:
     """What one writes first; keeps more than k where there are ties."""
     magnitude = jnp.abs(x)
-    threshold = lax.top_k(magnitude, ROW_KEEP)[0][:, -1:]
-    return jnp.where(magnitude >= threshold, x, 0)
+    threshold = lax.top_k(magnitude, k)[0][:, -1:]
+    return jnp.where(magnitude >= threshold, x, jnp.zeros((), x.dtype))
 
 
-def matrix_by_top_k(w: jax.Array) -> jax.Array:
-    magnitude = jnp.abs(w)
-    threshold = lax.top_k(magnitude.ravel(), MATRIX_KEEP)[0][-1]
-    return jnp.where(magnitude >= threshold, w, 0)
+def run(asked: Asked = USUAL) -> Iterator[Row]:
+    shapes = [NARROW] + [(ROWS, width) for width in WIDTHS]
+    for dtype in DTYPES:
+        for shape in shapes[:3] if asked.quick else shapes:
+            yield from _rows(shape, dtype, asked)
 
 
-def matrix_by_sort(w: jax.Array) -> jax.Array:
-    magnitude = jnp.abs(w)
-    threshold = jnp.sort(magnitude.ravel())[-MATRIX_KEEP]
-    return jnp.where(magnitude >= threshold, w, 0)
-
-
-def run() -> list[Row]:
-    x = jax.random.normal(jax.random.key(0), (ROWS, WIDTH))
-    w = jax.random.normal(jax.random.key(1), MATRIX)
-    rows: dict[str, Callable[[jax.Array], jax.Array]] = {
-        "sparsetx": lambda x: topk.keep_largest(x, ROW_KEEP, axis=-1),
-        "lax.top_k + threshold": rows_by_top_k,
+def _rows(shape: tuple[int, int], dtype: str, asked: Asked) -> list[Row]:
+    k = shape[1] // KEPT
+    x = jax.random.normal(jax.random.key(0), shape).astype(dtype)
+    ways: dict[str, Callable[[jax.Array], jax.Array]] = {
+        "sparsetx": lambda x: topk.keep_largest(x, k, axis=-1),
+        "lax.top_k, threshold": functools.partial(rows_by_top_k, k=k),
         "copy": lambda x: x + 1,
     }
-    matrix: dict[str, Callable[[jax.Array], jax.Array]] = {
-        "sparsetx": lambda w: topk.keep_largest(w, MATRIX_KEEP),
-        "sparsetx, 4 alive": lambda w: project_matrix(w, MATRIX_KEEP, 4, 1),
-        "jnp.sort + threshold": matrix_by_sort,
-        "lax.top_k + threshold": matrix_by_top_k,
-        "copy": lambda w: w + 1,
-    }
-    out = _race(f"rows [{ROWS}, {WIDTH}] f32, k = 1/4", rows, x)
-    out += _race("rows, bfloat16", rows, x.astype(jnp.bfloat16))
-    return out + _race(f"matrix {list(MATRIX)} f32, k = 1/64", matrix, w, rounds=3)
+    theirs = {"shape": shape, "k": k, "dtype": dtype}
+    with opponent.opponents({TORCH: ("rows", theirs)}) as others:
+        runs = {name: compiled(way, x) for name, way in ways.items()} | others
+        title = f"keep 1/{KEPT} of each row, {list(shape)} {dtype}"
+        turns = asked.turns(7)
+        rows = race(title, runs, turns, report=asked.report, shortest=SHORTEST)
+    rows = changed(rows, elements=x.size)
+    if shape == NARROW:  # of fewer rows: no point of the plot
+        return rows
+    plot = f"keep 1/{KEPT} of each row, {dtype}"
+    return changed(rows, size=shape[1], plot=plot, unit="width of a row")
 
 
-def _race(
-    group: str,
-    contestants: dict[str, Callable[[jax.Array], jax.Array]],
-    x: jax.Array,
-    rounds: int = 5,
-) -> list[Row]:
-    compiled = {name: jax.jit(f).lower(x).compile() for name, f in contestants.items()}
-    runs = {name: (lambda f=f: f(x)) for name, f in compiled.items()}
-    return race(group, runs, rounds)
+def compiled(
+    way: Callable[[jax.Array], jax.Array], x: jax.Array
+) -> Callable[[], jax.Array]:
+    """`way` of x, compiled now."""
+    program = jax.jit(way).lower(x).compile()
+
+    def turn() -> jax.Array:
+        found: jax.Array = program(x)
+        return found
+
+    return turn

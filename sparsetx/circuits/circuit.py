@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsetx import model, nodes
-from sparsetx.circuits.facts import REACHED, VERSION, Facts
+from sparsetx.circuits.facts import REACHED, READABLE, Facts
 from sparsetx.circuits.measure import ablations, edges
 from sparsetx.circuits.measure.calibration import Calibration
 from sparsetx.circuits.measure.edges import Edge
@@ -142,8 +142,9 @@ def load_facts(path: files.PathLike) -> Facts:
     what = f"{file} cannot be used"
     value = files.read_json(file, "a circuit")
     version = value.get("version") if isinstance(value, dict) else None
-    if version != VERSION:
-        raise Refusal(f"{what}: wanted version {VERSION}, got {fields.shown(version)}")
+    if version not in READABLE:
+        wanted = " or ".join(map(str, READABLE))
+        raise Refusal(f"{what}: wanted version {wanted}, got {fields.shown(version)}")
     facts = fields.from_json(Facts, value, what)
     parameters.check_model(facts.model.config)
     refuse_all(what, _offences(facts))

@@ -9,7 +9,10 @@ from typing import Literal
 
 from sparsetx.config import ModelConfig
 
-VERSION = 1
+VERSION = 2  # 1: without faithful circuits and resampling; still read
+READABLE = (1, 2)
+CircuitKind = Literal["plain", "honest", "faithful"]
+KINDS: tuple[CircuitKind, ...] = ("plain", "honest", "faithful")
 Status = Literal["reached", "not reached", "not done by the model"]
 REACHED: Status = "reached"
 NOT_REACHED: Status = "not reached"
@@ -48,6 +51,12 @@ class Losses:
     stochastic: float | None = None  # 95th percentile
     stochastic_mean: float | None = None
     H: float | None = None
+    together: float | None = None  # other nodes resampled: 95th percentile
+    together_accuracy: float | None = None
+    apart: float | None = None
+    apart_accuracy: float | None = None
+    F: float | None = None
+    epsilon: float | None = None  # at which the worst mixture makes it guess; 1: none
     accuracy: float = 0.0
     distractor_accuracy: float | None = None  # on pairs with a distractor
     calibrated: float = 0.0
@@ -92,6 +101,7 @@ class Search:
 
     target: float = 0.15
     honest: float = 1.0
+    faithful: float = 0.0
     rank: Literal["learned", "attribution"] = "learned"
     seed: int = 0
     rounds: tuple[str, ...] = ()  # "lanes x steps"
@@ -108,7 +118,10 @@ class Search:
     mean_hash: str = ""
 
     @property
-    def kind(self) -> str:
+    def kind(self) -> CircuitKind:
+        """Plain, honest or faithful: by the ablations it was searched under."""
+        if self.faithful:
+            return "faithful"
         return "honest" if self.honest else "plain"
 
 
@@ -129,3 +142,41 @@ class Facts:
     history: History = History()
     nodes: tuple[str, ...] = ()  # "site/layer/index", in the order of computation
     versions: tuple[str, ...] = ()  # of the packages it was made with
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One ablation, and whether the circuit holds under it: None if not measured."""
+
+    name: str
+    figure: float | None  # loss in nats; of the worst case, ε
+    holds: bool | None
+
+    def __str__(self) -> str:
+        if self.figure is None:
+            return f"{self.name} ?"
+        if self.holds is None:
+            return f"{self.name} ε {self.figure:.2f}"
+        return f"{self.name} ✓" if self.holds else f"{self.name} ✗ {self.figure:.2f}"
+
+
+def ladder(facts: Facts) -> tuple[Rung, ...]:
+    """Under which ablations a circuit holds its target on the test pool, the mildest
+    first. The worst case has no verdict: over [0, 1] an adversary breaks everything."""
+    test, target = facts.test, facts.search.target
+    resampled = [x for x in (test.together, test.apart) if x is not None]
+    figures = {
+        "mean": test.mean,
+        "norms": test.frozen,
+        "mixtures": test.stochastic,
+        "other prompts": max(resampled, default=None),
+    }
+    rungs = [
+        Rung(name, x, None if x is None else x <= target) for name, x in figures.items()
+    ]
+    return (*rungs, Rung("worst case", test.epsilon, None))
+
+
+def ladder_line(facts: Facts) -> str:
+    """`mean ✓ · norms ✓ · mixtures ✓ · other prompts ✗ 0.47 · worst case ε 0.39`."""
+    return " · ".join(map(str, ladder(facts)))

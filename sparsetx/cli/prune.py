@@ -62,6 +62,13 @@ def what_to_look_for(add: Callable[..., Any]) -> None:
         "the plain circuit (default: 1)",
     )
 
+    add(
+        "--faithful",
+        action="store_true",
+        help="also find circuits that hold with other nodes as on other prompts "
+        "(in TASK/faithful)",
+    )
+
 
 def how_to_search(add: Callable[..., Any]) -> None:
     add(
@@ -165,7 +172,15 @@ def asked(args: argparse.Namespace) -> "Request":
     effort = Effort(
         tuple((int(n), int(s)) for n, s in rounds), args.pairs, args.finalists
     )
-    aim = Aim(args.target, args.honest, args.seed, args.final, args.tied, effort)
+    aim = Aim(
+        args.target,
+        args.honest,
+        args.seed,
+        args.final,
+        args.tied,
+        effort,
+        float(args.faithful),
+    )
     memory = args.memory * 1e9 if args.memory else lanes.memory_here()
     train, val, test = map(int, pools.groups())
     sizes = Sizes(train, val, test, args.length)
@@ -198,7 +213,8 @@ def told(facts: "Facts") -> str:
     size, test = facts.size, facts.test
     return (
         f"{facts.task}, {kind}: {size.edges} edges, {size.nodes} nodes, loss "
-        f"{test.mean:.3f}, H {test.H:.3f}, right {100 * test.accuracy:.1f}%"
+        f"{test.mean:.3f}, H {test.H:.3f}, F {test.F:.3f}, right "
+        f"{100 * test.accuracy:.1f}%"
     )
 
 
@@ -211,18 +227,17 @@ def show(own: "Job") -> None:
     left = [task for task in own.tasks if task not in dict(found)]
     width = max([len(task) for task, _ in found], default=4)
     head = (
-        f"{'task':<{width}}  {'':<6} {'whole':>13}  {'edges':>6} {'edges+':>6} "
-        f"{'eff.':>5} {'nodes':>5} {'pairs':>7}  {'plain':>5} {'H':>5} {'right':>6} "
-        f"{'scale':>5}"
+        f"{'task':<{width}}  {'':<8} {'whole':>13}  {'edges':>6} {'edges+':>6} "
+        f"{'eff.':>5} {'nodes':>5} {'pairs':>7}  {'mean':>5} {'H':>5} {'F':>5} "
+        f"{'right':>6} {'scale':>5}"
     )
     print(f"circuits in {own.out}, on the test pool\n{head}")
     for task, circuits in found:
         for facts in circuits:
             print(f"{task:<{width}}  {row(facts)}")
-    for level in own.levels:
-        same = [f for _, own_ in found for f in own_ if f.search.honest == level]
+    for kind in own.kinds:
+        same = [f for _, own_ in found for f in own_ if f.search.kind == kind]
         counted = size_means.counted(same)
-        kind = "honest" if level else "plain"
         for name in ("edges", "edges_plus", "pairs", "effective_edges"):
             sizes = [getattr(f.size, name) for f in counted]
             mean = size_means.geometric_mean([s for s in sizes if s is not None])
@@ -240,10 +255,10 @@ def row(facts: "Facts") -> str:
     size, test = facts.size, facts.test
     whole = f"{test.whole_loss:6.3f} {100 * (test.whole_accuracy or 0):5.1f}%"
     if facts.status != "reached":
-        return f"{kind:<6} {whole}  {facts.status}"
+        return f"{kind:<8} {whole}  {facts.status}"
     effective = "-" if size.effective_edges is None else str(size.effective_edges)
     return (
-        f"{kind:<6} {whole}  {size.edges:>6} {size.edges_plus:>6} {effective:>5} "
+        f"{kind:<8} {whole}  {size.edges:>6} {size.edges_plus:>6} {effective:>5} "
         f"{size.nodes:>5} {size.pairs:>7}  {test.mean:5.3f} {test.H:5.3f} "
-        f"{100 * test.accuracy:5.1f}% {facts.calibration.scale:5.2f}"
+        f"{test.F:5.3f} {100 * test.accuracy:5.1f}% {facts.calibration.scale:5.2f}"
     )

@@ -4,7 +4,6 @@ import pytest
 
 from sparsetx.bench import data
 from sparsetx.bench.timing import Row
-from sparsetx.cli.main import main
 from sparsetx.data import prepare as prep
 
 
@@ -34,18 +33,3 @@ def test_ratios_are_to_the_first_of_their_group(rows: list[Row]) -> None:
     for row in rows:
         first = next(one for one in rows if one.group == row.group)
         assert row.ratio == row.seconds / first.seconds
-
-
-def test_the_command_prints_rates(
-    rows: list[Row], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(data, "run", lambda: rows)
-    assert main(["bench", "data"]) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert sum(line.endswith("tokens/s") for line in said) == len(rows)
-    assert said.count(rows[-1].group) == 1
-
-
-def test_an_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bench", "dta"]) == 2
-    assert "no such benchmark" in capsys.readouterr().err

@@ -39,7 +39,6 @@ def payload(edges: int = EDGES, text: str = HOSTILE) -> dict[str, Any]:
         "version": VERSION,
         "title": f"Circuits of {text}",
         "maker": "a test",
-        "limits": {"honest": 0.15, "weak": 0.3},
         "kinds": drawn_graph.KINDS,
         "models": [model(text, "sparse"), model("dense", "dense")],
         "comparison": [
@@ -79,6 +78,11 @@ def circuit(name: str, number: int, kind: str, edges: int, text: str) -> dict[st
         "curve": {"nodes": [4, 9, 20], "edges_plus": [4, 90, 200],
                   "loss": [0.7, 0.2, 0.1]},
         "history": history,
+        "ladder": [
+            {"name": "mean", "figure": 0.1, "holds": True},
+            {"name": "other prompts", "figure": 0.4, "holds": False},
+            {"name": "worst case", "figure": 0.3, "holds": None},
+        ],
         "controls": [
             {"name": "necessity", "verdict": "pass", "words": text,
              "figure": {"cost": 0.6}, "baseline": {text: 0.01}},

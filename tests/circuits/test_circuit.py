@@ -127,7 +127,7 @@ def rewritten(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda v: v.update(version=9), "wanted version 1, got 9"),
+        (lambda v: v.update(version=9), "wanted version 1 or 2, got 9"),
         (lambda v: v.update(nodes=["q/0/99"]), "'q/0/99' is not a node of this model"),
         (lambda v: v.update(nodes=["q/x"]), "wanted site/layer/index, got 'q/x'"),
         (lambda v: v.update(nodes=["q/0/1", "q/0/1"]), "one is listed twice"),

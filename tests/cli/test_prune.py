@@ -9,7 +9,6 @@ import pytest
 
 import sparsetx
 from sparsetx.circuits import circuit, size_means
-from sparsetx.circuits.search import batch_job
 from sparsetx.cli.main import main
 from sparsetx.tasks import task_file
 from tests import runs
@@ -165,4 +164,3 @@ def test_means_over_tasks() -> None:
     ratio = size_means.ratio([160, 320], [10, 10])
     assert ratio is not None
     assert ratio.value == pytest.approx(22.627, rel=1e-3)
-    assert batch_job.PLAIN == "plain"

@@ -35,7 +35,6 @@ Remeasure = Callable[[Any], Nodes]  # parameters -> their nodes' means
 FEW = 32  # pairs, for controls with many draws
 ROOM = 5e8  # the most bytes of activations in a control
 AT_ONCE = 4  # draws on a device in one call
-GUESS = float(np.log(2))  # nats
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,7 +65,7 @@ class Searches:
         case = Case(name, evidence.train, evidence.val, evidence.answers)
         (found,) = cutting.searched(
             request, evidence.config, evidence.params, evidence.means, [case],
-            request.aim.honest, evidence.report,
+            evidence.search.kind, evidence.report,
         )  # fmt: skip
         chosen = found.chosen
         mask = nodes.unflatten(
@@ -88,7 +88,13 @@ def aim_of(search: Search) -> Aim:
     rounds = tuple((int(m[1]), int(m[2])) for m in pairs if m)
     effort = Effort(rounds or Effort().rounds, search.pairs, search.finalists)
     return Aim(
-        search.target, search.honest, search.seed, search.final, search.tied, effort
+        search.target,
+        search.honest,
+        search.seed,
+        search.final,
+        search.tied,
+        effort,
+        search.faithful,
     )
 
 

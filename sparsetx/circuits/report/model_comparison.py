@@ -4,10 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sparsetx.circuits import size_means
-from sparsetx.circuits.facts import REACHED, Facts
+from sparsetx.circuits.facts import KINDS, REACHED, CircuitKind, Facts
 from sparsetx.circuits.report.runs_and_circuits import Subject
-
-KINDS = ((False, "plain"), (True, "honest"))
 
 
 def models(subjects: Sequence[Subject]) -> list[dict[str, Any]]:
@@ -27,8 +25,8 @@ def comparison(subjects: Sequence[Subject]) -> Iterator[dict[str, Any]]:
     """For each kind of circuit: sizes, over the tasks of the first model's circuits."""
     if len(subjects) < 2:
         return
-    for honest, name in KINDS:
-        rows = _rows(subjects, honest)
+    for name in KINDS:
+        rows = _rows(subjects, name)
         if rows:
             yield {
                 "name": name,
@@ -44,12 +42,12 @@ def comparison(subjects: Sequence[Subject]) -> Iterator[dict[str, Any]]:
 
 
 def _rows(
-    subjects: Sequence[Subject], honest: bool
+    subjects: Sequence[Subject], kind: CircuitKind
 ) -> list[tuple[str, list[Facts | None]]]:
     """(task, each model's circuit or None where it has none that reaches the target)"""
     rows = []
     for task in subjects[0].tasks:
-        cuts = [s.find(task, honest) for s in subjects]
+        cuts = [s.find(task, kind) for s in subjects]
         found = [c.facts if c and size_means.counted([c.facts]) else None for c in cuts]
         if found[0]:
             rows.append((task, found))

@@ -1,17 +1,17 @@
 """Collect all data of a report page as one JSON document, whose format this is:
 
 version      of this format
-title, maker, limits (of H: honest, weak), kinds (of links, in words)
+title, maker, kinds (of links, in words)
 models       columns of every comparison: name, kind, loss, reached, tasks
 comparison   sizes task by task, and their ratios to the first model's
 tasks        {name: what it asks, its contrast, the shortcut that it excludes}
 texts        rows of running text, to which the contexts of nodes refer
-circuits     id, task, model, kind (plain or honest), status, size, test, val, scale,
-             search, curve and history as in circuit.json; d_head; controls (None: not
-             run); example (a pair's tokens and answers); graph (drawn_graph.py);
-             prompts (token_steps.py); mechanism: sentences, each with its nodes
-             (mechanism.py); detail: whether it can be explored or is only compared;
-             missing, no_prompts: why something is not there
+circuits     id, task, model, kind (plain, honest, faithful), status, size, test,
+             val, scale, search, curve and history as in circuit.json; d_head; ladder;
+             controls (None: not run); example (a pair's tokens and answers); graph
+             (drawn_graph.py); prompts (token_steps.py); mechanism: sentences, each
+             with its nodes (mechanism.py); detail: whether it can be explored or
+             is only compared; missing, no_prompts: why something is not there
 
 The first model's circuits can be explored, those of the others are only compared.
 """
@@ -26,7 +26,7 @@ from sparsetx.circuits import circuit
 from sparsetx.circuits.circuit import Circuit, name_of
 from sparsetx.circuits.explain import ablation_costs, explanation
 from sparsetx.circuits.explain.node_statistics import NodeStatistics
-from sparsetx.circuits.facts import REACHED
+from sparsetx.circuits.facts import REACHED, Facts, ladder
 from sparsetx.circuits.report import (
     drawn_graph,
     model_comparison,
@@ -43,7 +43,6 @@ from sparsetx.system.progress import Progress, Reporter, silent
 from sparsetx.tasks import table
 
 VERSION = 1
-HONEST, WEAK = 0.15, 0.30  # nats of H
 CONTROLS = "controls.json"
 SHOWN = ("name", "verdict", "words", "figure", "baseline")
 
@@ -76,7 +75,6 @@ def payload(
         "version": VERSION,
         "title": "Circuits of " + ", ".join(runs),
         "maker": f"sparsetx {sparsetx.__version__}",
-        "limits": {"honest": HONEST, "weak": WEAK},
         "kinds": drawn_graph.KINDS,
         "models": model_comparison.models(subjects),
         "comparison": list(model_comparison.comparison(subjects)),
@@ -121,6 +119,7 @@ def _entry(model: int, subject: Subject, cut: Cut, wishes: Wishes) -> dict[str, 
         "search": fields.to_json(facts.search),
         "curve": fields.to_json(facts.curve),
         "history": fields.to_json(facts.history) if model == 0 else {},
+        "ladder": _ladder(facts),
         "controls": controls(cut),
         "graph": None,
         "prompts": None,
@@ -135,6 +134,13 @@ def _entry(model: int, subject: Subject, cut: Cut, wishes: Wishes) -> dict[str, 
     if model:
         return entry | {"graph": drawn_graph.small(found)}
     return entry | _detail(cut, found, wishes)
+
+
+def _ladder(facts: Facts) -> list[dict[str, Any]]:
+    """The ablations, the mildest first: name, figure, whether the circuit holds."""
+    if facts.status != REACHED:
+        return []
+    return [fields.to_json(rung) for rung in ladder(facts)]
 
 
 def _unreached(cut: Cut) -> str:

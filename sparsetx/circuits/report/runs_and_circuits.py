@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparsetx.circuits import circuit
-from sparsetx.circuits.facts import Facts
+from sparsetx.circuits.facts import CircuitKind, Facts
 from sparsetx.run import CONFIG, METRICS, load_config, metrics_log
 from sparsetx.system import files
 from sparsetx.system.errors import Refusal
@@ -23,8 +23,8 @@ class Cut:
     facts: Facts
 
     @property
-    def honest(self) -> bool:
-        return self.facts.search.honest > 0
+    def kind(self) -> CircuitKind:
+        return self.facts.search.kind
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Subject:
     loss: float | None  # validation, nats per token; of the run's own circuits
     cuts: tuple[Cut, ...]
 
-    def find(self, task: str, honest: bool) -> Cut | None:
-        same = (c for c in self.cuts if c.facts.task == task and c.honest == honest)
+    def find(self, task: str, kind: CircuitKind) -> Cut | None:
+        same = (c for c in self.cuts if c.facts.task == task and c.kind == kind)
         return next(same, None)
 
     @property

@@ -17,7 +17,7 @@ import jax
 
 from sparsetx.circuits import circuit
 from sparsetx.circuits.circuit import Circuit
-from sparsetx.circuits.facts import Facts
+from sparsetx.circuits.facts import KINDS, CircuitKind, Facts
 from sparsetx.circuits.measure import node_means
 from sparsetx.circuits.search import pools, shuffled_weights
 from sparsetx.circuits.search.cutting import (
@@ -36,8 +36,6 @@ from sparsetx.tasks import task_file
 from sparsetx.tasks.pairs import CONTEXT
 from sparsetx.tasks.task import SPLITS
 
-PLAIN = "plain"  # folder of the paper's kind of circuit, inside the honest one's
-
 
 @dataclass(frozen=True, eq=False)
 class Job:
@@ -47,15 +45,18 @@ class Job:
     out: Path
 
     @property
-    def levels(self) -> tuple[float, ...]:
-        """Values of `honest`: 0 (plain) always, and the one requested."""
-        honest = self.request.aim.honest
-        return (0.0, honest) if honest > 0 else (0.0,)
+    def kinds(self) -> tuple[CircuitKind, ...]:
+        """Plain always, honest and faithful where they are requested."""
+        aim = self.request.aim
+        asked = {"plain": True, "honest": aim.honest > 0, "faithful": aim.faithful > 0}
+        return tuple(kind for kind in KINDS if asked[kind])
 
-    def folder(self, task: str, level: float) -> Path:
-        """The task's own folder for the requested kind, `plain` in it for the other."""
+    def folder(self, task: str, kind: CircuitKind) -> Path:
+        """The task's own folder for the honest circuit, or the plain one where that is
+        all; folders in it for other kinds."""
         own = self.out / task
-        return own if level == self.request.aim.honest else own / PLAIN
+        first = "honest" if "honest" in self.kinds else "plain"
+        return own if kind == first else own / kind
 
 
 def of_run(run: Run, tasks: Mapping[str, Drawn], request: Request, out: Path) -> Job:
@@ -94,8 +95,8 @@ def _together(
         mine = {task: own for task, own in group.items() if claimed(task)}
         if not mine:
             return
-        for task, level, one in circuits(cutting, mine, job.levels):
-            _save(one, job.folder(task, level))
+        for task, kind, one in circuits(cutting, mine, job.kinds):
+            _save(one, job.folder(task, kind))
             yield one.facts
 
 
@@ -111,7 +112,7 @@ def _claimed(job: Job, task: str, claims: contextlib.ExitStack, wait: bool) -> b
 def results(job: Job) -> list[tuple[str, list[Facts]]]:
     """(task, facts of its circuits, plain first) for the tasks that are done."""
     return [
-        (task, [circuit.load_facts(job.folder(task, level)) for level in job.levels])
+        (task, [circuit.load_facts(job.folder(task, kind)) for kind in job.kinds])
         for task in job.tasks
         if _done(job, task)
     ]
@@ -134,9 +135,7 @@ def _missing(job: Job) -> Iterator[str]:
 
 
 def _done(job: Job, task: str) -> bool:
-    return all(
-        (job.folder(task, level) / circuit.JSON).is_file() for level in job.levels
-    )
+    return all((job.folder(task, kind) / circuit.JSON).is_file() for kind in job.kinds)
 
 
 def _save(made: Circuit, folder: Path) -> None:
@@ -150,8 +149,8 @@ def _others(job: Job) -> Iterator[str]:
     """Existing circuits of another model, or found with other settings."""
     own = params_hash(job.run.params)
     for task in job.tasks:
-        for level in job.levels:
-            folder = job.folder(task, level)
+        for kind in job.kinds:
+            folder = job.folder(task, kind)
             if not (folder / circuit.JSON).is_file():
                 continue
             facts = circuit.load_facts(folder)
@@ -159,7 +158,7 @@ def _others(job: Job) -> Iterator[str]:
                 yield f"{folder} is of {facts.model.run}, step {facts.model.step}"
                 continue
             config, drawn = job.run.config.model, job.tasks[task]
-            wanted = search_facts(job.request, config, drawn, level)
+            wanted = search_facts(job.request, config, drawn, kind)
             for key, old, new in fields.diff(facts.search, wanted):
                 if not key.startswith("mean_"):
                     change = f"{fields.shown(old)}, now {fields.shown(new)}"

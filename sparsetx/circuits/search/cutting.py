@@ -10,7 +10,7 @@ import numpy as np
 from sparsetx import nodes
 from sparsetx.circuits import facts
 from sparsetx.circuits.circuit import Circuit, name_of
-from sparsetx.circuits.facts import Facts, Losses
+from sparsetx.circuits.facts import CircuitKind, Facts, Losses
 from sparsetx.circuits.measure import edges
 from sparsetx.circuits.measure.node_means import Means
 from sparsetx.circuits.measure.questions import Task
@@ -73,9 +73,9 @@ class Cutting:
 
 
 def circuits(
-    cutting: Cutting, drawn: Mapping[str, Drawn], honest: Sequence[float]
-) -> Iterator[tuple[str, float, Circuit]]:
-    """(task, honest, circuit) for tasks whose prompts have the same padded length.
+    cutting: Cutting, drawn: Mapping[str, Drawn], kinds: Sequence[CircuitKind]
+) -> Iterator[tuple[str, CircuitKind, Circuit]]:
+    """(task, kind, circuit) for tasks whose prompts have the same padded length.
     Where no circuit was found it is empty, and its facts say so."""
     config, params = cutting.run.config.model, cutting.run.params
     each = [own[split] for own in drawn.values() for split in ("train", "val")]
@@ -87,17 +87,30 @@ def circuits(
     doable = {}
     for name, case in cases.items():
         if cutting.request.shuffled is None and not _does(cutting, case):
-            for level in honest:
-                yield name, level, _undone(cutting, case, drawn[name], level)
+            for kind in kinds:
+                yield name, kind, _undone(cutting, case, drawn[name], kind)
         else:
             doable[name] = case
-    for level in honest if doable else ():
+    for kind in kinds if doable else ():
+        asked = [_with_donors(cutting, case, kind) for case in doable.values()]
         found = searched(
-            cutting.request, config, params, cutting.means.of(cutting.sites),
-            list(doable.values()), level, cutting.report,
+            cutting.request, config, params, cutting.means.of(cutting.sites), asked,
+            kind, cutting.report,
         )  # fmt: skip
         for (name, case), one in zip(doable.items(), found, strict=True):
-            yield name, level, _circuit(cutting, case, drawn[name], one, level)
+            yield name, kind, _circuit(cutting, case, drawn[name], one, kind)
+
+
+def _with_donors(cutting: Cutting, case: Case, kind: CircuitKind) -> Case:
+    """Only faithful searches resample."""
+    if kind != "faithful":
+        return case
+    given = cutting.run.config.model, cutting.run.params
+    return dataclasses.replace(
+        case,
+        train=pools.with_donors(*given, case.train, cutting.sites),
+        val=pools.with_donors(*given, case.val, cutting.sites),
+    )
 
 
 def groups(cutting: Cutting, drawn: Mapping[str, Drawn]) -> Iterator[dict[str, Drawn]]:
@@ -128,11 +141,11 @@ def searched(
     params: Any,
     means: Nodes,
     cases: list[Case],
-    level: float,
+    kind: CircuitKind,
     report: Reporter,
 ) -> list[Found]:
     """The circuits that a search finds for some cases, with `level` as `honest`."""
-    aim = dataclasses.replace(request.aim, honest=level)
+    aim = request.aim.of(kind)
     given = (config, params, means, cases, aim)
     if request.rank == "learned":
         return pruning.prune(*given, request.memory, report)
@@ -143,23 +156,23 @@ def searched(
     return found
 
 
-def _undone(cutting: Cutting, case: Case, own: Drawn, level: float) -> Circuit:
+def _undone(cutting: Cutting, case: Case, own: Drawn, kind: CircuitKind) -> Circuit:
     subject = cutting.subject(cutting.empty)
     whole = final_figures.whole(subject, _task(cutting, own["test"]))
-    told = _facts(cutting, case, own, level)
+    told = _facts(cutting, case, own, kind)
     told = dataclasses.replace(told, status=facts.NOT_DONE, test=whole)
     return Circuit(told, cutting.run.params, subject.keep, subject.means)
 
 
 def _circuit(
-    cutting: Cutting, case: Case, own: Drawn, found: Found, level: float
+    cutting: Cutting, case: Case, own: Drawn, found: Found, kind: CircuitKind
 ) -> Circuit:
     config, chosen = cutting.run.config.model, found.chosen
     keep = nodes.unflatten(config, chosen.mask.astype(np.float32), cutting.sites)
     subject = cutting.subject(keep)
     test = _task(cutting, own["test"])
     told = dataclasses.replace(
-        _facts(cutting, case, own, level),
+        _facts(cutting, case, own, kind),
         curve=_curve(chosen),
         history=_history(found),
         test=final_figures.whole(subject, test),
@@ -207,10 +220,10 @@ def _assessed(
 def _task(cutting: Cutting, pairs: Pairs) -> Task:
     config = cutting.run.config.model
     length = pools.padded_length(config, pairs)
-    return pools.asked(config, cutting.run.params, pairs, length)
+    return pools.asked(config, cutting.run.params, pairs, length, cutting.sites)
 
 
-def _facts(cutting: Cutting, case: Case, own: Drawn, level: float) -> Facts:
+def _facts(cutting: Cutting, case: Case, own: Drawn, kind: CircuitKind) -> Facts:
     run, request = cutting.run, cutting.request
     return Facts(
         task=case.name,
@@ -223,7 +236,7 @@ def _facts(cutting: Cutting, case: Case, own: Drawn, level: float) -> Facts:
             shuffled=request.shuffled,
         ),
         search=dataclasses.replace(
-            search_facts(request, run.config.model, own, level),
+            search_facts(request, run.config.model, own, kind),
             mean_tokens=cutting.means.tokens,
             mean_hash=cutting.means.hash,
         ),
@@ -232,13 +245,14 @@ def _facts(cutting: Cutting, case: Case, own: Drawn, level: float) -> Facts:
 
 
 def search_facts(
-    request: Request, config: ModelConfig, own: Drawn, level: float
+    request: Request, config: ModelConfig, own: Drawn, kind: CircuitKind
 ) -> facts.Search:
     """A request as it is recorded in circuit.json."""
-    aim = request.aim
+    aim = request.aim.of(kind)
     return facts.Search(
         target=aim.target,
-        honest=level,
+        honest=aim.honest,
+        faithful=aim.faithful,
         rank=request.rank,
         seed=aim.seed,
         rounds=tuple(f"{n} x {steps}" for n, steps in aim.effort.rounds),

@@ -19,6 +19,7 @@ from sparsetx import nodes, taps
 from sparsetx.circuits import facts
 from sparsetx.circuits.measure import (
     ablations,
+    adversary,
     calibration,
     edges,
     effective_edges,
@@ -26,7 +27,7 @@ from sparsetx.circuits.measure import (
 )
 from sparsetx.circuits.measure.calibration import Calibration
 from sparsetx.circuits.measure.questions import Task
-from sparsetx.circuits.search.judge import Judge
+from sparsetx.circuits.search.judge import RESAMPLED, Judge
 from sparsetx.circuits.search.pools import Drawn
 from sparsetx.config import ModelConfig
 from sparsetx.model import mesh
@@ -75,12 +76,14 @@ def losses(
     )
     if not drawn:
         return found
-    unpruned, random = whole(subject, task), stochastic(subject, task, drawn)
+    unpruned, random = whole(subject, task), ablated(subject, task, drawn)
     frozen = _softplus(subject.margins(task, frozen=True))
+    honest = max(found.mean, frozen, random["stochastic"])
     return dataclasses.replace(
         found,
         frozen=frozen,
-        H=max(found.mean, frozen, random["stochastic"]),
+        H=honest,
+        F=max(honest, random["together"], random["apart"]),
         whole_loss=unpruned.whole_loss,
         whole_accuracy=unpruned.whole_accuracy,
         **random,
@@ -95,12 +98,20 @@ def whole(subject: Subject, task: Task) -> facts.Losses:
     )
 
 
-def stochastic(subject: Subject, task: Task, pairs: int) -> dict[str, float]:
-    """95th percentile and mean over a hundred draws, on the first pairs of a pool."""
+def ablated(subject: Subject, task: Task, pairs: int) -> dict[str, float]:
+    """On the first pairs of a pool: the figures over a hundred draws of stochastic
+    ablation and of both resamplings, and the ε of the adversary."""
     few = task.rows(np.arange(min(len(task.asked), 2 * pairs)))
     judge = Judge(subject.config, subject.params, subject.means, few, honest=True)
-    found = judge.figures(subject.keep)
-    return {name: found[name] for name in ("stochastic", "stochastic_mean")}
+    figures = judge.figures(subject.keep)
+    names = ("stochastic", "stochastic_mean", *RESAMPLED)
+    found = {name: figures[name] for name in names}
+    for name, kind in RESAMPLED.items():
+        found[f"{name}_accuracy"] = judge.right(kind, subject.keep)
+    epsilon, _ = adversary.epsilon(
+        subject.config, subject.params, few.asked, subject.keep, subject.means
+    )
+    return found | {"epsilon": 1.0 if epsilon is None else epsilon}
 
 
 def size(

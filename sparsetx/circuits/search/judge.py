@@ -156,20 +156,19 @@ class Judge:
         """[draw] losses, as many as asked for, or until the 95th percentile is certain
         to be above `enough`. A draw of stochastic ablation is shared by all pairs."""
         found: npt.NDArray[Any] = np.zeros(0)
-        pairs = len(self._apart.smooth_P)
         while len(found) < draws and (found > enough).sum() <= 1 + 0.05 * (draws - 1):
-            number = len(found) + np.arange(AT_ONCE)
-            each = [
-                Draws(
-                    np.tile(key, (pairs, 1)), np.full(pairs, n % 2 == 0),
-                    self._donors(int(n)), key,
-                )
-                for key, n in zip(_keys(self.seed, number), number, strict=True)
-            ]  # fmt: skip
+            each = [self._draw(len(found) + n) for n in range(AT_ONCE)]
             copies = nodes.repeated(keep, AT_ONCE)
             now = self._losses([kind] * AT_ONCE, copies, each, errors)
             found = np.append(found, now)[:draws]
         return found
+
+    def _draw(self, number: int) -> Draws:
+        """One draw: of stochastic ablation, shared by all pairs; and of donors."""
+        pairs = len(self._apart.smooth_P)
+        (key,) = _keys(self.seed, np.array([number]))
+        smooth_P = np.full(pairs, number % 2 == 0)
+        return Draws(np.tile(key, (pairs, 1)), smooth_P, self._donors(number), key)
 
     def _donors(self, number: int) -> npt.NDArray[np.int32]:
         """A donor for each row, in one draw."""
@@ -193,8 +192,24 @@ class Judge:
         draws: Sequence[Draws],
         errors: float = 1.0,
     ) -> npt.NDArray[np.float32]:
-        """[N] losses of masks {site: [N, …]}, each with its own kind and draws: each
-        device computes one at a time."""
+        """[N] losses of masks {site: [N, …]}, each with its own kind and draws."""
+        return self._measured(kinds, keep, draws, errors)[:, 0]
+
+    def right(self, kind: Kind, keep: Nodes, draws: int = AT_ONCE) -> float:
+        """The part of prompts that a mask answers rightly, over some draws."""
+        each = [self._draw(n) for n in range(draws)]
+        copies = nodes.repeated(keep, draws)
+        return float(self._measured([kind] * draws, copies, each, 0.0)[:, 1].mean())
+
+    def _measured(
+        self,
+        kinds: Sequence[Kind],
+        keep: Nodes,
+        draws: Sequence[Draws],
+        errors: float,
+    ) -> npt.NDArray[np.float32]:
+        """[N, 2]: the loss, and the part that is right. Each device computes one mask
+        at a time."""
         devices = tuple(jax.local_devices())
         program = _program(self.config, devices)
         each = jax.tree.map(lambda *x: np.stack(x), *zip(kinds, draws, strict=True))
@@ -228,8 +243,8 @@ def loss(
     keep: Nodes,
     kind: Kind,
     draws: Draws,
-) -> jax.Array:
-    """The loss of one mask under one kind of ablation."""
+) -> tuple[jax.Array, jax.Array]:
+    """The loss of one mask under one kind of ablation, and the part that is right."""
 
     def draw(key: Any, smooth: Any) -> Nodes:
         return ablations.drawn_amounts(keep, jax.random.wrap_key_data(key), smooth)
@@ -252,7 +267,7 @@ def loss(
         keep, means, task.scales, amount, frozen_B, drawn_B, resampled
     )
     margin_B = ablations.margins(config, params, task.asked, tap)
-    return questions.upper_loss_of(margin_B, errors)
+    return questions.upper_loss_of(margin_B, errors), jnp.mean(margin_B > 0)
 
 
 @functools.cache
@@ -263,7 +278,7 @@ def _program(config: ModelConfig, devices: tuple[jax.Device, ...]) -> Any:
         errors: Any, params: Any, means: Nodes, task: Task, *lanes: Any
     ) -> jax.Array:
         def one(own: Any) -> jax.Array:
-            return loss(config, errors, params, means, task, *own)
+            return jnp.stack(loss(config, errors, params, means, task, *own))
 
         return jnp.asarray(jax.lax.map(one, lanes))
 
@@ -281,7 +296,7 @@ def _slopes(
     draws: Draws,
 ) -> tuple[jax.Array, Nodes]:
     def of(keep: Nodes) -> jax.Array:
-        return loss(config, 1.0, params, means, task, keep, kind, draws)
+        return loss(config, 1.0, params, means, task, keep, kind, draws)[0]
 
     found: tuple[jax.Array, Nodes] = jax.value_and_grad(of)(keep)
     return found

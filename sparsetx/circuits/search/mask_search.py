@@ -32,7 +32,8 @@ from sparsetx.nodes import Nodes
 
 BETA1, EPS, CLIP, WARMUP = 0.9, 1e-8, 1.0, 0.05
 MOVED = 0.75  # share of the pairs that are resampled, half together, half apart
-LATE, RISE = 0.9, 0.04  # how long a loss counts; the most that log k_coef moves a step
+RECENT = 0.9  # weight of earlier steps in the recent loss
+RISE = 0.04  # the most that log k_coef changes in a step
 
 
 @jax.tree_util.register_dataclass
@@ -68,14 +69,14 @@ class Lanes:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Mask:
-    """A lane's scores, its optimiser's moments, and what k_coef has come to: its
-    logarithm beside that of the setting, and the loss of late."""
+    """A lane's scores, its optimiser's moments, by how much log k_coef has changed
+    since the start, and the recent loss."""
 
     tau: Nodes
     first: Nodes
     second: Nodes
-    dearer: jax.Array
-    loss: jax.Array
+    log_k: jax.Array
+    recent_loss: jax.Array
 
 
 @dataclass(frozen=True)
@@ -155,18 +156,7 @@ def _step(
     key: jax.Array,
 ) -> tuple[Mask, jax.Array]:
     """One step of AdamW with the gradient clipped by norm; τ is clipped to [-1, 1]."""
-
-    def objective(tau: Nodes) -> tuple[jax.Array, jax.Array]:
-        keep = hard(ranked(plan, tau), settings.temperature)
-        loss = _batch_loss(plan, params, means, task, settings, keep, key)
-        k_coef = settings.k_coef * jnp.exp(mask.dearer)
-        return loss + k_coef * _penalty(plan, params, settings, keep), loss
-
-    gradient, loss = jax.grad(objective, has_aux=True)(mask.tau)
-    norm = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in gradient.values()))
-    gradient = jax.tree.map(
-        lambda g: g * jnp.minimum(1.0, CLIP / (norm + 1e-12)), gradient
-    )
+    gradient, loss = _gradient(plan, params, means, task, settings, mask, key)
     t = n + 1.0
     done = t / total
     rate = settings.lr * jnp.minimum(done / WARMUP, 1.0) * jnp.maximum(1.0 - done, 0.0)
@@ -187,18 +177,40 @@ def _step(
         return jnp.asarray(tau - rate * push)
 
     tau = _clamped(jax.tree.map(moved, mask.tau, first, second))
-    late = LATE * mask.loss + (1 - LATE) * loss
-    return Mask(
-        ranked(plan, tau), first, second, _dearer(settings, mask, late), late
-    ), loss
+    recent = RECENT * mask.recent_loss + (1 - RECENT) * loss
+    log_k = _log_k(settings, mask, recent)
+    return Mask(ranked(plan, tau), first, second, log_k, recent), loss
 
 
-def _dearer(settings: Settings, mask: Mask, loss: jax.Array) -> jax.Array:
-    """k_coef rises while the loss of late is below the goal, and falls while it is
-    above: a search ends near its target, whatever k_coef it began with."""
+def _gradient(
+    plan: Plan,
+    params: Any,
+    means: Nodes,
+    task: Task,
+    settings: Settings,
+    mask: Mask,
+    key: jax.Array,
+) -> tuple[Nodes, jax.Array]:
+    """Of the loss on a batch and the penalty, clipped by norm; and the loss."""
+
+    def objective(tau: Nodes) -> tuple[jax.Array, jax.Array]:
+        keep = hard(ranked(plan, tau), settings.temperature)
+        loss = _batch_loss(plan, params, means, task, settings, keep, key)
+        k_coef = settings.k_coef * jnp.exp(mask.log_k)
+        return loss + k_coef * _penalty(plan, params, settings, keep), loss
+
+    gradient, loss = jax.grad(objective, has_aux=True)(mask.tau)
+    norm = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in gradient.values()))
+    factor = jnp.minimum(1.0, CLIP / (norm + 1e-12))
+    return jax.tree.map(lambda g: g * factor, gradient), loss
+
+
+def _log_k(settings: Settings, mask: Mask, loss: jax.Array) -> jax.Array:
+    """k_coef rises while the recent loss is below the goal, and falls above it: a
+    search ends near its target, whatever k_coef it began with."""
     goal = jnp.maximum(settings.goal, 1e-6)
     way = RISE * jnp.clip((goal - loss) / goal, -1.0, 1.0)
-    return mask.dearer + jnp.where(settings.goal > 0, way, 0.0)
+    return mask.log_k + jnp.where(settings.goal > 0, way, 0.0)
 
 
 def _penalty(plan: Plan, params: Any, settings: Settings, keep: Nodes) -> jax.Array:

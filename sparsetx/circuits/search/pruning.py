@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from sparsetx.circuits.facts import CircuitKind
 from sparsetx.circuits.measure import edges
 from sparsetx.circuits.measure.questions import Task
 from sparsetx.circuits.search import discretisation, lanes
@@ -38,7 +39,8 @@ SPREAD = {
 }
 GOAL = {"plain": 0.6, "honest": 0.3, "faithful": 0.1}
 TRIES, TIGHTER = 6, 0.97  # again with lower targets, where H is above the target
-ERRORS = 1.0, 0.5  # H plus 2 standard errors should reach the target; else plus 1
+NEAR = 0.9  # of the target: H above that leaves no room for removals
+ERRORS = 2.0, 1.0  # H plus 2 standard errors should reach the target; else plus 1
 DRAWS = 16  # of stochastic ablation in H and F while circuits are chosen
 
 
@@ -67,6 +69,14 @@ class Aim:
     tied: bool = False
     effort: Effort = Effort()
     faithful: float = 0.0
+
+    def of(self, kind: CircuitKind) -> "Aim":
+        """The same, for one kind of circuit."""
+        return dataclasses.replace(
+            self,
+            honest=0.0 if kind == "plain" else self.honest,
+            faithful=1.0 if kind == "faithful" else 0.0,
+        )
 
     @property
     def goal(self) -> float:
@@ -249,10 +259,9 @@ def _verified(cutter: Cutter, ranking: Ranking, aim: Aim) -> Chosen:
 def _honest(
     cutter: Cutter, ranking: Ranking, target: float, errors: float
 ) -> tuple[discretisation.Mask, float] | None:
-    """A mask whose H reaches the target, and its H. The judge's loss may be lower than
-    H: where H of the starting circuit is above the target, the judge's target is
-    lowered in proportion. Once it is not, nodes are removed, and the smallest mask
-    whose H still reaches the target is taken."""
+    """A mask whose H (F, if it is to be faithful) reaches the target, and its H. The
+    judge's loss may be lower than H: where H of the starting circuit is above the
+    target, the judge's target is lowered in proportion."""
     held = target
     for _ in range(TRIES):
         point = discretisation.start(cutter, ranking, held)
@@ -261,10 +270,30 @@ def _honest(
         mask = ranking.first(point.nodes)
         honesty = _honesty(cutter, mask, errors, target)
         if honesty <= target:
-            way = [each for each, _ in discretisation.clean(cutter, mask, held)]
-            return _smallest_honest(cutter, way, target, errors) or (mask, honesty)
+            return _reduced(cutter, (mask, honesty), held, target, errors)
         held = TIGHTER * min(point.loss, held * target / honesty)
     return None
+
+
+def _reduced(
+    cutter: Cutter,
+    best: tuple[discretisation.Mask, float],
+    held: float,
+    target: float,
+    errors: float,
+) -> tuple[discretisation.Mask, float]:
+    """Remove nodes while H reaches the target: as many as the judge's target allows;
+    and where H is then still well below, more, with the judge's target raised."""
+    for _ in range(TRIES):
+        way = [each for each, _ in discretisation.clean(cutter, best[0], held)]
+        fewer = _smallest_honest(cutter, way, target, errors)
+        if fewer is None or fewer[0].sum() == best[0].sum():
+            return best
+        best = fewer
+        if best[1] > NEAR * target:
+            return best
+        held *= target / best[1]
+    return best
 
 
 def _smallest_honest(

@@ -1,6 +1,7 @@
 """From a ranking to a circuit: the curve, removals, and paths to an answer."""
 
 import itertools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -74,18 +75,21 @@ def test_figures_are_those_of_the_definition() -> None:
 def test_drawing_stops_once_h_is_above_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     losses = np.arange(100) / 100
 
-    def next_draws(
-        own: judge.Judge, keep: object, first: int, errors: float
-    ) -> np.ndarray:
-        seen.append(first)
-        return losses[first : first + judge.AT_ONCE]
+    def measured(own: judge.Judge, kind: Any, keep: Any, each: Any, _: float) -> Any:
+        if len(kind) < judge.AT_ONCE:
+            return np.zeros((len(kind), 2))
+        seen.append(len(seen))
+        first = seen[-1] * judge.AT_ONCE
+        part = losses[first : first + judge.AT_ONCE]
+        return np.stack([part, part], 1)
 
-    monkeypatch.setattr(judge.Judge, "_next_draws", next_draws)
-    for enough, groups in ((0.985, 13), (0.5, 8), (0.0, 1), (-1.0, 1)):
+    monkeypatch.setattr(judge.Judge, "_measured", measured)
+    for enough, groups in ((0.985, 13), (0.5, 8), (0.0, 1)):
         seen: list[int] = []
         found = PLAIN.judge.figures(compiled.mask(), enough=enough)
         assert len(seen) == groups
         assert (found["stochastic"] <= enough) == (enough > 0.95)
+    assert "stochastic" not in PLAIN.judge.figures(compiled.mask(), enough=-1.0)
 
 
 def test_the_first_nodes_of_a_true_ranking_are_the_circuit() -> None:

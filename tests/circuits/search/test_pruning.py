@@ -75,7 +75,9 @@ def test_settings_are_drawn_around_the_best() -> None:
     aim = Aim(seed=3, effort=EFFORT)
     first = pruning.proposals(aim, 0, 8, [])
     assert first == pruning.proposals(aim, 0, 8, [])
-    assert first[0][1] == dataclasses.replace(mask_search.Settings(), honest=1.0)
+    goal = aim.goal * aim.target
+    assert 0 < goal < aim.target
+    assert first[0][1] == mask_search.Settings(honest=1.0, goal=goal)
     assert len({seed for seed, _ in first}) == 8
     assert len({settings.k_coef for _, settings in first}) == 8
 
@@ -132,7 +134,7 @@ def test_h_is_that_of_the_worse_pool() -> None:
             self, keep: object, draws: int, errors: float, enough: float
         ) -> dict[str, float]:
             self.asked += 1
-            return {"H": self.level + errors}
+            return {"worst": self.level + errors}
 
     first, second = Judge(0.1), Judge(0.3)
     cutter: Any = types.SimpleNamespace(judge=first, second=second)

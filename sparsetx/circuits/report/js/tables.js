@@ -14,13 +14,23 @@ function cells(values) {
   return values.map((v) => v instanceof Node ? v : el("td", {}, v === null ? NONE : v));
 }
 
+// Of all ablations that were measured, how many the circuit holds under.
 function verdictOf(raw) {
-  const { honest, weak } = DATA.limits;
-  const H = raw.test.H;
   if (raw.status !== "reached") return ["bad", raw.status];
-  if (H === null || H === undefined) return ["weak", "not tested yet"];
-  return H <= honest ? ["good", "honest"] : H <= weak ? ["weak", "weak"]
-      : ["bad", "not honest"];
+  const tested = (raw.ladder || []).filter((rung) => rung.holds !== null);
+  const held = tested.filter((rung) => rung.holds);
+  if (!tested.length) return ["weak", "not tested yet"];
+  const kind = held.length === tested.length ? "good" : held.length ? "weak" : "bad";
+  return [kind, `${held.length} of ${tested.length}`];
+}
+
+function ladderOf(raw) {
+  return (raw.ladder || []).flatMap((rung, i) => [i ? " · " : "",
+    rung.figure === null ? `${rung.name} ?`
+      : rung.holds === null ? `${rung.name} ε ${rung.figure.toFixed(2)}`
+        : el("b", { class: rung.holds ? "good" : "bad",
+          title: `loss ${number(rung.figure)} nats` }, rung.holds ? `${rung.name} ✓`
+          : `${rung.name} ✗ ${rung.figure.toFixed(2)}`)]);
 }
 
 // --- First screen -------------------------------------------------------------------
@@ -52,15 +62,11 @@ function card(name, value, kind, ...more) {
 
 function verdictCard(raw) {
   const [kind, word] = verdictOf(raw);
-  const H = raw.test.H;
-  const short = { honest: "yes", weak: "weakly", "not honest": "no" }[word] || word;
-  const more = H === null || H === undefined ? "no circuit was tested"
-    : `H ${number(H)}: its largest loss under mean ablation, frozen norms and random ` +
-      `mixtures, in nats; up to ${DATA.limits.honest} is honest, guessing is 0.693`;
-  return card("is it honest?", short, kind, more, ...outcomes(raw));
+  return card("ablations under which it holds", word, kind, ...ladderOf(raw),
+    ...outcomes(raw));
 }
 
-// A summary of the controls: a circuit can be honest and still fail some.
+// A summary of the controls: what holds under every ablation may still fail some.
 function outcomes(raw) {
   const named = (verdict) => (raw.controls || [])
     .filter((c) => c.verdict === verdict).map((c) => c.name.replace(/_/g, " "));
@@ -132,13 +138,14 @@ function figures(told, kind = "") {
 function showControls(raw) {
   const losses = [["mean ablation", raw.test.mean],
       ["with frozen norms", raw.test.frozen],
-    ["random mixtures, 95th percentile", raw.test.stochastic]];
+    ["random mixtures, 95th percentile", raw.test.stochastic],
+    ["other nodes as on one other prompt", raw.test.together],
+    ["each as on a prompt of its own", raw.test.apart]];
   const known = losses.filter(([, v]) => v !== null && v !== undefined);
   const reached = raw.status === "reached";
   fill("controls", reached && known.length > 0 && el("ul", { class: "losses" },
     known.map(([name, v]) => el("li", {}, name + " ", el("b", {
-      class: v <= DATA.limits.honest ? "good" : v <= DATA.limits.weak ? "weak"
-          : "bad" }, number(v))))),
+      class: v <= raw.search.target ? "good" : "bad" }, number(v))))),
   raw.controls && raw.controls.length ? table(["control", "verdict", "result",
       "figures", "baseline"],
     raw.controls.map((c) => el("tr", {}, el("th", { scope: "row" },
@@ -159,7 +166,7 @@ const FIGURES = [
       ["edges⁺", (c) => c.size.edges_plus],
   ["effective edges", (c) => c.size.effective_edges],
       ["pairs of nodes", (c) => c.size.pairs],
-  ["loss", (c) => c.test.mean], ["H", (c) => c.test.H],
+  ["loss", (c) => c.test.mean], ["H", (c) => c.test.H], ["F", (c) => c.test.F],
       ["right", (c) => share(c.test.accuracy)],
   ["right, distractors", (c) => share(c.test.distractor_accuracy)],
       ["scale", (c) => c.scale],
@@ -232,8 +239,8 @@ function showTable() {
   });
   fill("table", table(head, rows), el("p", { class: "note" },
     "plain: found by the paper's procedure, under mean ablation. honest: also under " +
-    "frozen norms and random mixtures. H: the worst loss under mean ablation, frozen " +
-    "norms and random mixtures (95th percentile); at most " +
-    `${DATA.limits.honest} is honest, at most ${DATA.limits.weak} weak. Losses in ` +
-    "nats; guessing is 0.693."));
+    "frozen norms and random mixtures. faithful: also with other nodes as on other " +
+    "prompts. H: the worst loss under mean ablation, frozen norms and random " +
+    "mixtures (95th percentile). F: the same, with both resamplings. Losses in nats; " +
+    "guessing is 0.693."));
 }
