@@ -205,20 +205,25 @@ def proposals(
     aim: Aim, number: int, count: int, before: Sequence[_Scored]
 ) -> list[tuple[int, Settings]]:
     """(seed, settings) of a round: the better half of the last round, and settings
-    drawn around the best. In the first round, the defaults and settings around them."""
+    drawn around the best. In the first round, the defaults and settings around them:
+    every other one with a penalty that adapts to the loss. A faithful search has no
+    other; of plain and honest ones, a dense model's does better under a fixed one when
+    it is short."""
     rng = np.random.default_rng([aim.seed, number])
-    centre = Settings(
-        honest=aim.honest, faithful=aim.faithful, goal=aim.goal * aim.target
-    )
+    goal = aim.goal * aim.target
+    first = goal if aim.faithful else 0.0
+    centre = Settings(honest=aim.honest, faithful=aim.faithful, goal=first)
     last = [s for s in before if s.trial.round == number - 1]
     ranked = sorted(last, key=lambda s: s.rank)
     kept = [(s.trial.seed, s.trial.settings) for s in ranked[: max(1, count // 2)]]
     kept = kept[:count] or [(aim.seed, centre)]
     width = 0.5**number
-    drawn = [
-        (aim.seed + 1000 * number + i, _near(kept[i % len(kept)][1], rng, width))
-        for i in range(len(kept), count)
-    ]
+    drawn = []
+    for i in range(len(kept), count):
+        near = _near(kept[i % len(kept)][1], rng, width)
+        if number == 0 and i % 2:
+            near = dataclasses.replace(near, goal=goal)
+        drawn.append((aim.seed + 1000 * number + i, near))
     return kept + drawn
 
 
