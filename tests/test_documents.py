@@ -37,7 +37,7 @@ NOT_RUN = {  # the first line of a block: why it is neither run nor parsed
     "runs/tiny/ config.json environment.json tokenizer.json metrics.jsonl "
     "checkpoints/STEP/": "a listing",
     "runs/demo/circuits/TASK/ circuit.json circuit.npz controls.json "
-    "plain/…": "a listing",
+    "plain/… faithful/…": "a listing",
     "~/.sparsetx/ code -> commits/HASH   venv   python   data/   xla/   "
     "unit/{pid,log,code,words}": "a listing",
     "FROM python:3.11-slim": "a Dockerfile, which needs docker",

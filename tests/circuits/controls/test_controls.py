@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from sparsetx.circuits.controls import (
-    adversary,
     battery,
     evidence,
     role_agreement,
@@ -17,6 +16,7 @@ from sparsetx.circuits.controls.battery import Asked
 from sparsetx.circuits.controls.entry import Entry, from_json, to_json
 from sparsetx.circuits.controls.necessity import others_like, parts_of
 from sparsetx.circuits.measure import ablations
+from sparsetx.circuits.measure.adversary import crossing
 from sparsetx.circuits.search.judge import Judge
 from sparsetx.system.errors import Refusal
 from sparsetx.system.progress import Progress
@@ -202,8 +202,8 @@ def test_a_small_epsilon_breaks_the_cancelling_pair() -> None:
     epsilon = found("cancelling pair")[thresholds.ADVERSARY].figure["epsilon"]
     assert epsilon is not None
     assert epsilon < 0.3
-    assert adversary.crossing((0.1, 0.2), [0.0, 1.0], 0.5) == pytest.approx(0.15)
-    assert adversary.crossing((0.1, 0.2), [0.9, 1.0], 0.5) == 0.1
+    assert crossing((0.1, 0.2), [0.0, 1.0], 0.5) == pytest.approx(0.15)
+    assert crossing((0.1, 0.2), [0.9, 1.0], 0.5) == 0.1
 
 
 def test_names_of_controls_are_checked() -> None:
