@@ -52,17 +52,18 @@ class Rank:
             own_T = size_MT[place]
             before = index_ST < self.index_M[place]
             still = (value_ST > own_T) | ((value_ST == own_T) & before)
-            count_T = _count(size_MT[:place] >= own_T) + self.above + _count(still)
-            count_T += _count(size_MT[place + 1 :] > own_T)
+            count_T = count(size_MT[:place] >= own_T) + self.above + count(still)
+            count_T += count(size_MT[place + 1 :] > own_T)
             found[n] = count_T < self.limit
         return found
 
 
-def _count(mask_NT: Array) -> Array:
+def count(mask_NT: Array) -> Array:
     """How many are true in each column; bytes are added, up to what they hold."""
     count_T = np.zeros(mask_NT.shape[1], np.int32)
     for start in range(0, len(mask_NT), 255):
-        count_T += np.add.reduce(mask_NT[start : start + 255].view(np.uint8), 0)
+        part = mask_NT[start : start + 255].view(np.uint8)
+        count_T += np.add.reduce(part, 0, np.uint8)
     return count_T
 
 
@@ -270,7 +271,7 @@ def _attention(own: Weights, layer: int) -> Attention:
     w_CD = own.block(parameters.O, parameters.W, layer)
     mean_C = np.where(own.keep[nodes.V][layer], 0, own.means[nodes.V][layer])
     mean_C = mean_C.astype(np.float32)
-    inputs = [w_CD[v.kept_N[head.value_N]] for head in heads]
+    inputs = [w_CD[:0], *(w_CD[v.kept_N[head.value_N]] for head in heads)]
     bias_D = own.block(parameters.O, parameters.B, layer)
     if config.sink:  # a head's constants are multiplied by what the sink leaves
         by_head = mean_C[:, None] * w_CD
