@@ -52,6 +52,9 @@ class ModelConfig:
         "float32", "type of activations and matrix products; parameters are float32"
     )
     remat: bool = setting(False, "recompute each block in the backward pass")
+    unroll: bool = setting(
+        True, "on a CPU, compile layers one after another, not as a loop: faster steps"
+    )
 
     @property
     def d_attn(self) -> int:

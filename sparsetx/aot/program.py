@@ -4,6 +4,7 @@ The functions are those that train, evaluate and prune, with the same jit, shard
 donation; only the arrays are replaced by shapes.
 """
 
+import dataclasses
 import functools
 import math
 import time
@@ -81,7 +82,13 @@ class Target:
 def target(config: RunConfig, here: Slice) -> Target:
     parts = config.train.batch // config.train.accumulate
     found = mesh.make(config.mesh, parts, topology.devices(here))
-    return Target(here, config, found)
+    return Target(here, _as_a_loop(config), found)
+
+
+def _as_a_loop(config: RunConfig) -> RunConfig:
+    """Layers as on a TPU: this process runs on a CPU, where they are unrolled."""
+    model = dataclasses.replace(config.model, unroll=False)
+    return dataclasses.replace(config, model=model)
 
 
 def on_a_device(tree: Any) -> float:
@@ -139,7 +146,7 @@ def prune(config: RunConfig, pod: Slice, length: int | None = None) -> Compiled:
     own devices, one mask per lane. Half of the memory is for lanes, as in `prune`."""
     here = topology.host_of(pod)
     devices = topology.devices(here)
-    run, effort = config.model, Effort()
+    run, effort = _as_a_loop(config).model, Effort()
     length = min(length or PROMPT, run.context)
     plan = mask_search.Plan(run, effort.pairs, CALL)
     room = here.available / 2 * len(devices)

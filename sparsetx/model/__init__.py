@@ -117,6 +117,13 @@ def trace(
     tap: Tap | BareFn | None = None,
 ) -> Traced:
     """Logits, and what the tap took: {site: [layer, …]}, no layer axis at the ends."""
+    tokens_BL = check_tokens(config, tokens_BL)
+    found: Traced = _trace(config, params, tokens_BL, as_tap(tap))
+    return found
+
+
+def check_tokens(config: ModelConfig, tokens_BL: Any) -> jax.Array:
+    """Tokens as an array that the model can read, or a ValueError that says why not."""
     tokens_BL = jnp.asarray(tokens_BL)
     if tokens_BL.ndim != 2 or not jnp.issubdtype(tokens_BL.dtype, jnp.integer):
         raise ValueError(
@@ -128,8 +135,8 @@ def trace(
             f"{tokens_BL.shape[1]} tokens, but positions were learned for "
             f"{config.context}: shorten the sequences"
         )
-    found: Traced = _trace(config, params, tokens_BL, as_tap(tap))
-    return found
+    array: jax.Array = tokens_BL
+    return array
 
 
 @functools.partial(jax.jit, static_argnums=0, inline=True)
@@ -218,7 +225,8 @@ def _in_a_row(config: ModelConfig, layers: Any) -> int:
     a sixth of a step. Elsewhere one: the program does not grow with depth."""
     count = len(jax.tree.leaves(layers)[0])
     narrow = config.d_model < LEAST_WIDTH
-    if jax.default_backend() != "cpu" or narrow or count > MOST_LAYERS:
+    here = config.unroll and jax.default_backend() == "cpu"
+    if not here or narrow or count > MOST_LAYERS:
         return 1
     return max(count, 1)
 

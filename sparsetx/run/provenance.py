@@ -27,6 +27,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 # Keys that may change when a run resumes: they do not change what it computes.
 FREE = (
     "mesh.",
+    "model.unroll",
     "data.path",
     "train.eval_every",
     "train.eval_batches",
