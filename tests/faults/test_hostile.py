@@ -179,7 +179,7 @@ def released_configs() -> Feed:
         released = files.read_json(path, "a released configuration")
         if not isinstance(released, dict):
             raise Refusal("it is not an object")
-        refuse_all("beeg_config.json", config.offences(released))
+        refuse_all("beeg_config.json", config.refused(released))
         model = config.to_model(released, "none", False)
         parameters.check_model(model)
         return model

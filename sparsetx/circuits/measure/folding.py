@@ -206,7 +206,8 @@ class Weights:
     means: Mapping[str, Array]
 
     def block(self, name: str, leaf: str, layer: int) -> Array:
-        return self.params[(parameters.BLOCKS, name, leaf)][layer]
+        found: Array = self.params[(parameters.BLOCKS, name, leaf)][layer]
+        return found
 
     @functools.cached_property
     def moving_M(self) -> Array:
@@ -329,7 +330,8 @@ def reading(own: Weights, names: Read, layer: int) -> Reading:
     if limit is not None and limit < config.d_read:
         beside = np.arange(config.d_model, config.d_read)
         rivals = np.concatenate([own.moving_M, beside])
-        above = min(max(limit - len(rivals), 0), config.d_model - len(own.moving_M))
+        still = config.d_model - len(own.moving_M)
+        above = min(max(limit - len(rivals) - 1, 0), still)  # a read may be still
         nothing = np.zeros(0)
         rank = Rank(limit, nothing, rivals, above, nothing, nothing)
     return Reading(
@@ -345,7 +347,8 @@ def _positions(own: Weights, names: Read, layer: int) -> Array | None:
     table_LP = own.params[(parameters.POSITIONS, parameters.W)]
     gain_P = own.block(names.position_norm, parameters.GAIN, layer)
     scale_L1 = 1 / np.sqrt(np.mean(table_LP**2, 1, keepdims=True) + NORM_EPS)
-    return (table_LP * scale_L1 * gain_P).T
+    normal_PL: Array = (table_LP * scale_L1 * gain_P).T
+    return normal_PL
 
 
 def activated(config: ModelConfig, x: Array) -> Array:

@@ -142,6 +142,27 @@ def test_work_follows_the_circuit() -> None:
     assert work[1] < work[3] / 10
 
 
+def test_no_rows() -> None:
+    folded = inference.fold(BASE, thinned(BASE, 0.2, seed=1), *drawn(BASE, 2, 0.1))
+    assert folded is not None
+    assert folded.logits(np.zeros((0, 5), int)).shape == (0, 5, 37)
+    assert folded.logits_at(np.zeros((0, 5), int), np.zeros(0, int)).shape == (0, 37)
+
+
+def test_a_read_that_moves_nowhere_stays_chosen() -> None:
+    """A channel above the window must not be counted as in it, however many channels
+    that kept nodes write overtake it."""
+    config = dataclasses.replace(BASE, afrac_sites=(nodes.MLP_IN,))
+    params = thinned(config, 0.2, seed=1)
+    for seed in range(4):
+        keep, means = drawn(config, seed, 0)
+        keep[nodes.ATTN_OUT][0, : 5 + seed] = 1
+        keep[nodes.V][:] = keep[nodes.ATTN_IN][:] = 1
+        keep[nodes.MLP_IN][:] = keep[nodes.MLP_OUT][:, -1:] = 1
+        keep[nodes.MLP_NEURON][:, ::2] = 1
+        assert compared(config, params, keep, means, seed)[0].max() < 1e-5
+
+
 def test_erf() -> None:
     x = np.linspace(-6, 6, 2001).astype(np.float32)
     wanted = [math.erf(float(one)) for one in x]
