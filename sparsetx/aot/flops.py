@@ -147,15 +147,22 @@ def _meetings(
     apart = int(setting("rhs_dilate", "1"))
     low = int(setting("pad", "0_0").split("_")[0])
     width = (source - 1) * spread + 1
+    common = math.gcd(stride, spread)
+    every = spread // common  # of that many positions, one is on an element
+    inverse = pow(stride // common, -1, every) if every > 1 else 0
     count = 0
     for step in range(kernel):
         # positions p with 0 <= p·stride + step·apart - low < width, on an element
         offset = step * apart - low
-        for place in range(_first(offset, stride), out):
-            at = place * stride + offset
-            if at >= width:
-                break
-            count += at % spread == 0
+        first, last = (
+            _first(offset, stride),
+            min(out - 1, (width - 1 - offset) // stride),
+        )
+        if offset % common or last < first:
+            continue
+        on = -(offset // common) * inverse % every
+        first += (on - first) % every
+        count += max(0, (last - first) // every + 1)
     return count
 
 
