@@ -123,7 +123,7 @@ def _exchanged(text: str) -> list[Any]:
 
 
 def test_the_pruning_program_exchanges_nothing() -> None:
-    made = program.pruning(small(), topology.find("v5e-16"), length=16)
+    made = program.prune(small(), topology.find("v5e-16"), length=16)
     assert made.tally.exchanges == []
     assert made.tally.unknown == []
     assert made.tally.products > 0

@@ -83,7 +83,7 @@ def test_a_batch_of_the_evaluation_asks_other_devices_for_its_means_only() -> No
     one = found(RUN, program.evaluation(program.target(RUN, HERE)))
     assert one.agreement is not None
     assert abs(one.agreement - 1) < 0.1
-    assert len(one.program.tally.bounded) == 12
+    assert len(one.program.tally.bounded) == 18
     asked = one.program.tally.by_kind
     assert sum(times for _, times in asked.values()) <= 4, asked
 
@@ -107,7 +107,7 @@ def test_the_search_of_one_host_exchanges_nothing() -> None:
     """A lane for each of its devices. Without AbsTopK, which is most of what would be
     compiled."""
     run = dataclasses.replace(RUN, model=dataclasses.replace(SHAPE, afrac=None))
-    made = program.pruning(run, HERE, length=8)
+    made = program.prune(run, HERE, length=8)
     assert made.tally.exchanges == []
     assert made.tally.unknown == []
     assert made.note.startswith("1 lanes a chip of a host of 8, 25 steps of 64 x 8")

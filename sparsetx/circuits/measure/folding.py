@@ -31,6 +31,7 @@ from sparsetx.nodes import Nodes
 
 Array = npt.NDArray[Any]
 HEAD_SITES = (nodes.Q, nodes.K, nodes.V)
+ALONE = 2**18  # multiplications of a product that OpenBLAS does not divide
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +102,13 @@ class Linear:
         still = 0 if self.rank is None else len(self.rank.value_S)
         compared = 0 if self.rank is None else len(self.bias_M) + still
         return self.weight_MI.size + len(self.kept_N) * compared
+
+    def before(self, input_IT: Array) -> Array:
+        """[M, T], before activation and AbsTopK."""
+        x_MT = np.repeat(self.bias_M[:, None], input_IT.shape[1], 1)
+        for few in portions(self.weight_MI.size, input_IT.shape[1]):
+            x_MT[:, few] += self.weight_MI @ input_IT[:, few]
+        return x_MT
 
 
 def linear(
@@ -349,6 +357,14 @@ def _positions(own: Weights, names: Read, layer: int) -> Array | None:
     scale_L1 = 1 / np.sqrt(np.mean(table_LP**2, 1, keepdims=True) + NORM_EPS)
     normal_PL: Array = (table_LP * scale_L1 * gain_P).T
     return normal_PL
+
+
+def portions(weights: int, tokens: int) -> Iterator[slice]:
+    """Parts of the tokens whose products with so many weights NumPy's BLAS computes on
+    one thread: for such small ones it takes longer to wake another, which on a busy
+    machine may not come for milliseconds. What is added up stays in the cache."""
+    each = max(ALONE // max(weights, 1), 1)
+    return (slice(start, start + each) for start in range(0, tokens, each))
 
 
 def activated(config: ModelConfig, x: Array) -> Array:
