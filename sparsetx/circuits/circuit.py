@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from sparsetx import model, nodes
 from sparsetx.circuits.facts import REACHED, READABLE, Facts
-from sparsetx.circuits.measure import ablations, edges
+from sparsetx.circuits.measure import ablations, edges, inference
 from sparsetx.circuits.measure.calibration import Calibration
 from sparsetx.circuits.measure.edges import Edge
 from sparsetx.circuits.measure.node_means import MEAN
@@ -74,9 +74,20 @@ class Circuit:
             found.scale, dict(zip(found.tokens, found.shift, strict=True))
         )
 
+    @functools.cached_property
+    def _folded(self) -> inference.Folded | None:
+        return inference.fold(self.config, self.params, self.keep, self.means)
+
     def logits(self, tokens_BL: Any) -> npt.NDArray[np.float32]:
-        """Uncalibrated logits of the circuit, [B, L, V]."""
-        ids = check_ids(self.config, tokens_BL)
+        """Uncalibrated logits of the circuit, [B, L, V].
+
+        From the circuit's own weights, at a cost that follows its size; from the whole
+        model, with other nodes at their means, where these do not suffice
+        (`measure/inference.py` says where).
+        """
+        ids = model.check_tokens(self.config, check_ids(self.config, tokens_BL))
+        if self._folded is not None:
+            return self._folded.logits(ids)
         tap = ablations.mean(self.keep, self.means)
         return np.asarray(model.apply(self.config, self.params, ids, tap))
 
@@ -89,9 +100,7 @@ class Circuit:
         column is its calibrated log odds against all others, and the second is 0.
         """
         answers_B2 = np.asarray(answers_B2)
-        place_B1 = np.asarray(position_B)[:, None]
-        logits_BLV = self.logits(tokens_BL)
-        logits_BV = np.take_along_axis(logits_BLV, place_B1[..., None], 1)[:, 0]
+        logits_BV = self._logits_at(tokens_BL, np.asarray(position_B))
         calibration = self.calibration
         if (answers_B2[:, 0] == answers_B2[:, 1]).all():
             wide_BV = logits_BV.astype(np.float64)
@@ -105,6 +114,16 @@ class Circuit:
             shift_B2 = calibration.shifts(answers_B2)
         found: npt.NDArray[np.float32] = calibration.scale * answer_B2 + shift_B2
         return found.astype(np.float32)
+
+    def _logits_at(
+        self, tokens_BL: Any, place_B: npt.NDArray[np.integer]
+    ) -> npt.NDArray[np.float32]:
+        """[B, V]: at one place of each row."""
+        if self._folded is None:
+            place_B11 = place_B[:, None, None]
+            return np.take_along_axis(self.logits(tokens_BL), place_B11, 1)[:, 0]
+        ids = model.check_tokens(self.config, check_ids(self.config, tokens_BL))
+        return self._folded.logits_at(ids, place_B)
 
 
 def name_of(node: Node) -> str:

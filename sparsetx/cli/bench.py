@@ -20,6 +20,7 @@ GROUPS = {
     "data": "sparsetx.bench.data",
     "training": "sparsetx.bench.training",
     "pruning": "sparsetx.bench.pruning",
+    "inference": "sparsetx.bench.inference",
 }
 LIKE_TRAIN = ("topk", "projection", "training")  # with its settings of malloc
 LIKE_PRUNE = ("pruning",)  # with a device per core

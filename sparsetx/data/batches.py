@@ -10,24 +10,22 @@ from jax.sharding import Sharding
 from sparsetx.config import RunConfig
 from sparsetx.data import loader, token_files
 from sparsetx.data.loader import Loader
-from sparsetx.data.prepare import Request, prepare, recipe
+from sparsetx.data.prepare import GENERATED, Request, prepare, recipe
 from sparsetx.system import hosts
 from sparsetx.system.errors import Refusal
 from sparsetx.system.progress import Reporter
-
-EMBEDDED = "tinypython"  # needs no network and no files, so it is prepared if missing
 
 
 def open_data(
     config: RunConfig, report: Reporter, fingerprint: str | None = None
 ) -> token_files.Prepared:
-    """The run's prepared tokens; tinypython is prepared if it is missing.
+    """The run's prepared tokens; generated programs are prepared if missing.
 
     fingerprint: of the tokens that a run began on. If given, existing tokens are never
     overwritten: they may be those tokens, made by an older grammar.
     """
     vocab, wanted = config.model.vocab_size, config.data
-    embedded = wanted.name == EMBEDDED
+    embedded = wanted.name in GENERATED  # needs no network and no files
     tokens = wanted.tokens if embedded else None
     request = Request(wanted.name, vocab=vocab, tokens=tokens, out=wanted.path)
     if embedded and hosts.is_first_host() and not _enough(request, fingerprint):

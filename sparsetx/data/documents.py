@@ -84,11 +84,13 @@ def check_splits(counts: dict[str, int]) -> None:
         )
 
 
-def tinypython(seed: int = 0, start: int = 0) -> Iterator[Document]:
+def tinypython(
+    seed: int = 0, start: int = 0, drills: bool = False
+) -> Iterator[Document]:
     """Programs of the grammar, without end."""
     index = start
     while True:
-        yield Document(document(seed, index), f"{seed}/{index}")
+        yield Document(document(seed, index, drills), f"{seed}/{index}")
         index += 1
 
 

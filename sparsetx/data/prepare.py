@@ -31,6 +31,8 @@ from sparsetx.system.errors import Refusal
 from sparsetx.system.progress import Progress, Reporter, silent
 
 TINYPYTHON, STDLIB, FILES = "tinypython", "stdlib", "files"
+DRILLS = "tinypython-drills"  # every third program is a drill of what is learned last
+GENERATED = (TINYPYTHON, DRILLS)
 VOCAB = 2048
 TINYPYTHON_TOKENS = 10_000_000
 SAMPLE = 5_000_000  # characters that the tokenizer is trained on
@@ -89,12 +91,13 @@ class Corpus:
     """Texts in a fixed order, which can be read repeatedly, and their provenance."""
 
     request: Request
-    builder: Any  # None for tinypython
+    builder: Any  # None for generated programs
     provenance: docs.Provenance
 
     def documents(self) -> Iterator[docs.Document]:
         if self.builder is None:
-            return docs.tinypython(self.request.seed)
+            drills = self.request.name == DRILLS
+            return docs.tinypython(self.request.seed, drills=drills)
         from sparsetx.data import builders
 
         own = self.request.name in (STDLIB, FILES)
@@ -141,16 +144,18 @@ def _made(request: Request, report: Reporter) -> token_files.Prepared:
 def recipe(request: Request) -> dict[str, Any]:
     """All settings that determine the tokens of tinypython."""
     return {
-        "grammar": GRAMMAR if request.name == TINYPYTHON else None,
+        "grammar": GRAMMAR if request.name in GENERATED else None,
         "seed": request.seed,
         "tokens": request.tokens or TINYPYTHON_TOKENS,
         "sample": SAMPLE,
+        **({"drills": True} if request.name == DRILLS else {}),
     }
 
 
 def already(request: Request) -> token_files.Prepared | None:
     """The folder, if it holds just what preparing tinypython would write; else None."""
-    if request.name != TINYPYTHON or not (request.folder / token_files.META).exists():
+    generated = request.name in GENERATED
+    if not generated or not (request.folder / token_files.META).exists():
         return None
     try:
         found = token_files.open_prepared(request.folder, request.command)
@@ -166,7 +171,7 @@ def already(request: Request) -> token_files.Prepared | None:
 
 def open_corpus(request: Request) -> Corpus:
     """The corpus of a request, built by TFDS if needed (tinypython is not)."""
-    if request.name == TINYPYTHON:
+    if request.name in GENERATED:
         return Corpus(request, None, docs.TINYPYTHON)
     paths = docs.matching(request.globs) if request.name == FILES else []
     from sparsetx.data import builders

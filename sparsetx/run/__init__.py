@@ -19,7 +19,7 @@ import numpy.typing as npt
 from sparsetx import model, nodes, taps
 from sparsetx.config import ModelConfig, RunConfig
 from sparsetx.data.tokenizer import Tokenizer
-from sparsetx.model import parameters
+from sparsetx.model import parameters, sparse_inference
 from sparsetx.run import checkpoints
 from sparsetx.system import fields, files
 from sparsetx.system.errors import Refusal
@@ -54,9 +54,19 @@ class Run:
             )
         return Tokenizer.load(path)
 
-    def logits(self, tokens_BL: Any) -> npt.NDArray[np.float32]:
-        """[B, L, V]"""
-        return np.asarray(self.trace(tokens_BL, None)[0])
+    def logits(self, tokens_BL: Any, sparse: bool = False) -> npt.NDArray[np.float32]:
+        """[B, L, V]. `sparse`: the same, at a cost that follows the weights that are
+        not zero (on a CPU; where AbsTopK decides between values that are equal up to
+        rounding, it may decide otherwise)."""
+        if not sparse:
+            return np.asarray(self.trace(tokens_BL, None)[0])
+        config = self.config.model
+        ids = model.check_tokens(config, check_ids(config, tokens_BL))
+        return np.asarray(sparse_inference.logits(self._prepared, ids))
+
+    @functools.cached_property
+    def _prepared(self) -> sparse_inference.Prepared:
+        return sparse_inference.prepare(self.config.model, self.params)
 
     def activations(self, tokens_BL: Any) -> dict[str, Array]:
         """{node site: [layer, B, L, width]}, after AbsTopK."""

@@ -227,3 +227,19 @@ def test_a_new_name_is_not_in_use() -> None:
         for kind in itertools.islice(itertools.cycle((SEEN, NUMBER)), 200)
     ]
     assert len(set(names)) == 200
+
+
+def test_drills_hold_more_of_what_is_learned_last() -> None:
+    """Every third document is a drill; the others are those of plain tinypython."""
+    drilled = [document(0, i, drills=True) for i in range(900)]
+    plain = [document(0, i) for i in range(900)]
+    for number, (one, other) in enumerate(zip(drilled, plain, strict=True)):
+        if number % 3:
+            assert one == other
+        else:
+            ast.parse(one)
+            assert unbound(one) == set(), one
+    for name in ("var_swap", "set_or_string", "with_open"):
+        for construct in TASKS[name].construct:
+            found = [len(re.findall(construct, "".join(x))) for x in (drilled, plain)]
+            assert found[0] > 1.3 * found[1] > 0, (name, found)

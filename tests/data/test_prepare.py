@@ -237,3 +237,15 @@ with lock.held(sys.argv[1]):
     print('held', flush=True)
     sys.stdin.read()
 """
+
+
+def test_drills_are_another_corpus(tmp_path: Path) -> None:
+    """Even in one folder, and it is not prepared again where it is there."""
+    drills = Request("tinypython-drills", 512, TOKENS, str(tmp_path))
+    plain = Request("tinypython", 512, TOKENS, str(tmp_path))
+    first = prepare(plain).fingerprint
+    assert prep.already(drills) is None
+    made = prepare(drills)
+    again = prep.already(drills)
+    assert again is not None
+    assert again.fingerprint == made.fingerprint != first

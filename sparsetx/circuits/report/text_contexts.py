@@ -17,9 +17,8 @@ from sparsetx.circuits.circuit import Circuit
 from sparsetx.circuits.explain import activations
 from sparsetx.circuits.explain.node_statistics import Sample
 from sparsetx.data import token_files
-from sparsetx.data.batches import EMBEDDED
 from sparsetx.data.loader import Loader
-from sparsetx.data.prepare import Request
+from sparsetx.data.prepare import GENERATED, Request
 from sparsetx.data.tokenizer import Tokenizer
 from sparsetx.run import load_config, provenance
 from sparsetx.system.errors import Refusal
@@ -49,7 +48,7 @@ def of_run(run: Path) -> Text | None:
     try:
         config = load_config(run)
         vocab, wanted = config.model.vocab_size, config.data
-        tokens = wanted.tokens if wanted.name == EMBEDDED else None
+        tokens = wanted.tokens if wanted.name in GENERATED else None
         asked = Request(wanted.name, vocab=vocab, tokens=tokens, out=wanted.path)
         mark = provenance.data_fingerprint(run)
         data = token_files.open_prepared(asked.folder, asked.command, vocab, mark)

@@ -29,14 +29,14 @@ ENTER = (0.36, 0.26, 0.1)  # chance that a statement is a block, by depth
 
 
 def simple(s: Scope) -> None:
-    SIMPLE[s.dice.draw(SIMPLE_WEIGHTS)](s)
+    SIMPLE[s.dice.draw(DRILLED_SIMPLE if s.style.drill else SIMPLE_WEIGHTS)](s)
 
 
 def statement(s: Scope) -> None:
     if s.dice.chance(0.05):
         comment(s)
     if s.depth < DEEPEST and s.dice.chance(ENTER[s.depth]):
-        BLOCKS[s.dice.draw(BLOCK_WEIGHTS)](s)
+        BLOCKS[s.dice.draw(DRILLED_BLOCKS if s.style.drill else BLOCK_WEIGHTS)](s)
     else:
         simple(s)
 
@@ -298,3 +298,14 @@ BLOCK_WEIGHTS = Table(
         "forever": 10, "with": 14, "collect": 21, "function": 11,
     }
 )  # fmt: skip
+# Of a drill: what models learn last (swaps, empty sets and texts, modes of files).
+DRILLED_SIMPLE = Table(
+    {
+        "number": 6, "text": 3, "flag": 3, "row": 2, "rows": 2, "words": 2, "table": 1,
+        "add": 3, "swap": 16, "print words": 2, "print formatted": 2, "print value": 4,
+        "choose": 2, "lambda": 2, "grow": 14, "call": 4, "open": 16,
+    }
+)  # fmt: skip
+DRILLED_BLOCKS = Table(
+    {"branch": 16, "items": 6, "range": 6, "while": 10, "with": 22, "collect": 40}
+)

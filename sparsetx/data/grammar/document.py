@@ -14,19 +14,22 @@ VERSION = 3  # of the grammar: increase it whenever any document changes
 SHORTEST, LONGEST = 60, 1600  # characters
 
 
-def document(seed: int, index: int) -> str:
-    """A program that parses, and that reads only names bound before."""
+def document(seed: int, index: int, drills: bool = False) -> str:
+    """A program that parses, and that reads only names bound before.
+
+    drills: every third program is made of the constructs that models learn last.
+    """
     dice = Dice(seed, index)
     while True:
-        text = program(dice)
+        text = program(dice, drills and index % 3 == 0)
         if SHORTEST <= len(text) <= LONGEST:
             return text
 
 
-def program(dice: Dice) -> str:
+def program(dice: Dice, drill: bool = False) -> str:
     r = dice.random()
     quote = '"' if r < 0.15 else "'" if r < 0.3 else ""
-    s = Scope(dice, Style(quote, dice.pick(("\n", "\n\n"))), [])
+    s = Scope(dice, Style(quote, dice.pick(("\n", "\n\n")), drill), [])
     if dice.chance(0.06):
         docstring(s)
         s.out.append("")

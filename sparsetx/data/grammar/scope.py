@@ -38,6 +38,7 @@ class Style:
 
     quote: str  # of every string, or "" if each string has its own
     gap: str  # between definitions: one empty line or two
+    drill: bool = False  # mostly swaps, sets and texts that grow, opened files
 
 
 @dataclass(frozen=True)
