@@ -36,26 +36,33 @@ ALONE = 2**18  # multiplications of a product that OpenBLAS does not divide
 
 @dataclass(frozen=True, eq=False)
 class Rank:
-    """What decides whether kept nodes are among the `limit` largest of their site."""
+    """What decides whether nodes are among the `limit` largest of their site."""
 
     limit: int
-    place_N: Array  # of the kept among the channels that move
     index_M: Array  # channels that move, ascending
     above: int  # still channels that are above those in the window
     value_S: Array  # magnitudes of the window; of a read: none, they are in the table
     index_S: Array
 
-    def chosen(self, size_MT: Array, value_ST: Array, index_ST: Array) -> Array:
+    def chosen(
+        self, index_N: Array, own_NT: Array, size_MT: Array, value_ST: Array,
+        index_ST: Array,
+    ) -> Array:  # fmt: skip
         """[N, T]: whether fewer than `limit` channels come before; ties go to the
-        lowest index."""
-        found = np.empty((len(self.place_N), size_MT.shape[1]), bool)
-        for n, place in enumerate(self.place_N):
-            own_T = size_MT[place]
-            before = index_ST < self.index_M[place]
-            still = (value_ST > own_T) | ((value_ST == own_T) & before)
-            count_T = count(size_MT[:place] >= own_T) + self.above + count(still)
-            count_T += count(size_MT[place + 1 :] > own_T)
-            found[n] = count_T < self.limit
+        lowest index. The nodes may be among the channels that they are held against."""
+        found = np.empty(own_NT.shape, bool)
+        first_N = np.searchsorted(self.index_M, index_N).tolist()
+        after_N = np.searchsorted(self.index_M, index_N, "right").tolist()
+        bits_ST = value_ST.view(np.int32)  # order as these magnitudes do
+        before = np.empty((len(size_MT) + len(value_ST), own_NT.shape[1]), bool)
+        for n, index in enumerate(index_N.tolist()):
+            own_T, first, rest = own_NT[n], first_N[n], size_MT[after_N[n] :]
+            others = first + len(rest)
+            np.greater_equal(size_MT[:first], own_T, out=before[:first])
+            np.greater(rest, own_T, out=before[first:others])
+            wins_ST, end = bits_ST + (index_ST < index), others + len(bits_ST)
+            np.greater(wins_ST, own_T.view(np.int32), out=before[others:end])
+            found[n] = count(before[:end]) < self.limit - self.above
         return found
 
 
@@ -68,16 +75,14 @@ def count(mask_NT: Array) -> Array:
     return count_T
 
 
-def ranked(limit: int, kept_N: Array, moving_M: Array, still_C: Array) -> Rank:
+def ranked(limit: int, moving_M: Array, still_C: Array) -> Rank:
     """`still_C`: a site's channels as if none moved. Those that rank above limit - M
     stay above however the others move; those below the limit do not matter."""
     order = by_size(np.delete(still_C, moving_M)[None])[0]
     index = np.delete(np.arange(len(still_C)), moving_M)[order]
     above = min(max(limit - len(moving_M), 0), len(index))
     window = index[above:limit]
-    place_N = np.searchsorted(moving_M, kept_N)
-    size = np.abs(still_C[window])
-    return Rank(limit, place_N, moving_M, above, size, window)
+    return Rank(limit, moving_M, above, np.abs(still_C[window]), window)
 
 
 def by_size(x_UC: Array) -> Array:
@@ -128,7 +133,7 @@ def linear(
         still_C = bias_C
         if site == nodes.MLP_NEURON:
             still_C = activated(config, bias_C)
-        rank = ranked(limit, kept_N, moving_M, still_C)
+        rank = ranked(limit, moving_M, still_C)
     return Linear(
         site,
         kept_N,
@@ -340,8 +345,8 @@ def reading(own: Weights, names: Read, layer: int) -> Reading:
         rivals = np.concatenate([own.moving_M, beside])
         still = config.d_model - len(own.moving_M)
         above = min(max(limit - len(rivals) - 1, 0), still)  # a read may be still
-        nothing = np.zeros(0)
-        rank = Rank(limit, nothing, rivals, above, nothing, nothing)
+        nothing = np.zeros(0, np.float32)
+        rank = Rank(limit, rivals, above, nothing, nothing)
     return Reading(
         names, layer, own.block(names.norm, parameters.GAIN, layer),
         moving_N[parts[0]], kept_N[parts[1]], kept_N[parts[2]] - config.d_model,
