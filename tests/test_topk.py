@@ -99,12 +99,10 @@ def test_the_bits_per_pass_change_nothing(
 ) -> None:
     """Accelerators decide several bits per pass; this machine's tests run that too."""
 
-    def thresholds(ranks: Any, over: Any, wanted: Any) -> Any:
-        sizes = [r.size // w.size for r, w in zip(ranks, wanted, strict=True)]
-        everything = [jnp.full_like(w, n) for w, n in zip(wanted, sizes, strict=True)]
-        return bisection._at_once(over, ranks, everything, wanted, step)
+    def ends(ranks: Any, over: Any, wanted: Any) -> Any:
+        return bisection._elsewhere(over, ranks, wanted, step)
 
-    monkeypatch.setattr(bisection, "thresholds", thresholds)
+    monkeypatch.setattr(bisection, "ends", ends)
     select = jax.jit(lambda x, k: topk.select([topk.rank(x)], [k], [None])[0])
     for dtype in DTYPES:
         for seed in range(20):

@@ -24,7 +24,7 @@ import numpy as np
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 
-from sparsetx.topk import bisection
+from sparsetx.topk import bisection, pieces
 
 Axis = int | tuple[int, ...] | None
 
@@ -112,12 +112,11 @@ def select(
             "select per slice (axis=...)"
         )
     wanted = [
-        jnp.broadcast_to(jnp.clip(k, 0, n), bisection.count_shape(r, axis))
+        jnp.broadcast_to(jnp.clip(k, 0, n), pieces.count_shape(r, axis))
         for r, axis, k, n in zip(ranks, over, ks, sizes, strict=True)
     ]
-    threshold, counts = bisection.thresholds(ranks, over, wanted)
+    threshold, cut = bisection.ends(ranks, over, wanted)
     threshold = [checkpoint_name(t, REMAT_NAMES[0]) for t in threshold]
-    cut = bisection.cuts(ranks, over, threshold, counts, wanted)
     cut = [checkpoint_name(c, REMAT_NAMES[1]) for c in cut]
     return bisection.kept(ranks, over, threshold, cut)
 

@@ -16,70 +16,112 @@ pieces, and the time for an entry does not grow with the width of its row.
 """
 
 import functools
-import math
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.sharding import AxisType
 
-LANES = 32  # 16-bit counts side by side in the registers that a CPU adds up
-PIECE = 1024  # entries of a row that are counted together: 32 registers of lanes
+from sparsetx.topk import pieces
+from sparsetx.topk.pieces import Pieces
+
 HALF = 16  # bits
 
 Arrays = Sequence[jax.Array]
 Axes = Sequence[tuple[int, ...]]
 Counts = list[jax.Array]
-Masks = Callable[[Arrays], list[jax.Array]]
 Counter = Callable[[Arrays], Counts]
 
 
-def thresholds(ranks: Arrays, over: Axes, wanted: Counts) -> tuple[Counts, Counts]:
-    """The largest rank that at least `wanted` entries reach, per slice, and how many
-    do. All arrays are decided in one loop."""
-    everything = [
+def ends(ranks: Arrays, over: Axes, wanted: Counts) -> tuple[Counts, Counts]:
+    """Per slice: its threshold, the largest rank that at least `wanted` entries reach;
+    and its cut, how many places must follow an entry at the threshold for it to be
+    kept. All arrays are decided in one loop."""
+    found: tuple[Counts, Counts] = lax.platform_dependent(
+        list(ranks),
+        wanted,
+        cpu=functools.partial(_on_a_cpu, over),
+        default=functools.partial(_elsewhere, over),
+    )
+    return found
+
+
+def _elsewhere(
+    over: Axes, ranks: Counts, wanted: Counts, step: int = 3
+) -> tuple[Counts, Counts]:
+    threshold, counts = _at_once(over, ranks, _sizes(ranks, wanted), wanted, step)
+    return threshold, _cuts(over, ranks, threshold, counts, wanted, step, False)
+
+
+def _on_a_cpu(over: Axes, ranks: Counts, wanted: Counts) -> tuple[Counts, Counts]:
+    threshold, counts = _by_halves(over, ranks, _sizes(ranks, wanted), wanted)
+    whole = [Pieces.of(r, axes) for r, axes in zip(ranks, over, strict=True)]
+    if all(p.each and p.long <= 2**HALF for p in whole):
+        return threshold, _by_position(whole, threshold, counts, wanted)
+    return threshold, _cuts(over, ranks, threshold, counts, wanted, 1, True)
+
+
+def _sizes(ranks: Arrays, wanted: Counts) -> Counts:
+    """Entries of a slice, for each slice."""
+    return [
         jnp.full_like(w, r.size // max(w.size, 1))
         for r, w in zip(ranks, wanted, strict=True)
     ]
-    found: tuple[Counts, Counts] = lax.platform_dependent(
-        list(ranks),
-        everything,
-        wanted,
-        cpu=functools.partial(_by_halves, over),
-        default=functools.partial(_at_once, over),
-    )
-    return found
 
 
-def cuts(
-    ranks: Arrays, over: Axes, threshold: Counts, counts: Counts, wanted: Counts
+def _cuts(
+    over: Axes,
+    ranks: Arrays,
+    threshold: Counts,
+    counts: Counts,
+    wanted: Counts,
+    step: int,
+    narrow: bool,
 ) -> Counts:
-    """How many places must follow an entry at the threshold for it to be kept."""
-
-    def masks(cut: Arrays) -> list[jax.Array]:
-        return kept(ranks, over, threshold, cut)
+    def count(candidate: Arrays) -> Counts:
+        masks = zip(kept(ranks, over, threshold, candidate), over, strict=True)
+        return [pieces.count(mask, axes, narrow) for mask, axes in masks]
 
     sizes = [r.size // max(w.size, 1) for r, w in zip(ranks, wanted, strict=True)]
     bits = [n.bit_length() for n in sizes]
+    return _bisect(count, bits, step, counts, wanted)[0]
 
-    def search(step: int, narrow: bool, counts: Counts, wanted: Counts) -> Counts:
+
+def _by_position(
+    whole: Sequence[Pieces], threshold: Counts, counts: Counts, wanted: Counts
+) -> Counts:
+    """The same cuts where a place fits into 16 bits. Keys are made once for all passes,
+    and only if there are ties: a loop of at most one turn is a condition that vmap
+    keeps."""
+    goal = [p.repeated(w) for p, w in zip(whole, wanted, strict=True)]
+    many = [p.repeated(c) for p, c in zip(whole, counts, strict=True)]
+
+    def undecided(state: tuple[jax.Array, Counts]) -> jax.Array:
+        ties = [jnp.any(m != g) for m, g in zip(many, goal, strict=True)]
+        return ~state[0] & functools.reduce(operator.or_, ties)
+
+    def decide(_: tuple[jax.Array, Counts]) -> tuple[jax.Array, Counts]:
+        least, most = -(2 ** (HALF - 1)), 2 ** (HALF - 1) - 1
+        keys = []
+        for p, t in zip(whole, threshold, strict=True):
+            limit = p.repeated(t).astype(p.entries.dtype)
+            tied = jnp.where(p.entries == limit, p.after() + least, least)
+            keys.append(jnp.where(p.entries > limit, most, tied).astype(jnp.int16))
+
         def count(candidate: Arrays) -> Counts:
-            found = zip(masks(candidate), over, strict=True)
-            return [_count(mask, axes, narrow) for mask, axes in found]
+            return [
+                p.count(k >= (c + least).astype(jnp.int16))
+                for p, k, c in zip(whole, keys, candidate, strict=True)
+            ]
 
-        return _bisect(count, bits, step, counts, wanted)[0]
+        bits = [(p.long - 1).bit_length() for p in whole]
+        return jnp.array(True), _bisect(count, bits, 1, many, goal)[0]
 
-    found: Counts = lax.platform_dependent(
-        counts,
-        wanted,
-        cpu=functools.partial(search, 1, True),
-        default=functools.partial(search, 3, False),
-    )
-    return found
+    nothing = [jnp.zeros_like(g) for g in goal]
+    _, found = lax.while_loop(undecided, decide, (jnp.array(False), nothing))
+    return [p.once(c) for p, c in zip(whole, found, strict=True)]
 
 
 def kept(ranks: Arrays, over: Axes, threshold: Arrays, cut: Arrays) -> list[jax.Array]:
@@ -91,13 +133,13 @@ def kept(ranks: Arrays, over: Axes, threshold: Arrays, cut: Arrays) -> list[jax.
 
 
 def _at_once(
-    over: Axes, ranks: Counts, everything: Counts, wanted: Counts, step: int = 3
+    over: Axes, ranks: Counts, everything: Counts, wanted: Counts, step: int
 ) -> tuple[Counts, Counts]:
     """All bits in one search, some at a time."""
 
     def count(candidate: Arrays) -> Counts:
         return [
-            _count(r >= c.astype(r.dtype), axes, False)
+            pieces.count(r >= c.astype(r.dtype), axes, False)
             for r, c, axes in zip(ranks, candidate, over, strict=True)
         ]
 
@@ -109,7 +151,7 @@ def _by_halves(
     over: Axes, ranks: Counts, everything: Counts, wanted: Counts
 ) -> tuple[Counts, Counts]:
     """The upper 15 bits of all ranks, then the lower 16 of those that have them."""
-    whole = [_Pieces.of(r, axes) for r, axes in zip(ranks, over, strict=True)]
+    whole = [Pieces.of(r, axes) for r, axes in zip(ranks, over, strict=True)]
     wide = [np.iinfo(r.dtype).bits > HALF for r in ranks]
     upper = [
         (p.entries >> HALF if w else p.entries).astype(jnp.int16)
@@ -142,68 +184,6 @@ def _by_halves(
         [p.once(c) for p, c in zip(whole, found, strict=True)],
         [p.once(n) for p, n in zip(whole, many, strict=True)],
     )
-
-
-@dataclass(frozen=True)
-class _Pieces:
-    """An array as rows of one piece each, [slice · piece, entry], where its layout
-    allows. Numbers for slices are repeated for each of their pieces: to spread them
-    where they are used would take several times as long as to count."""
-
-    entries: jax.Array
-    shape: tuple[int, ...]  # of one number for each slice
-    axes: tuple[int, ...]  # of `entries`, that make up a slice
-    each: int = 0  # pieces of a slice; 0: it is as it was
-
-    @staticmethod
-    def of(ranks: jax.Array, axes: tuple[int, ...]) -> "_Pieces":
-        shape = count_shape(ranks, axes)
-        slices = max(math.prod(shape), 1)
-        long = ranks.size // slices
-        trailing = axes == tuple(range(ranks.ndim - len(axes), ranks.ndim))
-        if not trailing or not _on_one_device() or long < LANES:
-            return _Pieces(ranks, shape, axes)
-        wide = _piece(long)
-        each = -(-long // wide)
-        rows = ranks.reshape(slices, long)
-        rows = jnp.pad(rows, ((0, 0), (0, each * wide - long)), constant_values=-1)
-        return _Pieces(rows.reshape(slices * each, wide), shape, (1,), each)
-
-    def repeated(self, number: jax.Array) -> jax.Array:
-        """A number for each slice, as one for each piece."""
-        if not self.each:
-            return number
-        wide = (math.prod(self.shape), self.each)
-        return jnp.broadcast_to(number.reshape(-1, 1), wide).reshape(-1, 1)
-
-    def once(self, number: jax.Array) -> jax.Array:
-        """The reverse."""
-        if not self.each:
-            return number
-        return number.reshape(-1, self.each)[:, :1].reshape(self.shape)
-
-    def count(self, mask: jax.Array) -> jax.Array:
-        """How many are true in each slice, repeated for its pieces."""
-        count = _count(mask, self.axes, True)
-        if self.each < 2:
-            return count
-        by_slice = jnp.sum(count.reshape(-1, self.each), 1, keepdims=True)
-        return self.repeated(by_slice)
-
-
-def _on_one_device() -> bool:
-    """Whether an array certainly is: to lay a sharded one out anew would gather it."""
-    kinds = jax.sharding.get_abstract_mesh().axis_types
-    inside_shard_map = bool(kinds) and all(k == AxisType.Manual for k in kinds)
-    return inside_shard_map or jax.device_count() == 1
-
-
-def _piece(long: int) -> int:
-    """Entries of a piece: the most that divides a slice into whole registers."""
-    if long <= PIECE:
-        return -(-long // LANES) * LANES
-    fitting = range(PIECE, PIECE // 8, -LANES)
-    return next((n for n in fitting if long % n == 0), PIECE)
 
 
 def _lower_halves(rank: jax.Array, upper: jax.Array, top: jax.Array) -> jax.Array:
@@ -254,29 +234,6 @@ def _bisect(
     low = [jnp.zeros_like(n) for n in at_zero]
     _, low, counts = lax.while_loop(undecided, decide, (jnp.int32(0), low, at_zero))
     return low, counts
-
-
-def _count(mask: jax.Array, axes: tuple[int, ...], narrow: bool) -> jax.Array:
-    """How many are true, per slice along the axes. `narrow`: first 16 bits wide."""
-    if narrow and axes and mask.shape[axes[-1]] < 2**15:
-        mask = _in_lanes(mask, axes[-1])
-    return jnp.sum(mask, axis=axes, keepdims=True, dtype=jnp.int32)
-
-
-def _in_lanes(mask: jax.Array, axis: int) -> jax.Array:
-    """Fewer counts along an axis, of which what the mask counts is the sum: along the
-    last, one for each lane of vector registers."""
-    wide = mask.shape[axis]
-    lanes = next(n for n in (LANES, LANES // 2, 1) if wide % n == 0)
-    in_lanes = axis == mask.ndim - 1 and lanes > 1 and wide <= PIECE
-    split = (wide // lanes, lanes) if in_lanes else (wide, 1)
-    parts = mask.reshape(*mask.shape[:axis], *split, *mask.shape[axis + 1 :])
-    return jnp.sum(parts, axis=axis, dtype=jnp.int16)
-
-
-def count_shape(ranks: jax.Array, axes: tuple[int, ...]) -> tuple[int, ...]:
-    """Of one number for each slice."""
-    return tuple(1 if i in axes else n for i, n in enumerate(ranks.shape))
 
 
 def _fits(cut: jax.Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> jax.Array:
