@@ -35,6 +35,6 @@ def config() -> RunConfig:
         optim=OptimConfig(lr=1e-2, eps=1e-8, weight_decay=0.01),
         data=DataConfig(name="tinypython-drills", tokens=16_000_000),
         train=TrainConfig(
-            steps=8000, batch=24, eval_every=500, save_every=500, keep_every=4000
+            steps=6000, batch=24, eval_every=500, save_every=500
         ),
     )

@@ -135,12 +135,14 @@ def node_of(name: str) -> Node:
     return Node(site, int(layer), int(index))
 
 
-def save(circuit: Circuit, folder: files.PathLike) -> None:
-    """Write the arrays first, so that a folder with circuit.json is complete."""
+def save(circuit: Circuit, folder: files.PathLike, carried: int | None = None) -> None:
+    """Write the arrays first, so that a folder with circuit.json is complete. A model's
+    weights are among them if they have at most `carried` bytes."""
     path = files.place(folder)
     leaves = dict(parameters.leaves(circuit.params))
+    most = CARRIED if carried is None else carried
     arrays = {MEAN + site: np.asarray(x) for site, x in circuit.means.items()}
-    if sum(np.asarray(x).nbytes for x in leaves.values()) <= CARRIED:
+    if sum(np.asarray(x).nbytes for x in leaves.values()) <= most:
         arrays |= {PARAM + "/".join(p): np.asarray(x) for p, x in leaves.items()}
     files.write_arrays(path / NPZ, arrays)
     save_facts(circuit.facts, folder)

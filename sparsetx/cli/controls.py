@@ -108,6 +108,7 @@ def one(
     from sparsetx.circuits import circuit
     from sparsetx.circuits.controls import battery, controls_file, evidence_files
     from sparsetx.circuits.controls.repeated_search import Searches
+    from sparsetx.circuits.facts import ladder_line
     from sparsetx.system import lock
 
     facts = circuit.load_facts(folder)
@@ -119,6 +120,7 @@ def one(
             if args.again or not controls_file.done(found, name, asked)
         ]
         print(f"{folder}: {facts.task}, {facts.search.kind}", flush=True)
+        print(f"  holds under: {ladder_line(facts)}", flush=True)
         if not left and not (args.binarise and (args.again or binarised is None)):
             return found
         evidence = evidence_files.of_circuit(folder, line, args.task_file)

@@ -139,7 +139,9 @@ def of_circuit(args: argparse.Namespace) -> int:
 
 
 def figures(found: "Circuit") -> str:
-    """A circuit's size, losses and accuracy."""
+    """A circuit's size, losses and accuracy, and the ablations under which it holds."""
+    from sparsetx.circuits.facts import ladder_line
+
     size, test = found.facts.size, found.facts.test
 
     def told(name: str, value: float | None) -> str:
@@ -150,7 +152,11 @@ def figures(found: "Circuit") -> str:
         f"{size.nodes:,} nodes ({size.pairs:,} node pairs)\n"
         f"  on test prompts: {told('loss', test.mean)}, {told('H', test.H)}, "
         f"{told('right', test.accuracy)}, "
-        f"{told('with distractors', test.distractor_accuracy)}"
+        f"{told('with distractors', test.distractor_accuracy)}\n"
+        f"  with other nodes as on other prompts: "
+        f"{told('right', test.together_accuracy)} (together), "
+        f"{told('right', test.apart_accuracy)} (apart)\n"
+        f"  holds under: {ladder_line(found.facts)}"
     )
 
 

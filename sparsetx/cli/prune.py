@@ -91,6 +91,12 @@ def how_to_search(add: Callable[..., Any]) -> None:
         metavar="TRAIN,VAL,TEST",
         help="pairs of each pool (default: 512,64,512)",
     )
+    add(
+        "--improve",
+        action="store_true",
+        help="search again where circuits exist, with other --rounds, --pairs or "
+        "--finalists; the smaller circuit stays",
+    )
     add("--length", type=int, metavar="N", help="longest prompt, tokens (default: all)")
     add("--memory", type=float, metavar="GB", help="for lanes (default: half of all)")
     add("--seed", type=int, default=0, help="seed of pools and search (default: 0)")
@@ -131,7 +137,8 @@ def main(args: argparse.Namespace) -> int:
             raise Refusal("\n".join(unfit.values()))
         for name, reason in unfit.items():
             print(f"{name}: skipped. {reason.splitlines()[0]}")
-    own = batch_job.of_run(run, tasks, request, out_folder(args, files.place(args.run)))
+    out = out_folder(args, files.place(args.run))
+    own = batch_job.of_run(run, tasks, request, out, args.improve)
     line = ProgressLine()
     for facts in batch_job.work(own, line):
         line.close()

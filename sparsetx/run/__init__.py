@@ -20,7 +20,7 @@ from sparsetx import model, nodes, taps
 from sparsetx.config import ModelConfig, RunConfig
 from sparsetx.data.tokenizer import Tokenizer
 from sparsetx.model import parameters, sparse_inference
-from sparsetx.run import checkpoints
+from sparsetx.run import checkpoints, nonzeros
 from sparsetx.system import fields, files
 from sparsetx.system.errors import Refusal
 from sparsetx.taps import BareFn, Tap
@@ -151,6 +151,8 @@ def load_run(path: files.PathLike, step: int | None = None) -> Run:
     folder = files.place(path)
     config = load_config(folder)
     saved = checkpoints.steps(folder)
+    if not saved and (folder / nonzeros.FILE).is_file():
+        return _given_away(folder, config, step)
     if not saved:
         raise Refusal(
             f"wanted a trained model at {folder}: it has no checkpoint yet. Train it:\n"
@@ -171,6 +173,14 @@ def load_run(path: files.PathLike, step: int | None = None) -> Run:
     what = f"step {chosen} of {folder} does not fit {folder / CONFIG}"
     parameters.check_tree(config.model, params, what)
     return Run(folder, config, jax.tree.map(jnp.asarray, params), chosen)
+
+
+def _given_away(folder: Path, config: RunConfig, step: int | None) -> Run:
+    """A run that `export` has written."""
+    params, own = nonzeros.read(folder, config.model)
+    if step not in (None, own):
+        raise Refusal(f"{folder} has no checkpoint of step {step}; it holds step {own}")
+    return Run(folder, config, jax.tree.map(jnp.asarray, params), own)
 
 
 def load_config(folder: files.PathLike) -> RunConfig:

@@ -18,6 +18,8 @@ from sparsetx.run import (
     checkpoints,
     load_config,
     metrics_log,
+    nonzeros,
+    params_hash,
     provenance,
 )
 from sparsetx.run.checkpoints import CHECKPOINTS, QUARANTINE
@@ -96,5 +98,16 @@ def _steps(folder: Path, report: Reporter) -> Iterator[Finding]:
         except checkpoints.Damaged as damage:
             if step in checkpoints.steps(folder):
                 yield Finding(name, str(damage), False)
-    if not steps:
+    if (folder / nonzeros.FILE).is_file():
+        yield _nonzeros(folder)
+    elif not steps:
         yield Finding(CHECKPOINTS, "none yet")
+
+
+def _nonzeros(folder: Path) -> Finding:
+    """Of an exported run; circuits hold a hash of its weights."""
+    try:
+        params, step = nonzeros.read(folder, load_config(folder).model)
+    except Refusal as refusal:
+        return Finding(nonzeros.FILE, str(refusal), False)
+    return Finding(nonzeros.FILE, f"step {step:,}, weights {params_hash(params)}")

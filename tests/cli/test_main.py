@@ -28,6 +28,7 @@ BAD_CALLS: dict[str, tuple[list[str], str]] = {
     "generate": (["/nowhere/at/all", "--prompt", "x"], "/nowhere/at/all"),
     "inspect": (["/nowhere/at/all"], "/nowhere/at/all"),
     "import-openai": (["/nowhere/at/all", "/nowhere/run"], "/nowhere/at/all"),
+    "export": (["/nowhere/at/all", "/nowhere/out"], "/nowhere/at/all"),
     "export-openai": (["/nowhere/at/all", "/nowhere/out"], "/nowhere/at/all"),
     "plot": (["/nowhere/at/all"], "/nowhere/at/all"),
     "prune": (["/nowhere/at/all"], "wanted a run at /nowhere/at/all"),

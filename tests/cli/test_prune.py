@@ -164,3 +164,24 @@ def test_means_over_tasks() -> None:
     ratio = size_means.ratio([160, 320], [10, 10])
     assert ratio is not None
     assert ratio.value == pytest.approx(22.627, rel=1e-3)
+
+
+def test_improving_keeps_the_smaller_circuit(
+    done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A worse search changes nothing; a better one replaces what is larger."""
+    run = tmp_path / "run"
+    shutil.copytree(done.parent, tmp_path, dirs_exist_ok=True)
+    path = run / "circuits" / handmade.TASK / circuit.JSON
+    before = path.read_bytes()
+    less = ["--rounds", "1x25", "--pairs", "8", "--finalists", "1", "--no-effective"]
+    assert main(ask(run, *less, "--improve")) == 0
+    assert path.read_bytes() == before
+    facts = json.loads(before)
+    facts["size"]["edges_plus"], facts["search"]["rounds"] = 99, ["1x25"]
+    path.write_text(json.dumps(facts))
+    assert main(ask(run, *QUICK, "--improve")) == 0
+    assert json.loads(path.read_text())["size"]["edges_plus"] == 9
+    capsys.readouterr()
+    assert main(ask(run, *QUICK, "--improve", "--target", "0.2")) == 2
+    assert "target was 0.15, now 0.2" in capsys.readouterr().err

@@ -4,6 +4,9 @@ Every task has a folder below `out`. A process claims a task by a lock in that f
 the task is done when its circuit.json exists, which is written last. A process takes
 tasks that no other has claimed: however often processes are killed and started again,
 and however many run at once, the result is the same, byte for byte.
+
+A job that is to improve searches again, with other settings, where circuits exist, and
+the smaller one stays: with more effort a reported size never rises.
 """
 
 import contextlib
@@ -17,7 +20,7 @@ import jax
 
 from sparsetx.circuits import circuit
 from sparsetx.circuits.circuit import Circuit
-from sparsetx.circuits.facts import KINDS, CircuitKind, Facts
+from sparsetx.circuits.facts import KINDS, REACHED, CircuitKind, Facts
 from sparsetx.circuits.measure import node_means
 from sparsetx.circuits.search import pools, shuffled_weights
 from sparsetx.circuits.search.cutting import (
@@ -36,6 +39,8 @@ from sparsetx.tasks import task_file
 from sparsetx.tasks.pairs import CONTEXT
 from sparsetx.tasks.task import SPLITS
 
+EFFORT = ("rounds", "pairs", "finalists")  # what may differ when it is to improve
+
 
 @dataclass(frozen=True, eq=False)
 class Job:
@@ -43,6 +48,7 @@ class Job:
     tasks: Mapping[str, Drawn]
     request: Request
     out: Path
+    improve: bool = False
 
     @property
     def kinds(self) -> tuple[CircuitKind, ...]:
@@ -59,14 +65,20 @@ class Job:
         return own if kind == first else own / kind
 
 
-def of_run(run: Run, tasks: Mapping[str, Drawn], request: Request, out: Path) -> Job:
+def of_run(
+    run: Run,
+    tasks: Mapping[str, Drawn],
+    request: Request,
+    out: Path,
+    improve: bool = False,
+) -> Job:
     """The job for a run, its weights shuffled if the request says so."""
     if request.shuffled is not None:
         params = shuffled_weights.shuffled(
             run.config.model, run.params, request.shuffled
         )
         run = dataclasses.replace(run, params=jax.tree.map(jax.numpy.asarray, params))
-    job = Job(run, tasks, request, out)
+    job = Job(run, tasks, request, out, improve)
     files.check_writable(out)
     what = f"{out} holds circuits that were cut in another way (name another --out)"
     refuse_all(what, _others(job))
@@ -76,12 +88,14 @@ def of_run(run: Run, tasks: Mapping[str, Drawn], request: Request, out: Path) ->
 def work(job: Job, report: Reporter = silent) -> Iterator[Facts]:
     """Find the circuits that do not exist yet, as many tasks at once as fill the
     devices, and yield the facts of each. Tasks claimed by others are left to them."""
-    if not any(_missing(job)):
+    if not job.improve and not any(_missing(job)):
         return
     found = node_means.of_run(job.run, job.out, report)
     cutting = Cutting(job.run, found, job.request, report)
-    for wait in (False, True):  # at the end, wait for claims of processes that died
-        left = {task: job.tasks[task] for task in _missing(job)}
+    # At the end, wait for claims of processes that died.
+    for wait in (True,) if job.improve else (False, True):
+        names = tuple(job.tasks if job.improve else _missing(job))
+        left = {task: job.tasks[task] for task in names}
         for group in groups(cutting, left):
             yield from _together(job, cutting, group, wait)
 
@@ -96,8 +110,20 @@ def _together(
         if not mine:
             return
         for task, kind, one in circuits(cutting, mine, job.kinds):
-            _save(one, job.folder(task, kind))
+            folder = job.folder(task, kind)
+            before = circuit.load_facts(folder) if _exists(folder) else None
+            if job.improve and before is not None and not _smaller(one.facts, before):
+                yield before
+                continue
+            _save(one, folder)
             yield one.facts
+
+
+def _smaller(new: Facts, old: Facts) -> bool:
+    """By what a search reports: the edges⁺ of a circuit that reaches the target."""
+    if old.status != REACHED:
+        return True
+    return new.status == REACHED and new.size.edges_plus < old.size.edges_plus
 
 
 def _claimed(job: Job, task: str, claims: contextlib.ExitStack, wait: bool) -> bool:
@@ -106,7 +132,7 @@ def _claimed(job: Job, task: str, claims: contextlib.ExitStack, wait: bool) -> b
         claims.enter_context(lock.held(job.out / task, wait))
     except Refusal:
         return False
-    return not _done(job, task)
+    return job.improve or not _done(job, task)
 
 
 def results(job: Job) -> list[tuple[str, list[Facts]]]:
@@ -135,7 +161,11 @@ def _missing(job: Job) -> Iterator[str]:
 
 
 def _done(job: Job, task: str) -> bool:
-    return all((job.folder(task, kind) / circuit.JSON).is_file() for kind in job.kinds)
+    return all(_exists(job.folder(task, kind)) for kind in job.kinds)
+
+
+def _exists(folder: Path) -> bool:
+    return (folder / circuit.JSON).is_file()
 
 
 def _save(made: Circuit, folder: Path) -> None:
@@ -151,7 +181,7 @@ def _others(job: Job) -> Iterator[str]:
     for task in job.tasks:
         for kind in job.kinds:
             folder = job.folder(task, kind)
-            if not (folder / circuit.JSON).is_file():
+            if not _exists(folder):
                 continue
             facts = circuit.load_facts(folder)
             if facts.model.hash != own:
@@ -160,7 +190,8 @@ def _others(job: Job) -> Iterator[str]:
             config, drawn = job.run.config.model, job.tasks[task]
             wanted = search_facts(job.request, config, drawn, kind)
             for key, old, new in fields.diff(facts.search, wanted):
-                if not key.startswith("mean_"):
+                effort = job.improve and key in EFFORT
+                if not key.startswith("mean_") and not effort:
                     change = f"{fields.shown(old)}, now {fields.shown(new)}"
                     yield f"{folder}: {key} was {change}"
 
