@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 
-.PHONY: help install demo test coverage test-torch test-faults test-browser test-aot \
+.PHONY: help install demo tour test coverage test-torch test-faults test-browser test-aot \
   lint bench clean rehearse aot-check cost
 
 help: ## list the targets
@@ -92,6 +92,13 @@ demo-other-circuits: demo-controls # those that demo-circuits has not started
 	$(call half,others,prune runs/demo --tasks $(TASKS) $(SEARCH))
 demo-page: demo-circuits demo-other-circuits
 	$(call stage,page,report runs/demo runs/demo_dense -o runs/demo/report.html)
+
+TOUR := experiments/pretrained/tinypython
+tour: install ## open a pretrained model: score its circuits again, write its page
+	@$(BIN)/sparsetx verify $(TOUR) --rescore
+	@$(BIN)/sparsetx report $(TOUR) -o runs/tour.html
+	@$(BIN)/python -m webbrowser -n "file://$(CURDIR)/runs/tour.html" >/dev/null 2>&1 || true
+	@echo "open runs/tour.html in a browser"
 
 test: install ## run the tests that need neither torch nor a browser
 	@$(BIN)/python -m pytest -m "not slow"

@@ -34,7 +34,5 @@ def config() -> RunConfig:
         sparsity=SparsityConfig(block=1 / 16, embed=1 / 4),
         optim=OptimConfig(lr=1e-2, eps=1e-8, weight_decay=0.01),
         data=DataConfig(name="tinypython-drills", tokens=16_000_000),
-        train=TrainConfig(
-            steps=6000, batch=24, eval_every=500, save_every=500
-        ),
+        train=TrainConfig(steps=6000, batch=24, eval_every=500, save_every=500),
     )

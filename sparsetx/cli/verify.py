@@ -11,15 +11,22 @@ import itertools
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run's folder")
+    parser.add_argument(
+        "--rescore",
+        action="store_true",
+        help="also measure the loss of every circuit again, on its test prompts",
+    )
 
 
 def main(args: argparse.Namespace) -> int:
-    from sparsetx.circuits.verification import circuits
+    from sparsetx.circuits.controls.verification import circuits
     from sparsetx.cli.progress import ProgressLine
     from sparsetx.run import verification
 
     line, damaged = ProgressLine(), 0
-    every = itertools.chain(verification.run(args.run, line), circuits(args.run))
+    every = itertools.chain(
+        verification.run(args.run, line), circuits(args.run, args.rescore)
+    )
     for n, found in enumerate(every):
         line.close()
         if n == 0:  # not before: the path may be no run

@@ -1,8 +1,9 @@
 """Verify a run's files: read all of them, and report which are damaged.
 
 Checkpoints have a checksum for every array, so that bits flipped on a disk are found.
-Circuits of the run are verified by circuits/verification.py. Nothing is changed or
-locked: the run may be training meanwhile, and a checkpoint that it deletes is no error.
+Circuits of the run are verified by circuits/controls/verification.py. Nothing is
+changed or locked: the run may be training meanwhile, and a checkpoint that it deletes
+is no error.
 """
 
 import json

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import sparsetx
-from sparsetx.circuits import verification
+from sparsetx.circuits.controls import verification
 from sparsetx.run import checkpoints
 from sparsetx.tasks import task_file
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsetx.circuits.verification import circuits
+from sparsetx.circuits.controls.verification import circuits
 from sparsetx.cli.main import main
 from sparsetx.run import verification
 from tests import runs

@@ -13,6 +13,7 @@ Departure from the paper: the loss is the mean over pairs plus one standard erro
 that prompts not used in the search tend to reach the target too.
 """
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,13 +50,12 @@ RESAMPLED = {"together": TOGETHER, "apart": APART}
 
 
 class Draws(NamedTuple):
-    """A draw of stochastic ablation for every pair of a pool, a donor for every row,
-    and by how much nodes that are resampled apart are moved on."""
+    """A draw of stochastic ablation for every pair of a pool, and a donor for every
+    row."""
 
     key_P2: npt.NDArray[np.uint32]
     smooth_P: npt.NDArray[np.bool_]
     donor_B: npt.NDArray[np.int32]
-    turn_2: npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,13 +134,7 @@ class Judge:
             held = enough if self.faithful or name == "stochastic" else np.inf
             if max(found.values()) > held:
                 continue  # the worst is known to be too large
-            few = (
-                draws
-                if name == "stochastic"
-                else draws
-                if draws >= DRAWS
-                else -(-draws // 2)
-            )
+            few = -(-draws // 2) if name in RESAMPLED and draws < DRAWS else draws
             losses = self._drawn(kind, keep, few, errors, held)
             found[name] = float(np.percentile(losses, 95))
             found[f"{name}_mean"] = float(np.mean(losses))
@@ -159,16 +153,31 @@ class Judge:
         while len(found) < draws and (found > enough).sum() <= 1 + 0.05 * (draws - 1):
             each = [self._draw(len(found) + n) for n in range(AT_ONCE)]
             copies = nodes.repeated(keep, AT_ONCE)
-            now = self._losses([kind] * AT_ONCE, copies, each, errors)
+            now = self._losses([kind] * AT_ONCE, copies, each, errors, len(found))
             found = np.append(found, now)[:draws]
         return found
+
+    def _given(self, kind: Kind, turn: int) -> Task:
+        """The task with the donors of a kind of ablation. Those apart are turned once
+        for many masks or draws: rows of a draw have donors of their own anyway."""
+        if kind.moved != APART.moved or self.task.donors is None:
+            return self.task
+        if turn not in self._turned:
+            self._turned.clear()  # one at a time: they take as much room as a batch
+            (key,) = _keys(self.seed, np.array([turn]))
+            self._turned[turn] = _apart(self.task.donors, key)
+        return dataclasses.replace(self.task, donors=self._turned[turn])
+
+    @functools.cached_property
+    def _turned(self) -> dict[int, Nodes]:
+        return {}
 
     def _draw(self, number: int) -> Draws:
         """One draw: of stochastic ablation, shared by all pairs; and of donors."""
         pairs = len(self._apart.smooth_P)
         (key,) = _keys(self.seed, np.array([number]))
         smooth_P = np.full(pairs, number % 2 == 0)
-        return Draws(np.tile(key, (pairs, 1)), smooth_P, self._donors(number), key)
+        return Draws(np.tile(key, (pairs, 1)), smooth_P, self._donors(number))
 
     def _donors(self, number: int) -> npt.NDArray[np.int32]:
         """A donor for each row, in one draw."""
@@ -183,7 +192,7 @@ class Judge:
         """One draw for each pair, the same for all masks."""
         pair_P = np.arange(len(self.task.asked) // 2)
         keys = _keys(self.seed, pair_P)
-        return Draws(keys, pair_P % 2 == 0, self._donors(-1 % 2**31), keys[0])
+        return Draws(keys, pair_P % 2 == 0, self._donors(-1 % 2**31))
 
     def _losses(
         self,
@@ -191,9 +200,10 @@ class Judge:
         keep: Nodes,
         draws: Sequence[Draws],
         errors: float = 1.0,
+        turn: int = 0,
     ) -> npt.NDArray[np.float32]:
         """[N] losses of masks {site: [N, …]}, each with its own kind and draws."""
-        return self._measured(kinds, keep, draws, errors)[:, 0]
+        return self._measured(kinds, keep, draws, errors, turn)[:, 0]
 
     def right(self, kind: Kind, keep: Nodes, draws: int = AT_ONCE) -> float:
         """The part of prompts that a mask answers rightly, over some draws."""
@@ -207,16 +217,18 @@ class Judge:
         keep: Nodes,
         draws: Sequence[Draws],
         errors: float,
+        turn: int = 0,
     ) -> npt.NDArray[np.float32]:
         """[N, 2]: the loss, and the part that is right. Each device computes one mask
         at a time."""
+        assert len({kind.moved for kind in kinds}) == 1, "they share the donors"
         devices = tuple(jax.local_devices())
         program = _program(self.config, devices)
         each = jax.tree.map(lambda *x: np.stack(x), *zip(kinds, draws, strict=True))
         found = []
         for rows in mesh.portions(len(kinds), len(devices)):
             own = jax.tree.map(lambda x, rows=rows: x[rows], (keep, *each))
-            given = errors, self.params, self.means, self.task
+            given = errors, self.params, self.means, self._given(kinds[0], turn)
             found.append(np.asarray(program(*given, *own)))
         return np.concatenate(found)[: len(kinds)]
 
@@ -227,7 +239,7 @@ class Judge:
         or the worst."""
         kind = self.worst(mask) if kind is None else kind
         loss, tree = _slopes(
-            self.config, self.params, self.means, self.task,
+            self.config, self.params, self.means, self._given(kind, 0),
             self.tree_of(mask), kind, self._apart,
         )  # fmt: skip
         numbers = {site: np.asarray(x) for site, x in tree.items()}
@@ -255,14 +267,12 @@ def loss(
         for site, x in each.items()
     }
     rows = len(task.asked)
-    frozen_B, drawn_B, moved_B = (jnp.full(rows, x, jnp.float32) for x in kind)
+    frozen_B, drawn_B, moved_B = (
+        jnp.full(rows, jnp.minimum(x, 1), jnp.float32) for x in kind
+    )
     resampled = None
-    if task.donors is not None:
-        turn = jax.random.wrap_key_data(jnp.asarray(draws.turn_2))
-        turned = functools.partial(donors.apart, key=turn)
-        each_apart = jnp.asarray(kind.moved) == APART.moved
-        from_whom = jax.lax.cond(each_apart, turned, lambda x: x, task.donors)
-        resampled = moved_B, donors.given(from_whom, jnp.asarray(draws.donor_B))
+    if task.donors is not None:  # where they are to be apart, they are turned already
+        resampled = moved_B, donors.given(task.donors, jnp.asarray(draws.donor_B))
     tap = ablations.by_kind(
         keep, means, task.scales, amount, frozen_B, drawn_B, resampled
     )
@@ -305,6 +315,11 @@ def _slopes(
 def _keys(seed: int, number_N: npt.NDArray[Any]) -> npt.NDArray[np.uint32]:
     """[N, 2] key data, from a seed and a number each."""
     return np.asarray(_folded(jax.random.key(seed), number_N))
+
+
+@jax.jit
+def _apart(given: Nodes, key_2: jax.Array) -> Nodes:
+    return donors.apart(given, jax.random.wrap_key_data(key_2))
 
 
 @jax.jit
