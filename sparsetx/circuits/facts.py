@@ -18,6 +18,8 @@ REACHED: Status = "reached"
 NOT_REACHED: Status = "not reached"
 NOT_DONE: Status = "not done by the model"
 
+ShuffledPart = Literal["all", "blocks"]
+
 
 @dataclass(frozen=True)
 class Model:
@@ -29,6 +31,7 @@ class Model:
     run: str = ""
     step: int = 0
     shuffled: int | None = None  # seed of the permutation, where weights are shuffled
+    shuffled_part: ShuffledPart = "all"  # which matrices are
 
 
 @dataclass(frozen=True)

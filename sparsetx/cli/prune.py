@@ -44,6 +44,13 @@ def what_to_cut(add: Callable[..., Any]) -> None:
         metavar="SEED",
         help="search the model with shuffled weights, as a control",
     )
+    add(
+        "--shuffle-part",
+        choices=("all", "blocks"),
+        default="all",
+        help="which matrices are shuffled: all, or those of the blocks, with embedding "
+        "and unembedding kept (default: all)",
+    )
 
 
 def what_to_look_for(add: Callable[..., Any]) -> None:
@@ -191,7 +198,15 @@ def asked(args: argparse.Namespace) -> "Request":
     memory = args.memory * 1e9 if args.memory else lanes.memory_here()
     train, val, test = map(int, pools.groups())
     sizes = Sizes(train, val, test, args.length)
-    return Request(aim, sizes, args.rank, args.effective, memory, args.shuffle)
+    return Request(
+        aim,
+        sizes,
+        args.rank,
+        args.effective,
+        memory,
+        args.shuffle,
+        args.shuffle_part,
+    )
 
 
 def out_folder(args: argparse.Namespace, run: "Path") -> "Path":
@@ -201,7 +216,8 @@ def out_folder(args: argparse.Namespace, run: "Path") -> "Path":
         return files.place(args.out)
     parts = ["circuits"]
     if args.shuffle is not None:
-        parts.append(f"shuffled-{args.shuffle}")
+        part = "" if args.shuffle_part == "all" else f"{args.shuffle_part}-"
+        parts.append(f"shuffled-{part}{args.shuffle}")
     if args.rank != "learned":
         parts.append(args.rank)
     return run / "-".join(parts)

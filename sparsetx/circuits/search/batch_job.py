@@ -75,7 +75,7 @@ def of_run(
     """The job for a run, its weights shuffled if the request says so."""
     if request.shuffled is not None:
         params = shuffled_weights.shuffled(
-            run.config.model, run.params, request.shuffled
+            run.config.model, run.params, request.shuffled, request.shuffled_part
         )
         run = dataclasses.replace(run, params=jax.tree.map(jax.numpy.asarray, params))
     job = Job(run, tasks, request, out, improve)

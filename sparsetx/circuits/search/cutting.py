@@ -10,7 +10,7 @@ import numpy as np
 from sparsetx import nodes
 from sparsetx.circuits import facts
 from sparsetx.circuits.circuit import Circuit, name_of
-from sparsetx.circuits.facts import CircuitKind, Facts, Losses
+from sparsetx.circuits.facts import CircuitKind, Facts, Losses, ShuffledPart
 from sparsetx.circuits.measure import edges
 from sparsetx.circuits.measure.node_means import Means
 from sparsetx.circuits.measure.questions import Task
@@ -45,6 +45,7 @@ class Request:
     effective: bool = True  # also find the fewest edges
     memory: float = 4e9  # bytes
     shuffled: int | None = None  # seed by which the model's weights are shuffled
+    shuffled_part: ShuffledPart = "all"
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,6 +235,7 @@ def _facts(cutting: Cutting, case: Case, own: Drawn, kind: CircuitKind) -> Facts
             run=str(run.path),
             step=run.step,
             shuffled=request.shuffled,
+            shuffled_part=request.shuffled_part,
         ),
         search=dataclasses.replace(
             search_facts(request, run.config.model, own, kind),

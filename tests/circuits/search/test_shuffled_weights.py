@@ -39,6 +39,15 @@ def test_zeros_stay_and_values_move() -> None:
             np.testing.assert_array_equal(np.sort(ours, None), np.sort(theirs, None))
 
 
+def test_the_gentler_null_keeps_the_embeddings() -> None:
+    params = sparse()
+    before = dict(parameters.leaves(params))
+    after = dict(parameters.leaves(shuffled(CONFIG, params, seed=1, part="blocks")))
+    for path, w in before.items():
+        moved = KINDS[path].kind == "matrix" and KINDS[path].stacked
+        assert (after[path] != w).any() == moved
+
+
 def test_another_seed_is_another_model() -> None:
     params = sparse()
     one = dict(parameters.leaves(shuffled(CONFIG, params, seed=1)))
