@@ -13,6 +13,7 @@ circuits     id, task, model, kind (plain, honest, faithful), status, size, test
              with its nodes (mechanism.py); groups: boxes, each with its nodes, and
              arrows between them (supernodes.py); detail: whether it can be explored
              or is only compared; missing, no_prompts: why something is not there
+label, note  of a node, a box or a prompt: a reader's own (notes.py)
 
 The first model's circuits can be explored, those of the others are only compared.
 """
@@ -187,7 +188,10 @@ def _detail(cut: Cut, found: Circuit, wishes: Wishes) -> dict[str, Any]:
         head["says"] = look.text
     return {
         "mechanism": [fields.to_json(step) for step in seen.steps],
-        "groups": fields.to_json(seen.groups),
+        "groups": {
+            "boxes": [fields.to_json(box) for box in seen.groups.boxes],
+            "arrows": [fields.to_json(arrow) for arrow in seen.groups.arrows],
+        },
         "graph": drawn_graph.whole(seen.graph, tokenizer, beside),
         "prompts": shown,
         "example": {
