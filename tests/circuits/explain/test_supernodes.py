@@ -27,10 +27,9 @@ LOOK = Look(0, 0, "", {3: 1.0}, 3, 0.0, 0.5, 0.0, 0.0)
 
 def node(one: Node, interchange: float | None) -> GraphNode:
     head = one.index // WIDE if one.site in supernodes.HEADS else None
+    place = one.site, one.layer, one.index
     numbers = 0.0, 0.0, 1, 1, 1.0, 1.0, None, None
-    return GraphNode(
-        name_of(one), *one, head, False, *numbers, interchange, ""
-    )  # fmt: skip
+    return GraphNode(name_of(one), *place, head, False, *numbers, interchange, "")
 
 
 def drawn(own: list[Node], seed: int) -> tuple[Graph, Sample]:
@@ -51,7 +50,8 @@ def drawn(own: list[Node], seed: int) -> tuple[Graph, Sample]:
         for b in own
         if a.site in (nodes.ATTN_OUT, nodes.MLP_OUT)
         and b.site in (nodes.ATTN_IN, nodes.MLP_IN)
-        and (a.layer, a.index) < (b.layer, a.index) == (b.layer, b.index)
+        and a.layer < b.layer
+        and a.index == b.index
     ]
     named = tuple(node(n, float(r.random())) for n in own)
     values = {n: r.normal(size=TOKENS_BL.shape) for n in own}
@@ -92,9 +92,11 @@ def test_a_bounded_partition_in_any_order(
         into = sum(arrow.weight for arrow in found.arrows if arrow.dst == i)
         out = sum(arrow.weight for arrow in found.arrows if arrow.src == i)
         np.testing.assert_allclose([box.incoming, box.outgoing], [into, out])
-        effects = {n.name: n.interchange for n in whole.nodes if n.name in box.nodes}
+        effects = {
+            n.name: n.interchange or 0.0 for n in whole.nodes if n.name in box.nodes
+        }
         assert box.carrier is not None
-        assert box.interchange == effects[box.carrier] == max(effects.values())  # type: ignore[type-var]
+        assert box.interchange == effects[box.carrier] == max(effects.values())
     shuffled = {
         key: tuple(random.Random(seed).sample(part, len(part)))
         for key in ("nodes", "edges", "couplings")
