@@ -49,7 +49,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    from sparsetx.circuits.report import graph_exchange, notes, runs_and_circuits
+    from sparsetx.circuits.report import runs_and_circuits
+    from sparsetx.circuits.report.exchange import graph_exchange, notes
     from sparsetx.circuits.report.page import page
     from sparsetx.circuits.report.page_data import Wishes, payload
     from sparsetx.cli.progress import ProgressLine

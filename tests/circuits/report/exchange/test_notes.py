@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sparsetx.circuits.report import notes
+from sparsetx.circuits.report.exchange import notes
 from sparsetx.system.errors import Refusal
 
 TOLD: dict[str, Any] = {

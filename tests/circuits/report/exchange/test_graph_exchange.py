@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from sparsetx.circuits.report import graph_exchange, runs_and_circuits
+from sparsetx.circuits.report import runs_and_circuits
+from sparsetx.circuits.report.exchange import graph_exchange
 from sparsetx.circuits.report.page_data import Wishes, payload
 from tests.circuits import handmade
 
