@@ -148,6 +148,7 @@ def _copies(circuit: Circuit, pair: int, side: str) -> dict[str, dict[int, Any]]
     layers = [int(n["id"].split("/")[1]) for n in kept]
     for place, node in enumerate(shown):
         site, layer, index = node["id"].split("/")
+        at: dict[int, float | None]
         if site == TOKEN:
             at = {i: None for i, text in enumerate(tokens) if text == node["text"]}
             layer, feature, kind = "E", int(index), "embedding"
