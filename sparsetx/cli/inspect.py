@@ -133,9 +133,27 @@ def of_circuit(args: argparse.Namespace) -> int:
     print(paragraph(MEANINGS))
     for number, step in enumerate(seen.steps, 1):
         print(paragraph(f"{number}. {step.text}"))
+    print("\n" + boxes(seen))
     if most:
         print("\n" + listed(seen, most))
     return 0
+
+
+def boxes(seen: "Explanation") -> str:
+    """The groups of nodes, as a table."""
+    lines = [
+        f"The {len(seen.graph.nodes)} nodes in {len(seen.groups.boxes)} groups: nodes, "
+        "weights from and to other groups",
+        "(absolute sums), the largest interchange effect of a node; and what it is",
+    ]
+    for box in seen.groups.boxes:
+        moved = box.interchange
+        effect = "" if moved is None else f"{round(moved, 2) + 0.0:.0%}"
+        lines.append(
+            f"  {len(box.nodes):>4} {box.incoming:8.2f} {box.outgoing:8.2f} "
+            f"{effect:>5}  {box.name}"
+        )
+    return "\n".join(lines)
 
 
 def figures(found: "Circuit") -> str:

@@ -30,10 +30,27 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="measure ablation costs of all nodes and edges, and interchange effects "
         "(default: yes)",
     )
+    parser.add_argument(
+        "--notes",
+        metavar="FILE.json",
+        help="names and notes of nodes, groups and prompts, shown on the page",
+    )
+    parser.add_argument(
+        "--graph",
+        metavar="FILE.json",
+        help="also write the graphs of all explored circuits, with labels and groups",
+    )
+    parser.add_argument(
+        "--attribution-graphs",
+        metavar="FOLDER",
+        help="also write each explored circuit on its first pair of prompts, as the "
+        "files that Neuronpedia and circuit-tracer read",
+    )
 
 
 def main(args: argparse.Namespace) -> int:
     from sparsetx.circuits.report import runs_and_circuits
+    from sparsetx.circuits.report.exchange import graph_exchange, notes
     from sparsetx.circuits.report.page import page
     from sparsetx.circuits.report.page_data import Wishes, payload
     from sparsetx.cli.progress import ProgressLine
@@ -44,9 +61,24 @@ def main(args: argparse.Namespace) -> int:
     files.check_writable(out.parent)
     line = ProgressLine()
     wishes = Wishes(args.task_file, measured=args.costs)
-    text = page(payload(found, wishes, line))
+    own = files.read_json(args.notes, "notes") if args.notes else None
+    told = payload(found, wishes, line)
     line.close()
-    files.write_text(out, text)
+    if args.notes:
+        notes.bake(told, own, args.notes)
+    files.write_text(out, page(told))
+    if args.graph:
+        files.write_json(args.graph, graph_exchange.own(told))
+    if args.attribution_graphs:
+        folder = files.place(args.attribution_graphs)
+        files.make_folder(folder)
+        for circuit in told["circuits"]:
+            if circuit["detail"] and circuit["prompts"]:
+                for side in "ab":
+                    scan = told["models"][circuit["model"]]["name"]
+                    graph = graph_exchange.attribution(circuit, scan, 0, side)
+                    name = graph["metadata"]["slug"]
+                    files.write_json(folder / f"{name}.json", graph)
     where = out if files.is_remote(out) else f"file://{out.resolve()}"
     print(f"{out} is written: open it in a browser, {where}")
     return 0

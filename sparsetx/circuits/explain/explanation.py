@@ -3,11 +3,18 @@
 from dataclasses import dataclass
 
 from sparsetx.circuits.circuit import Circuit, name_of
-from sparsetx.circuits.explain import ablation_costs, descriptions, graph, mechanism
+from sparsetx.circuits.explain import (
+    ablation_costs,
+    descriptions,
+    graph,
+    mechanism,
+    supernodes,
+)
 from sparsetx.circuits.explain.descriptions import Description, Look, Token
 from sparsetx.circuits.explain.graph import Graph
 from sparsetx.circuits.explain.mechanism import Step
 from sparsetx.circuits.explain.node_statistics import Sample
+from sparsetx.circuits.explain.supernodes import Grouping
 from sparsetx.circuits.measure import questions
 from sparsetx.nodes import Node
 from sparsetx.tasks.pairs import Pairs
@@ -21,6 +28,7 @@ class Explanation:
     told: dict[Node, Description]
     looks: list[Look]  # of each head of which something is kept
     steps: list[Step]
+    groups: Grouping  # the nodes in a few boxes
 
 
 def of(
@@ -44,5 +52,9 @@ def of(
     drawn = graph.of(circuit, pairs, measured, says)
     looks = descriptions.heads(sample, token)
     return Explanation(
-        drawn, told, looks, mechanism.of(drawn, named, looks, sample, token)
+        drawn,
+        told,
+        looks,
+        mechanism.of(drawn, named, looks, sample, token),
+        supernodes.of(drawn, named, looks, sample, token),
     )

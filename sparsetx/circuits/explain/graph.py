@@ -27,6 +27,7 @@ from sparsetx.circuits.explain import text_ends
 from sparsetx.circuits.explain.ablation_costs import Costs
 from sparsetx.circuits.explain.graph_parts import (
     Channel,
+    Connections,
     Coupling,
     GraphEdge,
     GraphNode,
@@ -34,8 +35,9 @@ from sparsetx.circuits.explain.graph_parts import (
     Input,
     Meeting,
     Output,
+    Path,
+    best_paths,
 )
-from sparsetx.circuits.explain.paths import Connections, Path, best_paths
 from sparsetx.circuits.explain.text_ends import Prompts
 from sparsetx.circuits.measure import edges
 from sparsetx.circuits.measure.edges import Edge

@@ -10,8 +10,10 @@ circuits     id, task, model, kind (plain, honest, faithful), status, size, test
              val, scale, search, curve and history as in circuit.json; d_head; ladder;
              controls (None: not run); example (a pair's tokens and answers); graph
              (drawn_graph.py); prompts (token_steps.py); mechanism: sentences, each
-             with its nodes (mechanism.py); detail: whether it can be explored or
-             is only compared; missing, no_prompts: why something is not there
+             with its nodes (mechanism.py); groups: boxes, each with its nodes, and
+             arrows between them (supernodes.py); detail: whether it can be explored
+             or is only compared; missing, no_prompts: why something is not there
+label, note  of a node, a box or a prompt: a reader's own (notes.py)
 
 The first model's circuits can be explored, those of the others are only compared.
 """
@@ -186,6 +188,10 @@ def _detail(cut: Cut, found: Circuit, wishes: Wishes) -> dict[str, Any]:
         head["says"] = look.text
     return {
         "mechanism": [fields.to_json(step) for step in seen.steps],
+        "groups": {
+            "boxes": [fields.to_json(box) for box in seen.groups.boxes],
+            "arrows": [fields.to_json(arrow) for arrow in seen.groups.arrows],
+        },
         "graph": drawn_graph.whole(seen.graph, tokenizer, beside),
         "prompts": shown,
         "example": {

@@ -23,7 +23,7 @@ function prepared(id) {
 function prepare(raw) {
   const nodes = raw.graph.nodes.map((node, i) => {
     const whole = { ...node, ...parsed(node.id, raw.d_head), i, ins: [], outs: [] };
-    return { ...whole, kind: node.title, title: titleOf(whole) };
+    return { ...whole, kind: node.title, title: node.label || titleOf(whole) };
   });
   const given = raw.graph.edges;
   const edges = given.src.map((src, i) => ({
@@ -80,7 +80,7 @@ function wordsOf(node) {
   const head = node.head === null || node.head === undefined ? ""
       : " head " + node.head;
   return [node.id, node.title || titleOf(node), node.site, head, node.text || "",
-    node.says || ""].join(" ").toLowerCase();
+    node.says || "", node.label || "", node.note || ""].join(" ").toLowerCase();
 }
 
 // All words of the query, each somewhere in a node's name or description; or the nodes

@@ -109,6 +109,7 @@ function about(circuit, node) {
         on: { click: () => change({ node: "" }) } }, "×")),
     el("p", { class: "says" }, node.says ? prose(node.says)
       : node.index === undefined ? "" : "It has no description."),
+    node.note && el("p", { class: "note" }, node.note),
     looksOf(circuit, node),
     el("dl", { class: "facts" }, facts(node).flatMap(([name, value, kind]) =>
       [el("dt", {}, name), el("dd", { class: kind }, value)])),

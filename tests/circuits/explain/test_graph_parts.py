@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparsetx.circuits.explain.paths import Connections, best_paths
+from sparsetx.circuits.explain.graph_parts import Connections, best_paths
 
 NAMES = "abcdef"  # connections go from earlier letters to later ones
 PAIRS = list(itertools.combinations(NAMES, 2))

@@ -1,0 +1,355 @@
+"""Group a circuit's nodes by what they do, so that it can be drawn as a few boxes.
+
+First every node is put where it belongs: queries, keys and values with their head; a
+neuron with those of its layer that have the same title; reads and writes with the head
+or the neurons that they share the largest weights with. Then boxes are merged, the most
+similar two first. Similarity is the mean of three figures from 0 to 1: whether the
+titles are equal, whether the weights lead to and from the same boxes (cosine), and how
+well the activations agree over the prompts (mean absolute correlation). Boxes of one
+sublayer are merged before boxes of neighbouring ones, and boxes that are nearly the
+same are merged even where there are few.
+
+Only weights are edges, so most boxes meet in residual channels. An arrow between boxes
+therefore counts, besides weights, what a box takes from the channels that another
+writes: the absolute weights out of the read, shared equally by all writes of its
+channel.
+"""
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsetx import nodes
+from sparsetx.circuits.circuit import name_of
+from sparsetx.circuits.explain import descriptions
+from sparsetx.circuits.explain.descriptions import Description, Look, Token
+from sparsetx.circuits.explain.graph import Graph
+from sparsetx.circuits.explain.graph_parts import GraphNode
+from sparsetx.circuits.explain.node_statistics import Sample
+
+MOST = 12  # boxes
+SAME = 0.95  # similarity from which boxes of a sublayer are always merged
+THERE = 0.25  # of a head's attention: with more, it reads where prompts differ
+HEADS = (nodes.Q, nodes.K, nodes.V)
+ATTENTION = (nodes.ATTN_IN, *HEADS, nodes.ATTN_OUT)
+Matrix = npt.NDArray[np.float64]
+Stage = tuple[int, int]  # layer, and whether it is the MLP
+Key = tuple[Stage, str, str]  # where a node belongs: sublayer, kind, head or title
+
+
+@dataclass(frozen=True)
+class Supernode:
+    name: str  # what it does, in measured facts
+    layers: tuple[int, int]  # the first and the last
+    nodes: tuple[str, ...]
+    incoming: float  # the sum of its arrows from other boxes
+    outgoing: float
+    interchange: float | None  # the largest effect of one of its nodes; None: unknown
+    carrier: str | None  # that node
+
+
+@dataclass(frozen=True)
+class Arrow:
+    src: int  # places in the list of boxes
+    dst: int
+    weight: float
+
+
+@dataclass(frozen=True)
+class Grouping:
+    boxes: tuple[Supernode, ...]
+    arrows: tuple[Arrow, ...]
+
+
+def of(
+    graph: Graph,
+    described: Mapping[str, Description],
+    looks: Sequence[Look],
+    sample: Sample,
+    token: Token,
+    most: int = MOST,
+) -> Grouping:
+    """The boxes of a circuit, in the order of computation: at most `most`. The order
+    in which nodes and edges are listed makes no difference."""
+    found = sorted(graph.nodes, key=_order)
+    flow_NN, alike_NN = _flow(graph, found), _agreement(found, sample)
+    titles = {n.name: _title(described.get(n.name)) for n in found}
+    groups = _merged(_first(graph, found, titles), flow_NN, alike_NN, most)
+    groups.sort(key=lambda group: min(group.members))
+    names = _Names(
+        titles,
+        {(look.layer, look.head): look for look in looks},
+        descriptions.decided(sample, token),
+        token,
+    )
+    told = _apart([names.of([found[i] for i in g.members]) for g in groups])
+    between = _sums(groups, flow_NN)
+    np.fill_diagonal(between, 0)
+    boxes = tuple(
+        _box(name, [found[i] for i in g.members], between[:, row], between[row])
+        for row, (g, name) in enumerate(zip(groups, told, strict=True))
+    )
+    arrows = (
+        Arrow(int(a), int(b), float(between[a, b])) for a, b in np.argwhere(between)
+    )
+    return Grouping(boxes, tuple(arrows))
+
+
+def _box(
+    name: str, own: Sequence[GraphNode], incoming: Matrix, outgoing: Matrix
+) -> Supernode:
+    effects = {n.name: n.interchange for n in own if n.interchange is not None}
+    carrier = max(effects, key=lambda node: effects[node], default=None)
+    return Supernode(
+        name,
+        (min(n.layer for n in own), max(n.layer for n in own)),
+        tuple(n.name for n in own),
+        float(incoming.sum()),
+        float(outgoing.sum()),
+        None if carrier is None else effects[carrier],
+        carrier,
+    )
+
+
+def _order(node: GraphNode) -> tuple[int, int, int]:
+    return (*_stage(node), 100_000 * _place(node.site) + node.index)
+
+
+def _place(site: str) -> int:
+    """The place of a site in the order of computation."""
+    every = (nodes.EMBED, *nodes.BLOCK_SITES, *nodes.END_SITES[1:])
+    return every.index(site)
+
+
+def _stage(node: GraphNode) -> Stage:
+    if node.site == nodes.EMBED:
+        return -1, 0
+    if node.site in nodes.END_SITES:
+        return 10_000, 0
+    return node.layer, int(node.site not in ATTENTION)
+
+
+# --- where nodes belong, and what joins them ------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Group:
+    stage: Stage
+    title: str
+    members: tuple[int, ...]  # places in the order of computation
+
+
+def _first(
+    graph: Graph, found: Sequence[GraphNode], titles: Mapping[str, str]
+) -> list[_Group]:
+    """Each node where it belongs."""
+    keys: dict[str, Key] = {}
+    for node in found:
+        if node.head is not None:
+            keys[node.name] = _stage(node), "head", str(node.head)
+        elif node.site == nodes.MLP_NEURON:
+            keys[node.name] = _stage(node), "neurons", titles[node.name]
+    joined: dict[str, dict[Key, float]] = {}
+    for edge in sorted(graph.edges, key=lambda e: (e.src, e.dst)):
+        for own, other in ((edge.src, edge.dst), (edge.dst, edge.src)):
+            if own not in keys and other in keys:
+                sums = joined.setdefault(own, {})
+                sums[keys[other]] = sums.get(keys[other], 0.0) + abs(edge.weight)
+    groups: dict[Key, list[int]] = {}
+    for place, node in enumerate(found):
+        sums = joined.get(node.name, {})
+        best = max(sorted(sums), key=lambda key: sums[key], default=None)
+        alone = _stage(node), node.site, titles[node.name]
+        groups.setdefault(keys.get(node.name, best or alone), []).append(place)
+    return [
+        _Group(key[0], _usual(found, members, titles), tuple(members))
+        for key, members in sorted(groups.items())
+    ]
+
+
+def _usual(
+    found: Sequence[GraphNode], members: Iterable[int], titles: Mapping[str, str]
+) -> str:
+    """The most frequent title of the nodes that compute, or of all if none does."""
+    own = [found[i] for i in members]
+    computing = [n for n in own if n.site in (*HEADS, nodes.MLP_NEURON)] or own
+    each = [titles[n.name] for n in computing]
+    return max(sorted(set(each)), key=each.count)
+
+
+def _flow(graph: Graph, found: Sequence[GraphNode]) -> Matrix:
+    """[from, to]: absolute weights, and what reads take from writes."""
+    place = {node.name: i for i, node in enumerate(found)}
+    flow_NN = np.zeros((len(found), len(found)))
+    for edge in sorted(graph.edges, key=lambda e: (e.src, e.dst)):
+        if edge.src in place and edge.dst in place:
+            flow_NN[place[edge.src], place[edge.dst]] += abs(edge.weight)
+    taken_N = flow_NN.sum(1)
+    writes: dict[str, list[str]] = {}
+    for c in sorted(graph.couplings, key=lambda c: (c.src, c.dst)):
+        writes.setdefault(c.dst, []).append(c.src)
+    for read, before in writes.items():
+        for write in before:
+            flow_NN[place[write], place[read]] += taken_N[place[read]] / len(before)
+    return flow_NN
+
+
+def _agreement(found: Sequence[GraphNode], sample: Sample) -> Matrix:
+    """Absolute correlations of activations; 0 with a constant."""
+    values = {name_of(node): x for node, x in sample.values.items()}
+    real_BL = sample.real_BL
+    x_NT = np.zeros((len(found), int(real_BL.sum())))
+    for row, node in enumerate(found):
+        if node.name in values:
+            x = np.asarray(values[node.name], np.float64)[real_BL]
+            spread = x.std()
+            if spread > 1e-6 * max(1.0, float(np.abs(x).max())):
+                x_NT[row] = (x - x.mean()) / spread
+    alike: Matrix = np.abs(x_NT @ x_NT.T) / max(1, x_NT.shape[1])
+    return alike
+
+
+# --- merging --------------------------------------------------------------------------
+
+
+def _sums(groups: Sequence[_Group], x_NN: Matrix) -> Matrix:
+    """Sums of the entries of each two groups."""
+    own_GN = np.zeros((len(groups), len(x_NN)))
+    for row, group in enumerate(groups):
+        own_GN[row, list(group.members)] = 1
+    found: Matrix = own_GN @ x_NN @ own_GN.T
+    return found
+
+
+def _merged(
+    groups: list[_Group], flow_NN: Matrix, alike_NN: Matrix, most: int
+) -> list[_Group]:
+    while len(groups) > 1:
+        groups.sort(key=lambda g: (g.stage, g.members))
+        pairs = _candidates(groups)
+        if not pairs and len(groups) <= most:
+            break
+        near = _similarity(groups, flow_NN, alike_NN)
+        pairs = pairs or [(i, i + 1) for i in range(len(groups) - 1)]
+        # Of equally similar pairs, the smaller ones and then the earlier ones. Rounded,
+        # so that the order of a sum does not decide.
+        best = min(pairs, key=functools.partial(_rank, groups, near))
+        same_stage = groups[best[0]].stage == groups[best[1]].stage
+        if len(groups) <= most and not (same_stage and near[best] >= SAME):
+            break
+        one, other = (groups[i] for i in best)
+        larger = max(one, other, key=lambda g: (len(g.members), g.stage))
+        members = tuple(sorted(one.members + other.members))
+        rest = [g for i, g in enumerate(groups) if i not in best]
+        groups = [*rest, _Group(min(one.stage, other.stage), larger.title, members)]
+    return groups
+
+
+def _candidates(groups: Sequence[_Group]) -> list[tuple[int, int]]:
+    """Pairs in the same sublayer."""
+    return [
+        (i, j)
+        for i in range(len(groups))
+        for j in range(i + 1, len(groups))
+        if groups[i].stage == groups[j].stage
+    ]
+
+
+def _rank(
+    groups: Sequence[_Group], near: Matrix, pair: tuple[int, int]
+) -> tuple[float, int, tuple[int, int]]:
+    size = sum(len(groups[i].members) for i in pair)
+    return -round(float(near[pair]), 9), size, pair
+
+
+def _similarity(groups: Sequence[_Group], flow_NN: Matrix, alike_NN: Matrix) -> Matrix:
+    size = np.array([len(g.members) for g in groups], np.float64)
+    agree = _sums(groups, alike_NN) / np.outer(size, size)
+    flow = _sums(groups, flow_NN)
+    partners = np.concatenate([flow, flow.T], 1)
+    length = np.maximum(np.linalg.norm(partners, axis=1), 1e-12)
+    cosine = partners @ partners.T / np.outer(length, length)
+    titles = np.array([g.title for g in groups])
+    found: Matrix = ((titles[:, None] == titles[None]) + cosine + agree) / 3
+    return found
+
+
+# --- names ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Names:
+    titles: Mapping[str, str]
+    looks: Mapping[tuple[int, int], Look]
+    subject: str
+    token: Token
+
+    def of(self, own: Sequence[GraphNode]) -> str:
+        heads = sorted({(n.layer, n.head) for n in own if n.head is not None})
+        neurons = [n for n in own if n.site == nodes.MLP_NEURON]
+        layers = sorted({n.layer for n in own})
+        where = f"layer {layers[0]}"
+        if len(layers) > 1:
+            where = f"layers {layers[0]} to {layers[-1]}"
+        parts = []
+        if heads:
+            parts.append(self._heads(where, heads))
+        if neurons:
+            noun = "neuron" if len(neurons) == 1 else "neurons"
+            parts.append(f"{where} {noun}: {self._titles(neurons)}")
+        if not parts:
+            kinds = sorted({nodes.KINDS.get(n.site, n.site) for n in own})
+            noun = " and ".join(f"{kind}s" for kind in kinds)
+            parts.append(f"{where} {noun}: {self._titles(own)}")
+        return "; ".join(parts)
+
+    def _heads(self, where: str, heads: Sequence[tuple[int, int]]) -> str:
+        each = [f"{layer}.{head}" for layer, head in heads]
+        name = f"head {each[0]}" if len(each) == 1 else f"heads {', '.join(each)}"
+        if len(each) > 3:
+            name = f"{len(each)} heads of {where}"
+        reads = [self._reads(self.looks[h]) for h in heads if h in self.looks]
+        if not reads:
+            return name
+        usual = max(sorted(set(reads)), key=reads.count)
+        mostly = "" if len(set(reads)) == 1 else "mostly "
+        return f"{name}: {mostly}{usual}, at the last token"
+
+    def _reads(self, look: Look) -> str:
+        if look.sink > 0.5:
+            return f"rests in its sink ({look.sink:.0%})"
+        if look.apart * (1 - look.sink) >= THERE:
+            return f"reads the {self.subject}"
+        return f"reads {descriptions.listed([look.most], self.token)}"
+
+    def _titles(self, own: Sequence[GraphNode]) -> str:
+        each = [self.titles[n.name] for n in own]
+        order = sorted(set(each), key=lambda title: (-each.count(title), title))
+        more = " and others" if len(order) > 2 else ""
+        return " and ".join(order[:2]) + more
+
+
+def _title(told: Description | None) -> str:
+    """A node's title; without one, what explains most of its variance."""
+    if told is None:
+        return "not described"
+    if told.title:
+        return told.title
+    f = told.statistics
+    shares = {
+        "varies with the token": f.token_share,
+        "varies with the token before": f.previous_share,
+        "varies with the position": f.place_share,
+    }
+    return max(shares, key=lambda what: shares[what])
+
+
+def _apart(names: Sequence[str]) -> list[str]:
+    """The same names, numbered where several boxes have one."""
+    return [
+        f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name
+        for i, name in enumerate(names)
+    ]

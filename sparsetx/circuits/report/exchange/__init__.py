@@ -1,0 +1,1 @@
+"""Exchange with other programs and with readers: graphs out, notes in."""
