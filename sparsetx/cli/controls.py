@@ -70,14 +70,27 @@ def main(args: argparse.Namespace) -> int:
     asked = wanted(args)
     folders = [evidence_files.checked(path) for path in args.circuits]
     line, found = ProgressLine(), {}
+    length = shared_length(folders, args.task_file)
     for folder in folders:
         if not evidence_files.has_circuit(folder):
             print(f"{folder}: its search found no circuit; there is nothing to test")
             continue
-        found[folder] = one(folder, args, asked, line)
+        found[folder] = one(folder, args, asked, line, length)
     if found:
         show(found)
     return 0
+
+
+def shared_length(folders: "list[Path]", task_file: str | None) -> int | None:
+    """Of the prompts of several circuits of one model, which then share programs."""
+    from sparsetx.circuits import circuit
+    from sparsetx.circuits.controls import evidence_files
+
+    own = [folder for folder in folders if evidence_files.has_circuit(folder)]
+    models = {circuit.load_facts(folder).model.hash for folder in own}
+    if len(own) < 2 or len(models) > 1:
+        return None
+    return evidence_files.length_of(own, task_file)
 
 
 def wanted(args: argparse.Namespace) -> "Asked":
@@ -100,7 +113,11 @@ def wanted(args: argparse.Namespace) -> "Asked":
 
 
 def one(
-    folder: "Path", args: argparse.Namespace, asked: "Asked", line: "ProgressLine"
+    folder: "Path",
+    args: argparse.Namespace,
+    asked: "Asked",
+    line: "ProgressLine",
+    length: int | None,
 ) -> "Mapping[str, Entry]":
     """The results of one circuit's controls, those computed now and those on disk."""
     import dataclasses
@@ -123,7 +140,7 @@ def one(
         print(f"  holds under: {ladder_line(facts)}", flush=True)
         if not left and not (args.binarise and (args.again or binarised is None)):
             return found
-        evidence = evidence_files.of_circuit(folder, line, args.task_file)
+        evidence = evidence_files.of_circuit(folder, line, args.task_file, length)
         kept = Searches(
             folder / evidence_files.FOLDER / "searches.json",
             controls_file.fingerprint(facts),

@@ -199,3 +199,15 @@ def test_entries_of_another_circuit_are_not_used(
     assert main(ask(done, own, *only, "--again")) == 0
     assert "frozen_norms    pass         It" in capsys.readouterr().out
     assert np.isfinite(told(own)["controls"][1]["seconds"])
+
+
+def test_prompts_padded_for_a_shared_program_decide_alike(
+    done: Path, own: Path
+) -> None:
+    file = str(done.parent / f"{handmade.TASK}.jsonl")
+    alone = evidence_files.of_circuit(own, silent, file)
+    length = evidence_files.length_of([own, own / "plain"], file)
+    assert length >= alone.test.asked.tokens_BL.shape[1]
+    shared = evidence_files.of_circuit(own, silent, file, length + 8)
+    assert shared.test.asked.tokens_BL.shape[1] == length + 8
+    np.testing.assert_allclose(shared.cut, alone.cut, rtol=1e-5, atol=1e-5)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,22 +26,27 @@ FOLDER = "controls"  # in a circuit's: results of searches, means of shuffled mo
 
 
 def of_circuit(
-    folder: Path, report: Reporter, task_file: str | None = None
+    folder: Path,
+    report: Reporter,
+    task_file: str | None = None,
+    length: int | None = None,
 ) -> Evidence:
-    """The circuit in a folder, its model, and the pools that it was searched with."""
+    """The circuit in a folder, its model, and the pools that it was searched with, of
+    prompts padded to `length` tokens (None: to what they need)."""
     found = circuit.load_circuit(folder)
     facts, config = found.facts, found.config
     path = circuit.run_of(folder, facts)
     run = Run(path, load_config(path), found.params, facts.model.step)
     drawn = _drawn(folder, run, facts, task_file)
-    length = pools.padded_length(config, drawn["train"], drawn["val"])
-    case = pools.case(config, found.params, facts.task, drawn, length)
+    own = pools.padded_length(config, drawn["train"], drawn["val"])
+    case = pools.case(config, found.params, facts.task, drawn, length or own)
     test = drawn["test"]
+    for_test = length or pools.padded_length(config, test)
     return Evidence(
         Subject(config, found.params, found.means, found.keep),
         case.train,
         case.val,
-        pools.asked(config, found.params, test, pools.padded_length(config, test)),
+        pools.asked(config, found.params, test, for_test),
         test.distractor_P,
         case.answers,
         facts.search,
@@ -48,6 +54,19 @@ def of_circuit(
         functools.partial(_remeasured, run, found, folder / FOLDER, report),
         report,
     )
+
+
+def length_of(folders: Sequence[Path], task_file: str | None = None) -> int:
+    """To how many tokens the prompts of all these circuits may be padded, so that one
+    program serves all of a model."""
+    longest = 0
+    for folder in folders:
+        facts = circuit.load_facts(folder)
+        config, path = facts.model.config, circuit.run_of(folder, facts)
+        run = Run(path, load_config(path), {}, facts.model.step)
+        drawn = _drawn(folder, run, facts, task_file)
+        longest = max(longest, pools.padded_length(config, *drawn.values()))
+    return longest
 
 
 def _remeasured(
