@@ -85,6 +85,7 @@ def test_of_all_subsets_those_accepted_are_faithful(name: str) -> None:
         assert (found <= TARGET) == own.made.accepts(kept), (found, sorted(kept))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_faithful_searches_return_an_acceptable_circuit(name: str) -> None:
     own = trial(name)
