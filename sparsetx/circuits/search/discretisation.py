@@ -161,9 +161,11 @@ def start(cutter: Cutter, ranking: Ranking, target: float) -> Point | None:
 
 
 def wide(cutter: Cutter, ranking: Ranking, target: float) -> Point | None:
-    """The largest point of the same curve that reaches the target: somewhat more than
-    the search kept."""
+    """The largest point that reaches the target, of the same curve and of twice what
+    the search kept: what it dropped last comes first behind that."""
     start(cutter, ranking, target)
+    most = min(len(ranking.order), max(SINGLES, 2 * ranking.kept))
+    ranking.scan(cutter, np.array([most]))
     passing = [point for point in ranking.curve if point.loss <= target]
     return max(passing, key=lambda p: p.nodes, default=None)
 
