@@ -136,18 +136,6 @@ class Ranking:
         return mask
 
 
-def choose(
-    cutter: Cutter, ranking: Ranking, target: float, passes: int = PASSES
-) -> Chosen:
-    """The smallest circuit found along a ranking, with unneeded nodes removed."""
-    best = start(cutter, ranking, target)
-    if best is None:
-        least = min(point.loss for point in ranking.curve)
-        return Chosen(np.zeros(len(ranking.order), bool), least, ranking.curve)
-    mask, loss = clean(cutter, ranking.first(best.nodes), target, passes)[-1]
-    return Chosen(mask, loss, ranking.curve)
-
-
 def glance(cutter: Cutter, ranking: Ranking, target: float) -> Point | None:
     """The smallest point of a coarse curve that reaches the target."""
     ranking.scan(cutter, spaced(len(ranking.order), ranking.kept, GLANCE))
@@ -172,15 +160,48 @@ def start(cutter: Cutter, ranking: Ranking, target: float) -> Point | None:
     return smallest(ranking.curve, target)
 
 
+def wide(cutter: Cutter, ranking: Ranking, target: float) -> Point | None:
+    """The largest point that reaches the target, of the same curve and of twice what
+    the search kept: what it dropped last comes first behind that."""
+    start(cutter, ranking, target)
+    most = min(len(ranking.order), max(SINGLES, 2 * ranking.kept))
+    ranking.scan(cutter, np.array([most]))
+    passing = [point for point in ranking.curve if point.loss <= target]
+    return max(passing, key=lambda p: p.nodes, default=None)
+
+
+Begin = Callable[[Cutter, Ranking, float], Point | None]
+
+
+def choose(
+    cutter: Cutter,
+    ranking: Ranking,
+    target: float,
+    passes: int = PASSES,
+    begin: Begin = start,
+) -> Chosen:
+    """The smallest circuit found along a ranking, with unneeded nodes removed."""
+    best = begin(cutter, ranking, target)
+    if best is None:
+        least = min(point.loss for point in ranking.curve)
+        return Chosen(np.zeros(len(ranking.order), bool), least, ranking.curve)
+    mask, loss = clean(cutter, ranking.first(best.nodes), target, passes)[-1]
+    return Chosen(mask, loss, ranking.curve)
+
+
 def clean(
     cutter: Cutter, mask: Mask, target: float, passes: int = PASSES
 ) -> list[tuple[Mask, float]]:
     """Remove nodes while the target is reached, those of least ablation cost per edge
-    saved first. All masks on the way with their losses, the smallest last."""
+    saved first. All masks on the way with their losses, the smallest last. Slopes only
+    serve where nodes are too many to ablate each: where attention is saturated, they
+    are zero for what it depends on."""
     way = [(mask, cutter.judge.one(mask))]
     way.append(_joined(cutter, *way[-1], target))
     for exact in (False, True):
         for number in range(passes):
+            if not exact and way[-1][0].sum() <= SINGLES:
+                break
             cutter.tell(number + exact * passes, 2 * passes, way[-1][0])
             fewer = _fewer(cutter, way[-1][0], target, exact)
             if fewer is None:

@@ -20,7 +20,7 @@ from sparsetx.circuits.facts import CircuitKind
 from sparsetx.circuits.measure import edges
 from sparsetx.circuits.measure.questions import Task
 from sparsetx.circuits.search import discretisation, lanes
-from sparsetx.circuits.search.discretisation import Chosen, Cutter, Ranking
+from sparsetx.circuits.search.discretisation import Begin, Chosen, Cutter, Ranking
 from sparsetx.circuits.search.judge import Judge
 from sparsetx.circuits.search.lanes import Deck
 from sparsetx.circuits.search.mask_search import Plan, Settings
@@ -240,9 +240,16 @@ def _near(settings: Settings, rng: np.random.Generator, width: float) -> Setting
 
 
 def _finish(cutter: Cutter, scored: Sequence[_Scored], aim: Aim) -> Found:
-    """The smallest circuit of the best few trials, whose whole curves are measured."""
+    """The smallest circuit of the best few trials, whose whole curves are measured.
+    Nodes are removed twice: from the smallest mask of a trial that reaches the target,
+    and from a wide one. Two mechanisms can stand in for each other; the first mask has
+    lost a part of one, often by chance and not of the larger, and no removal brings
+    it back."""
     finalists = sorted(scored, key=lambda s: s.rank)[: aim.effort.finalists]
-    found = [_verified(cutter, s.ranking, aim) for s in finalists]
+    begins = discretisation.start, discretisation.wide
+    found = [
+        _verified(cutter, s.ranking, aim, begin) for s in finalists for begin in begins
+    ]
 
     def rank(chosen: Chosen) -> tuple[float, float]:
         size = cutter.sizes(chosen.mask[None]).edges_plus[0]
@@ -251,12 +258,12 @@ def _finish(cutter: Cutter, scored: Sequence[_Scored], aim: Aim) -> Found:
     return Found(min(found, key=rank), [s.trial for s in scored])
 
 
-def _verified(cutter: Cutter, ranking: Ranking, aim: Aim) -> Chosen:
+def _verified(cutter: Cutter, ranking: Ranking, aim: Aim, begin: Begin) -> Chosen:
     """The smallest circuit of a ranking; if honest, one whose H reaches the target."""
     if not cutter.judge.honest:
-        return discretisation.choose(cutter, ranking, aim.target)
+        return discretisation.choose(cutter, ranking, aim.target, begin=begin)
     for errors in ERRORS["faithful" if aim.faithful else "honest"]:
-        found = _honest(cutter, ranking, aim.target, errors)
+        found = _honest(cutter, ranking, aim.target, errors, begin)
         if found:
             return Chosen(*found, ranking.curve)
     none = np.zeros(len(ranking.order), bool)
@@ -264,14 +271,14 @@ def _verified(cutter: Cutter, ranking: Ranking, aim: Aim) -> Chosen:
 
 
 def _honest(
-    cutter: Cutter, ranking: Ranking, target: float, errors: float
+    cutter: Cutter, ranking: Ranking, target: float, errors: float, begin: Begin
 ) -> tuple[discretisation.Mask, float] | None:
     """A mask whose H (F, if it is to be faithful) reaches the target, and its H. The
     judge's loss may be lower than H: where H of the starting circuit is above the
     target, the judge's target is lowered in proportion."""
     held = target
     for _ in range(TRIES):
-        point = discretisation.start(cutter, ranking, held)
+        point = begin(cutter, ranking, held)
         if point is None:
             return None
         mask = ranking.first(point.nodes)

@@ -104,6 +104,19 @@ def test_the_first_nodes_of_a_true_ranking_are_the_circuit() -> None:
     assert [p.edges_plus for p in exact] in ([], [compiled.EDGES])
 
 
+def test_a_wide_start_is_the_largest_point_that_reaches_the_target() -> None:
+    own = ranking(np.where(TRUE, 0.5, 0.1))  # the search kept everything
+    narrow = discretisation.start(PLAIN, own, 0.15)
+    broad = discretisation.wide(PLAIN, own, 0.15)
+    assert narrow is not None
+    assert broad is not None
+    assert broad.nodes == max(p.nodes for p in own.curve if p.loss <= 0.15)
+    assert broad.nodes > narrow.nodes
+    found = discretisation.choose(PLAIN, own, 0.15, begin=discretisation.wide)
+    np.testing.assert_array_equal(found.mask, TRUE)
+    assert discretisation.wide(PLAIN, own, 1e-6) is None
+
+
 def test_a_target_out_of_reach_is_reported_as_such() -> None:
     score = np.where(TRUE, 0.5, -0.5)
     chosen = discretisation.choose(PLAIN, ranking(score), 1e-6)
