@@ -29,7 +29,7 @@ PAGES = (
     "CONTRIBUTING.md",
     "experiments/README.md",
     "tpu/README.md",
-    "sparsetx/GLOSSARY.md",
+    "sparsetx/circuits/report/GLOSSARY.md",
 )
 README_LINES = 170
 NOT_RUN = {  # the first line of a block: why it is neither run nor parsed
