@@ -13,7 +13,7 @@ from tests import runs
 
 def config():
     base = runs.config({data!r})
-    model = dataclasses.replace(base.model, context=32)
+    model = dataclasses.replace(base.model, context=24)  # the prompts have more than 16
     return dataclasses.replace(base, model=model)
 
 def study():
