@@ -7,7 +7,8 @@ weights. The paper finds that at equal loss wider models have smaller circuits, 
 along one width sparser models trade loss for smaller circuits; nothing here has been
 run to see whether so small models show it.
 
-HOURS
+The hours are not measured yet: `sparsetx study` prints how long is left once a cell is
+done. Several processes share the cells; start one for each core.
 
     sparsetx study experiments/frontier.py
     sparsetx study experiments/frontier.py --only width=64,seed=0

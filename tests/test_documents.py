@@ -170,6 +170,8 @@ def sparsetx(words: list[str], page: str) -> None:
         args = command_line._parsed(parser, rest)
     except SystemExit as end:
         pytest.fail(f"{page}: {shlex.join(words)}: {end}")
+    if command == "study":
+        experiment.load_study(str(ROOT / args.study))
     path = getattr(args, "experiment", None)
     if path is not None:
         experiment.load(str(ROOT / path), getattr(args, "overrides", None) or ())
