@@ -19,7 +19,7 @@ FILES = ("study.csv", "study.json", "frontier.csv", "frontier.json")
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
-    prepare(Request("tinypython", 512, 20_000, str(folder / "data")))
+    prepare(Request("tinypython", 512, 80_000, str(folder / "data")))
     return tiny.file(folder, folder / "data")
 
 

@@ -14,9 +14,9 @@ from tests.study import tiny
 
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    runs.trained()  # its data are prepared then
     folder = tmp_path_factory.mktemp("study")
-    return ["study", str(tiny.file(folder, runs.data())), "--out", str(folder / "out")]
+    path = tiny.file(folder, folder / "data")  # which the study prepares
+    return ["study", str(path), "--out", str(folder / "out")]
 
 
 def table(asked: list[str]) -> list[dict[str, str]]:
@@ -63,7 +63,7 @@ def test_its_table_has_a_row_for_each_circuit(asked: list[str]) -> None:
     ]
     assert places == wanted
     assert {r["steps"] for r in found} == {"12"}
-    assert {r["tokens"] for r in found} == {str(12 * 8 * 24)}
+    assert {r["tokens"] for r in found} == {str(12 * 8 * 48)}
     rows = json.loads((Path(asked[-1]) / "study.json").read_text())
     losses = [(r["width"], r["seed"], r["validation_loss"]) for r in rows]
     assert len(set(losses)) == 4

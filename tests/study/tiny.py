@@ -13,8 +13,9 @@ from tests import runs
 
 def config():
     base = runs.config({data!r})
-    model = dataclasses.replace(base.model, context=24)  # the prompts have more than 16
-    return dataclasses.replace(base, model=model)
+    model = dataclasses.replace(base.model, context=48)  # room for the prompts
+    data = dataclasses.replace(base.data, tokens=80_000)
+    return dataclasses.replace(base, model=model, data=data)
 
 def study():
     return Study(
@@ -28,7 +29,7 @@ def study():
         kinds=("plain", "honest"),
         search=Request(
             Aim(target=0.68, effort=Effort(((1, 25),), 4, 1)),
-            Sizes(16, 8, 8, 24),
+            Sizes(16, 8, 8, 48),
             effective=False,
         ),
         shuffled=["width=16,seed=0"],
