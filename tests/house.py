@@ -42,6 +42,7 @@ LAW = {
     "aot": "*",
     "bench": "*",
     "plots": "system nodes run circuits circuits.explain circuits.controls",
+    "study": "*",
     "cli": "*",  # all above: each command imports what it needs
 }
 LONGEST_FILE = 400

@@ -29,7 +29,7 @@ PAGES = (
     "CONTRIBUTING.md",
     "experiments/README.md",
     "tpu/README.md",
-    "sparsetx/GLOSSARY.md",
+    "sparsetx/circuits/report/GLOSSARY.md",
 )
 README_LINES = 170
 NOT_RUN = {  # the first line of a block: why it is neither run nor parsed
@@ -170,6 +170,8 @@ def sparsetx(words: list[str], page: str) -> None:
         args = command_line._parsed(parser, rest)
     except SystemExit as end:
         pytest.fail(f"{page}: {shlex.join(words)}: {end}")
+    if command == "study":
+        experiment.load_study(str(ROOT / args.study))
     path = getattr(args, "experiment", None)
     if path is not None:
         experiment.load(str(ROOT / path), getattr(args, "overrides", None) or ())

@@ -7,13 +7,17 @@ import runpy
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sparsetx.config import RunConfig
 from sparsetx.model import parameters
 from sparsetx.system import fields, files
 from sparsetx.system.errors import Refusal
 
+if TYPE_CHECKING:
+    from sparsetx.study import Study
+
+STUDY_HELP = "a .py file whose study() returns a Study"
 EXPERIMENT_HELP = (
     "a .py file whose config() returns a RunConfig, or a run's config.json"
 )
@@ -29,32 +33,45 @@ def load(path: str, overrides: Sequence[str] = ()) -> RunConfig:
         value = files.read_json(place, "a run's configuration")
         config = fields.from_json(RunConfig, value, what)
     else:
-        config = _call(place)
+        config = _call(place, "config", RunConfig)
     config = fields.override(config, overrides, what)
     parameters.check(config, what)
     return config
 
 
-def _call(path: Path) -> RunConfig:
+def load_study(path: str) -> "Study":
+    """The checked study of an experiment: what its study() returns."""
+    from sparsetx.study import definition
+
+    study: Study = _call(files.place(path), "study", definition.Study)
+    definition.check(study, f"{path} cannot be used")
+    return study
+
+
+def _call(path: Path, function: str, wanted: type[Any]) -> Any:
+    """What a function of the file returns."""
     if path.suffix != ".py" or not path.is_file():
         problem = "no such file" if not path.exists() else "not a .py file"
-        raise Refusal(f"wanted an experiment ({EXPERIMENT_HELP}) at {path}: {problem}")
+        help = EXPERIMENT_HELP if function == "config" else STUDY_HELP
+        raise Refusal(f"wanted an experiment ({help}) at {path}: {problem}")
     try:
-        config: Any = runpy.run_path(str(path))["config"]()
+        found: Any = runpy.run_path(str(path))[function]()
     except KeyError as error:
-        if error.args != ("config",):
+        if error.args != (function,):
             raise _broken(path, error) from error
+        name = wanted.__name__
         raise Refusal(
-            f"wanted a function config() in {path}: it has none. Write\n"
-            "    def config() -> RunConfig:\n        return RunConfig(...)"
+            f"wanted a function {function}() in {path}: it has none. Write\n"
+            f"    def {function}() -> {name}:\n        return {name}(...)"
         ) from error
     except Exception as error:
         raise _broken(path, error) from error
-    if not isinstance(config, RunConfig):
+    if not isinstance(found, wanted):
         raise Refusal(
-            f"{path}: config() returned {type(config).__name__}, wanted a RunConfig"
+            f"{path}: {function}() returned {type(found).__name__}, "
+            f"wanted a {wanted.__name__}"
         )
-    return config
+    return found
 
 
 def _broken(path: Path, error: Exception) -> Refusal:

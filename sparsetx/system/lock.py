@@ -24,6 +24,10 @@ BEAT = 15.0  # seconds between two rewrites of the lock (heartbeats)
 LEASE = 60.0  # seconds without one after which a remote holder counts as dead
 
 
+class Held(Refusal):
+    """The folder's lock belongs to a process that lives."""
+
+
 @contextlib.contextmanager
 def held(folder: files.PathLike, patient: bool = True) -> Iterator[None]:
     """Hold the lock of a run's folder while the block runs. If its holder is on another
@@ -104,7 +108,7 @@ def _take_away(path: Path, patient: bool) -> None:
     else:
         dead = patient and not _changes(path, mark)
     if not dead:
-        raise Refusal(
+        raise Held(
             f"wanted to write to {path.parent}, but process {pid} on "
             f"{holder.get('host')} does ({path}). Wait for it, or stop it"
         )

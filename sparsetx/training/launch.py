@@ -93,8 +93,10 @@ def opened(
     allow: Sequence[str] = (),
     report: Reporter = silent,
     notice: Notice = lambda text: None,
+    patient: bool = True,
 ) -> Iterator[Launch]:
-    """A new run at the path, or the existing one at its last saved step.
+    """A new run at the path, or the existing one at its last saved step. `patient` is
+    that of its lock.
 
     Resuming refuses a configuration that would change what the run computes, unless the
     changed keys are in `allow`.
@@ -102,7 +104,7 @@ def opened(
     parts = config.train.batch // config.train.accumulate
     devices = mesh.make(config.mesh, parts)
     first = hosts.is_first_host()
-    with lock.held(path) if first else contextlib.nullcontext():
+    with lock.held(path, patient) if first else contextlib.nullcontext():
         provenance.check_resume(config, path, allow)
         data = open_data(config, report, provenance.data_fingerprint(path, allow))
         feed = Feed.of(config, data, mesh.batch_sharding(devices))

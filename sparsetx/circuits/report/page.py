@@ -43,9 +43,8 @@ def block(payload: Mapping[str, Any]) -> str:
 
 
 def glossary() -> str:
-    """The table of sparsetx/GLOSSARY.md as the items of a definition list."""
-    text = importlib.resources.files("sparsetx").joinpath("GLOSSARY.md")
-    rows = [line for line in text.read_text("utf-8").splitlines() if "| **" in line]
+    """The table of GLOSSARY.md as the items of a definition list."""
+    rows = [line for line in _own("GLOSSARY.md").splitlines() if "| **" in line]
     return "\n".join(_entries(rows))
 
 

@@ -60,9 +60,16 @@ class Job:
     def folder(self, task: str, kind: CircuitKind) -> Path:
         """The task's own folder for the honest circuit, or the plain one where that is
         all; folders in it for other kinds."""
-        own = self.out / task
-        first = "honest" if "honest" in self.kinds else "plain"
-        return own if kind == first else own / kind
+        return folder_of(self.out, task, kind, self.kinds)
+
+
+def folder_of(
+    out: Path, task: str, kind: CircuitKind, kinds: Sequence[CircuitKind]
+) -> Path:
+    """Where a circuit is that was searched together with others of these kinds."""
+    own = out / task
+    first = "honest" if "honest" in kinds else "plain"
+    return own if kind == first else own / kind
 
 
 def of_run(

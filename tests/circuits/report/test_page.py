@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import sparsetx
 from sparsetx import nodes
 from sparsetx.circuits import circuit, facts
 from sparsetx.circuits.report import drawn_graph, model_comparison, runs_and_circuits
@@ -25,6 +24,7 @@ from sparsetx.system import fields, files
 from sparsetx.system.errors import Refusal
 from tests.circuits import compiled
 from tests.circuits.test_circuit import made
+from tests.house import PACKAGE
 
 HOSTILE = "</script><img src=x onerror=alert(1)><!--<script>"
 
@@ -97,7 +97,7 @@ def test_it_ends_in_a_collapsed_glossary() -> None:
     assert " open" not in box.partition(">")[0]
     assert text.index(box) > text.index('<section id="models"')
     assert 'href="#glossary"' in text.partition("</header>")[0]
-    table = (Path(sparsetx.__file__).parent / "GLOSSARY.md").read_text("utf-8")
+    table = (PACKAGE / "circuits/report/GLOSSARY.md").read_text("utf-8")
     terms = re.findall(r"^\| \*\*(.+?)\*\*", table, re.MULTILINE)
     assert len(terms) > 20
     assert re.findall(r"<dt><b>(.+?)</b>", box) == terms

@@ -1,0 +1,1 @@
+"""Grids of runs and circuits: their cells, table and frontier."""
