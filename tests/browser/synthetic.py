@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from sparsetx import nodes
-from sparsetx.circuits.report import drawn_graph
-from sparsetx.circuits.report.page_data import VERSION
+from sparsetx.circuits.report.page_data import VERSION, drawn_graph
 
 HOSTILE = "</script><img src=x onerror=\"document.title='taken'\"><!--"
 LAYERS, WIDE, EDGES, TOKENS = 8, 16, 2000, 48

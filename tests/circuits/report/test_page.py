@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from sparsetx import nodes
 from sparsetx.circuits import circuit, facts
-from sparsetx.circuits.report import drawn_graph, model_comparison, runs_and_circuits
+from sparsetx.circuits.report import runs_and_circuits
 from sparsetx.circuits.report.page import SCRIPTS, block, page
+from sparsetx.circuits.report.page_data import drawn_graph, model_comparison
 from sparsetx.cli.main import main
 from sparsetx.config import RunConfig, SparsityConfig
 from sparsetx.system import fields, files

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sparsetx.circuits import circuit, facts
-from sparsetx.circuits.report import drawn_graph, runs_and_circuits
-from sparsetx.circuits.report.page_data import VERSION, Wishes, payload
+from sparsetx.circuits.report import runs_and_circuits
+from sparsetx.circuits.report.page_data import VERSION, Wishes, drawn_graph, payload
 from sparsetx.system import files
 from sparsetx.system.errors import Refusal
 from sparsetx.system.progress import Progress

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsetx.circuits import circuit
-from sparsetx.circuits.report import text_contexts
-from sparsetx.circuits.report.text_contexts import AFTER, BEFORE, EACH
+from sparsetx.circuits.report.page_data import text_contexts
+from sparsetx.circuits.report.page_data.text_contexts import AFTER, BEFORE, EACH
 from sparsetx.data.tokenizer import Tokenizer
 from sparsetx.nodes import MLP_NEURON, Node
 from tests.circuits import handmade

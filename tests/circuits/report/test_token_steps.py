@@ -9,7 +9,7 @@ import pytest
 
 from sparsetx.circuits import circuit
 from sparsetx.circuits.measure import ablations
-from sparsetx.circuits.report import token_steps
+from sparsetx.circuits.report.page_data import token_steps
 from sparsetx.circuits.search import pools
 from sparsetx.model import trace
 from sparsetx.nodes import ATTN_PATTERN, MLP_NEURON, Node

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsetx import nodes
-from sparsetx.circuits.report.drawn_graph import (
+from sparsetx.circuits.report.page_data.drawn_graph import (
     ANSWER,
     EMBED,
     MEETS,

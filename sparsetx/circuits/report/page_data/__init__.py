@@ -29,7 +29,7 @@ from sparsetx.circuits.circuit import Circuit, name_of
 from sparsetx.circuits.explain import ablation_costs, explanation
 from sparsetx.circuits.explain.node_statistics import NodeStatistics
 from sparsetx.circuits.facts import REACHED, Facts, ladder
-from sparsetx.circuits.report import (
+from sparsetx.circuits.report.page_data import (
     drawn_graph,
     model_comparison,
     text_contexts,
