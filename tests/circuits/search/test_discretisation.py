@@ -75,7 +75,7 @@ def test_figures_are_those_of_the_definition() -> None:
 def test_drawing_stops_once_h_is_above_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     losses = np.arange(100) / 100
 
-    def measured(own: judge.Judge, kind: Any, keep: Any, each: Any, _: float) -> Any:
+    def measured(_: judge.Judge, kind: Any, *__: Any) -> Any:
         if len(kind) < judge.AT_ONCE:
             return np.zeros((len(kind), 2))
         seen.append(len(seen))

@@ -54,7 +54,7 @@ def test_the_fooled_circuit_only_seems_to_be_good(name: str) -> None:
     seems, shows = OF_ITS_OWN.get(name, (SEEMS, SHOWS))
     found = own.figures(kept, "train")
     assert max(found[figure] for figure in seems) < TARGET / 2
-    assert min(found[figure] for figure in shows) > 1.5 * TARGET
+    assert min(found[figure] for figure in shows) > 1.25 * TARGET
     assert own.figures(kept, "test")["F"] > 2 * TARGET
 
 
