@@ -76,7 +76,8 @@ class Launch:
     def _owes_evaluation(self) -> bool:
         """Whether the run stopped during an evaluation, which is then done first."""
         step = self.step
-        if not step or step % self.config.train.eval_every:
+        every, last = self.config.train.eval_every, self.config.train.steps
+        if not step or (step % every and step < last):
             return False
         rows = metrics_log.read(self.path / METRICS)
         return not any(r["step"] == step and "validation_loss" in r for r in rows)

@@ -26,7 +26,7 @@ def study():
             "seed": {{"0": [], "1": ["seed=1"]}},
         }},
         tasks=["single_double_quote"],
-        kinds=("plain", "honest"),
+        kinds=("plain",),
         search=Request(
             Aim(target=0.68, effort=Effort(((1, 25),), 4, 1)),
             Sizes(16, 8, 8, 48),

@@ -1,6 +1,7 @@
 """Launching: sinks of metrics, the profile, the table of parameters, hosts."""
 
 import dataclasses
+import json
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from sparsetx.model import mesh
 from sparsetx.run import metrics_log, provenance
 from sparsetx.system import hosts
 from sparsetx.system.errors import Refusal
+from sparsetx.system.signals import Stop
 from sparsetx.training import launch
 from tests import runs
 
@@ -112,3 +114,24 @@ def test_hosts_that_differ_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Refusal, match=r"versions: host-b differ from") as refused:
         hosts.agree({"config": 1, "versions": 2})
     assert "config" not in str(refused.value)
+
+
+@pytest.mark.parametrize("every", [6, 5])
+def test_a_run_stopped_in_its_last_evaluation_does_it_again(
+    tmp_path: Path, every: int
+) -> None:
+    """Also where the last step is no multiple of train.eval_every."""
+    run = runs.copied(tmp_path)
+    path = run / "metrics.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    last = [r for r in rows if r["step"] == runs.STEPS and "validation_loss" in r]
+    left = [json.dumps(r) + "\n" for r in rows if r not in last]
+    path.write_text("".join(left))
+    config = runs.config(runs.data())
+    train = dataclasses.replace(config.train, eval_every=every)
+    with launch.opened(dataclasses.replace(config, train=train), run) as launched:
+        launched.train(Stop())
+    again = [json.loads(line) for line in path.read_text().splitlines()]
+    found = [r for r in again if r["step"] == runs.STEPS and "validation_loss" in r]
+    assert len(last) == len(found) == 1
+    assert found[0]["validation_loss"] == pytest.approx(last[0]["validation_loss"])
