@@ -20,7 +20,7 @@ FILES = ("study.csv", "study.json", "frontier.csv", "frontier.json")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
     prepare(Request("tinypython", 512, 80_000, str(folder / "data")))
-    return tiny.file(folder, folder / "data")
+    return tiny.file(folder, folder / "data", few=True)
 
 
 def started(file: Path, out: Path) -> "subprocess.Popen[str]":
@@ -50,7 +50,7 @@ def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
 def whole(file: Path) -> dict[str, bytes]:
     """The tables of a study that was left alone."""
     said = done(started(file, file.parent / "whole"))
-    assert said.count(": done") == len(tiny.CELLS)
+    assert said.count(": done") == len(tiny.FEW)
     return tables(file.parent / "whole")
 
 
@@ -59,7 +59,7 @@ def test_killed_three_times_it_makes_the_same_tables(
 ) -> None:
     """At random moments after something is there: in a training, and in a search."""
     rng = random.Random(0)
-    first, second, third, _ = (tmp_path / name for name in tiny.CELLS)
+    first, second, third = (tmp_path / name for name in tiny.FEW)
     with case.case("a study, killed three times"):
         for made in (first / "checkpoints/4", first / "circuits", third / "lock"):
             process = started(file, tmp_path)
@@ -79,7 +79,7 @@ def test_told_to_stop_it_saves_and_goes_on(
 ) -> None:
     for number, code in ((signal.SIGTERM, 42), (signal.SIGINT, 130)):
         process = started(file, tmp_path)
-        cell = tiny.CELLS[0 if number == signal.SIGTERM else 1]
+        cell = tiny.FEW[0 if number == signal.SIGTERM else 1]
         wait_for(tmp_path / cell / "checkpoints", process)
         process.send_signal(number)
         process.communicate(timeout=100)
@@ -96,6 +96,6 @@ def test_two_processes_share_it(
     said = [done(process) for process in both]
     assert all(": done" in out for out in said)
     assert tables(tmp_path) == whole
-    for name in tiny.CELLS:
+    for name in tiny.FEW:
         made = json.loads((tmp_path / name / "environment.json").read_text())
         assert len(made["starts"]) == 1  # only one of them trained it

@@ -11,7 +11,6 @@ from sparsetx.run import checkpoints
 from tests import runs
 from tests.study import tiny
 
-
 pytestmark = pytest.mark.slow  # six trainings and searches, as short as they are
 
 

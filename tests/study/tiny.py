@@ -21,9 +21,9 @@ def study():
     return Study(
         config(),
         {{
-            "width": {{"16": [], "24": ["model.d_model=24", "model.d_mlp=48"]}},
+            "width": {widths},
             "density": {{"1-4": []}},
-            "seed": {{"0": [], "1": ["seed=1"]}},
+            "seed": {seeds},
         }},
         tasks=["single_double_quote"],
         kinds=("plain",),
@@ -35,10 +35,16 @@ def study():
         shuffled=["width=16,seed=0"],
     )
 """
+WIDTHS = {"16": [], "24": ["model.d_model=24", "model.d_mlp=48"]}
 CELLS = [f"width={w},density=1-4,seed={s}" for w in (16, 24) for s in (0, 1)]
+# Of one width, so that processes find all programs compiled.
+FEW = [f"width=16,density=1-4,seed={s}" for s in (0, 1, 2)]
 
 
-def file(folder: Path, data: Path) -> Path:
+def file(folder: Path, data: Path, few: bool = False) -> Path:
+    """Of all four cells, or of the few."""
+    widths = {"16": WIDTHS["16"]} if few else WIDTHS
+    seeds = {str(s): [f"seed={s}"] if s else [] for s in range(3 if few else 2)}
     path = folder / "tiny.py"
-    path.write_text(TEXT.format(data=str(data)))
+    path.write_text(TEXT.format(data=str(data), widths=widths, seeds=seeds))
     return path
