@@ -6,14 +6,11 @@ the statement travels with the call into the compiled program's text, where the 
 a call is batched; what else there is to say is stated as a ratio to the former.
 """
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
-from jax.experimental import pallas as pl
-
-KEY = "cost"  # of the call's metadata
-PASSES, VECTOR = "passes", "vector"  # for each floating-point operation of a product
+# Of the call's metadata, for each floating-point operation of a product.
+PASSES, VECTOR = "passes", "vector"
 
 
 @dataclass(frozen=True)
@@ -29,6 +26,8 @@ class Cost:
 
 def stated(cost: Cost) -> dict[str, Any]:
     """The arguments of `pallas_call` that state it."""
+    from jax.experimental import pallas as pl  # slow to import
+
     each = cost.products or 1.0
     ratios = {PASSES: cost.passes / each, VECTOR: cost.vector / each}
     return {
@@ -37,5 +36,5 @@ def stated(cost: Cost) -> dict[str, Any]:
             transcendentals=round(cost.transcendental),
             bytes_accessed=round(cost.bytes),
         ),
-        "metadata": {KEY: json.dumps(ratios)},
+        "metadata": {name: repr(ratio) for name, ratio in ratios.items()},
     }
