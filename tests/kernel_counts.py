@@ -8,9 +8,40 @@ import jax
 
 UNIT = 128  # rows, columns and depth of the matrix unit
 ELEMENTWISE = frozenset(
-    "abs add and clamp convert_element_type div eq exp exp2 ge gt integer_pow le log lt "
-    "max min mul ne neg not or rsqrt select_n shift_left shift_right_arithmetic "
-    "shift_right_logical sign sqrt sub tanh xor".split()
+    [
+        "abs",
+        "add",
+        "and",
+        "clamp",
+        "convert_element_type",
+        "div",
+        "eq",
+        "exp",
+        "exp2",
+        "ge",
+        "gt",
+        "integer_pow",
+        "le",
+        "log",
+        "lt",
+        "max",
+        "min",
+        "mul",
+        "ne",
+        "neg",
+        "not",
+        "or",
+        "rsqrt",
+        "select_n",
+        "shift_left",
+        "shift_right_arithmetic",
+        "shift_right_logical",
+        "sign",
+        "sqrt",
+        "sub",
+        "tanh",
+        "xor",
+    ]
 )
 
 

@@ -79,8 +79,8 @@ def _gradients(
         return (*grads, None)
     # The sink's share of the softmax, times its gradient: its value is zero.
     total_BNHL = arrays[-1]
-    logit_NH1 = _by_block(sink_H, total_BNHL.shape[1:3])[..., None]
-    share_BNHL = jnp.exp(logit_NH1 - total_BNHL)
+    logit_1NH1 = _by_block(sink_H, total_BNHL.shape[1:3])[None, ..., None]
+    share_BNHL = jnp.exp(logit_1NH1 - total_BNHL)
     grad_NH = -jnp.sum(share_BNHL * dot_BNHL, (0, 3))
     return (*grads, grad_NH.reshape(-1)[: sink_H.size].astype(sink_H.dtype))
 

@@ -1,8 +1,8 @@
 """What a TPU's core does for one sequence and one block of heads of attention.
 
-The bodies of the two kernels of `attention_kernel.py`, over refs to the core's memory. Both go
-through tiles of queries and, for each, tiles of keys up to it; a tile of scores is
-[key, query], one head's at a time.
+The bodies of the two kernels of `attention_kernel.py`, over refs to the core's memory.
+Both go through tiles of queries and, for each, tiles of keys up to it; a tile of scores
+is [key, query], one head's at a time.
 """
 
 from collections.abc import Iterator
