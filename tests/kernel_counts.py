@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Any
 
 import jax
+from jax.extend import core
 
 UNIT = 128  # rows, columns and depth of the matrix unit
 ELEMENTWISE = frozenset(
@@ -74,7 +75,7 @@ def _walk(
                 found["vector"] += times * whole.aval.size
                 found[name] += times * whole.aval.size
         else:
-            for own in jax.core.jaxprs_in_params(params):
+            for own in core.jaxprs_in_params(params):
                 _walk(own, times, inside, trips, found)
 
 
