@@ -225,7 +225,8 @@ class Block(nn.Module):
         kept = [nodes.active_count(self.config, site) or wide for site in sites]
         if min(kept) >= wide:
             return xs
-        choose = functools.partial(topk.keep_largest_each, ks=kept, axis=-1)
+        search = kernels.selection(self.config, wide)
+        choose = functools.partial(topk.keep_largest_rows, ks=kept, search=search)
         chosen: list[jax.Array] = mesh.each_by_itself(choose, xs)
         return chosen
 

@@ -5,11 +5,12 @@ used where a kernel's shapes do not fit or a tap wants to see what the kernel wo
 never write. `model.kernels` turns all of them off.
 """
 
+import functools
 from typing import Literal
 
 import jax
 
-from sparsetx import nodes
+from sparsetx import nodes, topk
 from sparsetx.config import ModelConfig
 from sparsetx.taps import Tap
 
@@ -19,6 +20,7 @@ Use = Literal["no", "compiled", "interpreted"]
 FEWEST_TOKENS = 16  # of fewer, the scores are next to nothing
 MOST_TOKENS = 2048  # of a sequence, for which a core's memory has room
 WIDEST_HEAD = 128  # channels: a register's lanes
+WIDEST_ROW = 2**15  # of a selection: eight such rows are a small block
 
 
 def use(config: ModelConfig) -> Use:
@@ -37,6 +39,16 @@ def attention(config: ModelConfig, tap: Tap, length: int) -> Use:
     """Whether attention over so many tokens is the kernel's."""
     fits = FEWEST_TOKENS <= length <= MOST_TOKENS and config.d_head <= WIDEST_HEAD
     return use(config) if fits and not tap.visits(nodes.ATTN_PATTERN) else "no"
+
+
+def selection(config: ModelConfig, wide: int) -> topk.Search | None:
+    """The kernel that selects from rows so wide, if it is to be used."""
+    used = use(config) if wide <= WIDEST_ROW else "no"
+    if used == "no":
+        return None
+    from sparsetx.topk import kernel
+
+    return functools.partial(kernel.search, interpret=used == "interpreted")
 
 
 def attend(

@@ -157,13 +157,13 @@ def cost(plan: Plan, forward: bool) -> Cost:
     rounded = 0 if exact else 1 if forward else 2  # scores become bfloat16
     # A head's rows of a turned matrix are rounded and summed up for every tile.
     row = (2 if forward else 1) + (not exact)
-    each += rounded + row * plan.channels / plan.tile
+    work = each + rounded + row * plan.channels / plan.tile
     whole = (4 if exact else 6) if forward else (7 if exact else 13)
     copied = plan.heads * (dots // 2)  # once for each head, others' channels zero
     return Cost(
         products=2.0 * dots * scores * plan.channels,
         passes=2.0 * dots * scores * LANES * (6 if exact else 1),
-        vector=each * scores + diagonal + (2 * copied + whole) * entries,
+        vector=work * scores + diagonal + (2 * copied + whole) * entries,
         transcendental=float(scores),
         bytes=float(arrays * entries * size + 4 * entries // plan.channels),
     )
