@@ -71,7 +71,10 @@ def _walk(
             _dot(eqn, times, found)
         elif inside and (name in ELEMENTWISE or name.startswith("reduce_")):
             whole = eqn.invars[0] if name.startswith("reduce_") else eqn.outvars[0]
-            if whole.aval.size > 1:  # scalars are another unit's
+            nothing = name == "convert_element_type" and (
+                whole.aval.dtype == eqn.invars[0].aval.dtype
+            )
+            if whole.aval.size > 1 and not nothing:  # scalars are another unit's
                 found["vector"] += times * whole.aval.size
                 found[name] += times * whole.aval.size
         else:
