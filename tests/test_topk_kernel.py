@@ -1,7 +1,6 @@
 """The kernel that selects from rows, interpreted on a CPU, against its twin."""
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsetx import topk
-from sparsetx.topk import REMAT_NAMES, kernel
+from sparsetx.topk import kernel
 from tests import kernel_counts
 from tests.test_topk import PALETTES, sorted_mask, values
 
@@ -54,21 +53,6 @@ def test_gradients_pass_through_kept_entries_also_where_they_are_zero() -> None:
     x = jnp.zeros((2, 16))
     slope = jax.grad(lambda x: jnp.sum(kept(x, 5) * 3))(x)
     np.testing.assert_array_equal(slope, [np.where(np.arange(16) < 5, 3.0, 0.0)] * 2)
-
-
-def test_remat_keeps_the_threshold_and_never_searches_twice() -> None:
-    policy = jax.checkpoint_policies.save_only_these_names(*REMAT_NAMES)
-
-    def loss(x: jax.Array) -> jax.Array:
-        (found,) = topk.keep_largest_rows([jnp.sin(x)], [3], INTERPRETED)
-        return jnp.sum(found**2)
-
-    def searches(f: Any) -> int:
-        lowered = jax.jit(jax.grad(f)).lower(jnp.ones((8, 16)))
-        return lowered.compile().as_text().count(" while(")
-
-    assert searches(jax.checkpoint(loss, policy=policy)) == searches(loss) > 0
-    assert searches(jax.checkpoint(loss)) > searches(loss)
 
 
 def test_lanes_of_a_search_each_have_their_own() -> None:

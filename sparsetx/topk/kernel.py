@@ -4,9 +4,9 @@ The same threshold and cut as `bisection.py`'s, up to which of several threshold
 keep the same entries: threshold by halving the interval between a row's least and
 largest rank, cut by halving its places. A pass costs an accelerator a read elsewhere,
 so there it compares with seven candidates; here a block of rows stays in the core's
-memory, and a pass has one. It ends as soon as every row of the block is decided: if values are
-normal, or GELU of such, a quarter of 1,024 or 4,096 takes 17 to 21 of at most 31
-passes. Where no row has ties there is no second search.
+memory, and a pass has one. It ends as soon as every row of the block is decided: a
+quarter of 1,024 or of 4,096 values, normal or GELU of such, takes 17 to 21 of at most
+31 passes. Where no row has ties there is no second search.
 
 What comes out lies along lanes, so that it takes no more memory than it has numbers.
 """
