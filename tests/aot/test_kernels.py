@@ -15,8 +15,8 @@ from sparsetx.config import MeshConfig, RunConfig
 from sparsetx.model.kernels import attention_kernel
 from sparsetx.model.kernels.plan import Plan
 from sparsetx.topk import kernel
-from tests.aot.test_program import small as tiny
-from tests.aot.test_program import step
+from tests.aot.test_compiled import small as tiny
+from tests.aot.test_compiled import step
 
 CHIPS = ("v5e-1", "v5p-8", "v6e-4")
 SITES = 8  # of a block, at which AbsTopK acts
