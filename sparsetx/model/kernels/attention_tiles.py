@@ -6,7 +6,7 @@ is [key, query], one head's at a time.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -78,67 +78,72 @@ def _mixed(
     return new, total, faded * mix + _product(plan, v_turned, part)
 
 
-def backward(
-    plan: Plan,
-    q_ref: Any,
-    k_ref: Any,
-    v_ref: Any,
-    mix_ref: Any,
-    grad_ref: Any,
-    total_ref: Any,
-    q_grad: Any,
-    k_grad: Any,
-    v_grad: Any,
-    dot_ref: Any,
-    k_turned: Any,
-    k_sum: Any,
-    v_sum: Any,
-    turned: Any,
-    q_own: Any,
-    grad_own: Any,
-) -> None:
-    heads = range(plan.heads)
-    _turn(plan, k_ref, k_turned)
-    k_sum[...] = jnp.zeros_like(k_sum)
-    v_sum[...] = jnp.zeros_like(v_sum)
+class Backward(NamedTuple):
+    """The refs of the backward kernel: what it is given, what it returns, and arrays
+    of its own (sums over queries; matrices with tokens along lanes; masked copies)."""
 
-    def query(i: jax.Array, _: None) -> None:
-        here = plan.tokens(i)
-        _mask_lanes(plan, q_ref[0, here, :], q_own)
-        _mask_lanes(plan, grad_ref[0, here, :], grad_own)
-        both = mix_ref[0, here, :].astype(jnp.float32) * grad_ref[0, here, :]
-        turned[...] = both.T
-        totals = [total_ref[0, 0, h : h + 1, here] for h in heads]
-        dots = [jnp.sum(turned[plan.rows(h), :], 0, keepdims=True) for h in heads]
-        for h in heads:
-            dot_ref[0, 0, h : h + 1, here] = dots[h]
+    q: Any
+    k: Any
+    v: Any
+    mix: Any
+    grad: Any
+    total: Any
+    q_grad: Any
+    k_grad: Any
+    v_grad: Any
+    dot: Any
+    k_turned: Any
+    k_sum: Any
+    v_sum: Any
+    turned: Any
+    q_own: Any
+    grad_own: Any
 
-        def key(j: jax.Array, sums: list[Any], seen: Seen = None) -> list[Any]:
-            there = plan.tokens(j)
-            k, v = k_ref[0, there, :], v_ref[0, there, :]
-            found, k_new, v_new = [], k_sum[there, :], v_sum[there, :]
-            for h, q, grad in zip(
-                heads, _parts(plan, q_own), _parts(plan, grad_own), strict=True
-            ):
-                part = jnp.exp(_scores(plan, k, q, seen) - totals[h])
-                slope = part * (_against(plan, v, grad) - dots[h])
-                slope = slope.astype(plan.dtype)
-                v_new += _product(plan, part, grad)
-                k_new += _product(plan, slope, q)
-                rows = k_turned[plan.rows(h), there]
-                found.append(sums[h] + _product(plan, rows, slope))
-            k_sum[there, :], v_sum[there, :] = k_new, v_new
-            return found
 
-        sums = [jnp.zeros((plan.channels, plan.tile)) for _ in heads]
-        sums = lax.fori_loop(0, i, key, sums)
-        for h, found in enumerate(key(i, sums, _seen(plan))):
-            turned[plan.rows(h), :] = found * plan.scale
-        q_grad[0, here, :] = turned[...].T.astype(plan.dtype)
+def backward(plan: Plan, *refs: Any) -> None:
+    own = Backward(*refs)
+    _turn(plan, own.k, own.k_turned)
+    own.k_sum[...] = jnp.zeros_like(own.k_sum)
+    own.v_sum[...] = jnp.zeros_like(own.v_sum)
+    lax.fori_loop(0, plan.tiles, lambda i, _: _gradients_of(plan, own, i), None)
+    own.k_grad[0, :, :] = (own.k_sum[...] * plan.scale).astype(plan.dtype)
+    own.v_grad[0, :, :] = own.v_sum[...].astype(plan.dtype)
 
-    lax.fori_loop(0, plan.tiles, query, None)
-    k_grad[0, :, :] = (k_sum[...] * plan.scale).astype(plan.dtype)
-    v_grad[0, :, :] = v_sum[...].astype(plan.dtype)
+
+def _gradients_of(plan: Plan, own: Backward, i: jax.Array) -> None:
+    """What a tile of queries adds to the gradients of keys and values, and its own."""
+    heads, here = range(plan.heads), plan.tokens(i)
+    _mask_lanes(plan, own.q[0, here, :], own.q_own)
+    _mask_lanes(plan, own.grad[0, here, :], own.grad_own)
+    both = own.mix[0, here, :].astype(jnp.float32) * own.grad[0, here, :]
+    own.turned[...] = both.T
+    totals = [own.total[0, 0, h : h + 1, here] for h in heads]
+    dots = [jnp.sum(own.turned[plan.rows(h), :], 0, keepdims=True) for h in heads]
+    for h in heads:
+        own.dot[0, 0, h : h + 1, here] = dots[h]
+
+    def key(j: jax.Array, sums: list[Any], seen: Seen = None) -> list[Any]:
+        there = plan.tokens(j)
+        k, v = own.k[0, there, :], own.v[0, there, :]
+        found, k_new, v_new = [], own.k_sum[there, :], own.v_sum[there, :]
+        for h, q, grad in zip(
+            heads, _parts(plan, own.q_own), _parts(plan, own.grad_own), strict=True
+        ):
+            part = jnp.exp(_scores(plan, k, q, seen) - totals[h])
+            slope = part * (_against(plan, v, grad) - dots[h])
+            slope = slope.astype(plan.dtype)
+            v_new += _product(plan, part, grad)
+            k_new += _product(plan, slope, q)
+            rows = own.k_turned[plan.rows(h), there]
+            found.append(sums[h] + _product(plan, rows, slope))
+        own.k_sum[there, :], own.v_sum[there, :] = k_new, v_new
+        return found
+
+    sums = [jnp.zeros((plan.channels, plan.tile)) for _ in heads]
+    sums = lax.fori_loop(0, i, key, sums)
+    for h, found in enumerate(key(i, sums, _seen(plan))):
+        own.turned[plan.rows(h), :] = found * plan.scale
+    own.q_grad[0, here, :] = own.turned[...].T.astype(plan.dtype)
 
 
 def _turn(plan: Plan, ref: Any, turned: Any) -> None:
