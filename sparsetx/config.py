@@ -55,6 +55,9 @@ class ModelConfig:
     unroll: bool = setting(
         True, "on a CPU, compile layers one after another, not as a loop: faster steps"
     )
+    kernels: bool = setting(
+        True, "on a TPU, use kernels that keep what they compute in the core's memory"
+    )
 
     @property
     def d_attn(self) -> int:

@@ -32,18 +32,26 @@ BareFn = Callable[[str, jax.Array], jax.Array]
 @dataclass(frozen=True)
 class Tap:
     """`fn` must be hashable (a module's function: a lambda made per call would be
-    compiled again in every call); `along` has leaves [layer, …]."""
+    compiled again in every call); `along` has leaves [layer, …]. `sites` are those that
+    fn may read or change, None if they could be any: what no tap visits need not exist
+    as an array."""
 
     fn: Fn = dataclasses.field(metadata={"static": True})
     along: Any = None
     ends: Any = None
+    sites: frozenset[str] | None = dataclasses.field(
+        default=None, metadata={"static": True}
+    )
+
+    def visits(self, site: str) -> bool:
+        return self.sites is None or site in self.sites
 
 
 def pass_through(site: str, x: jax.Array, here: Any) -> tuple[jax.Array, Any]:
     return x, None
 
 
-IDENTITY = Tap(pass_through)
+IDENTITY = Tap(pass_through, sites=frozenset())
 
 
 def as_tap(tap: Tap | BareFn | None) -> Tap:
@@ -70,32 +78,45 @@ def mix(amount: Nodes, values: Nodes, spare: Nodes | None = None) -> Tap:
     _same_sites("mix", amount=amount, values=values, spare=spare)
     if spare is not None:
         amount = {s: spare[s] + (1 - spare[s]) * amount[s] for s in amount}
-    return _at_sites(_blend, {s: (amount[s], values[s]) for s in amount})
+    return at_sites(_blend, {s: (amount[s], values[s]) for s in amount})
 
 
 def interchange(where: Nodes, values: Nodes) -> Tap:
     """Nodes that are 1 in `where` take these values, from another forward pass."""
     _same_sites("interchange", where=where, values=values)
-    return _at_sites(_take_over, {s: (where[s], values[s]) for s in where})
+    return at_sites(_take_over, {s: (where[s], values[s]) for s in where})
 
 
 def substitute(values: Mapping[str, Any]) -> Tap:
     """Replace whole sites by given values, as for frozen norms, attention, bridges."""
-    return _at_sites(_replace, dict(values))
+    return at_sites(_replace, dict(values))
 
 
 def capture(sites: Sequence[str]) -> Tap:
     """Take the activations of these sites: `model.trace` returns them."""
     for site in sites:
         _known(site)
-    return Tap(_Capture(frozenset(sites)))
+    chosen = frozenset(sites)
+    return Tap(_Capture(chosen), sites=chosen)
+
+
+def at_sites(fn: Fn, tree: Mapping[str, Any]) -> Tap:
+    """A tap that does nothing but at the sites of a tree, where `here` has them."""
+    for site in tree:
+        _known(site)
+    ends = {s: v for s, v in tree.items() if s in nodes.END_SITES}
+    along = {s: v for s, v in tree.items() if s not in ends}
+    return Tap(fn, along, ends, frozenset(tree))
 
 
 def compose(*taps: Tap | BareFn) -> Tap:
     """One tap that applies several, in order; at most one may take at any one site."""
     parts = [as_tap(t) for t in taps]
     fns = _Composed(tuple(t.fn for t in parts))
-    return Tap(fns, tuple(t.along for t in parts), tuple(t.ends for t in parts))
+    each = [t.sites for t in parts if t.sites is not None]
+    sites = frozenset().union(*each) if len(each) == len(parts) else None
+    along, ends = tuple(t.along for t in parts), tuple(t.ends for t in parts)
+    return Tap(fns, along, ends, sites)
 
 
 @dataclass(frozen=True)
@@ -181,13 +202,6 @@ def at_place(here: Any, place_B: jax.Array, shape: tuple[int, ...]) -> Any:
         return jnp.take_along_axis(x, place_B.reshape(where), axis)
 
     return jax.tree_util.tree_map_with_path(cut, here)
-
-
-def _at_sites(fn: Fn, tree: Mapping[str, Any]) -> Tap:
-    for site in tree:
-        _known(site)
-    ends = {s: v for s, v in tree.items() if s in nodes.END_SITES}
-    return Tap(fn, {s: v for s, v in tree.items() if s not in ends}, ends)
 
 
 def _known(site: str) -> None:

@@ -19,7 +19,7 @@ LAW = {
     "system": "",
     "config": "system",
     "nodes": "system config",
-    "topk": "",
+    "topk": "system",
     "taps": "system nodes",
     "model": "system config nodes topk taps",
     "projection": "config topk model",

@@ -2,13 +2,15 @@
 
 A TPU's compiler writes every matrix product as a convolution; a batched product has a
 window so dilated that each position of it meets one element. Only pairs of a window
-position and an element that meet are counted.
+position and an element that meet are counted. A kernel is opaque: it states its own
+counts (system/kernel_cost.py), which the compiler copies into the program's text.
 """
 
 import math
 import re
 
 from sparsetx.aot.hlo import Computation, Instruction, Module
+from sparsetx.system import kernel_cost
 
 # One operation for each element of the result.
 ELEMENTWISE = frozenset(
@@ -70,6 +72,8 @@ def products(
         return often * _dot(inside, one)
     if one.opcode == "convolution":
         return often * _convolution(inside, one)
+    if one.opcode == "custom-call":
+        return _stated(one, kernel_cost.PASSES if passes else "")
     if one.opcode == "fusion":
         return sum(
             products(module, own, each, passes)
@@ -91,6 +95,8 @@ def vector(module: Module, inside: Computation, one: Instruction) -> float:
         return float(sum(shape.count for shape in one.shapes))
     if one.opcode in REDUCING:
         return float(sum(o.shapes[0].count for o in inside.operands(one)[:1]))
+    if one.opcode == "custom-call":
+        return _stated(one, kernel_cost.VECTOR)
     if one.opcode == "fusion":
         return sum(
             vector(module, own, each)
@@ -98,6 +104,18 @@ def vector(module: Module, inside: Computation, one: Instruction) -> float:
             for each in own.instructions
         )
     return 0.0
+
+
+def _stated(kernel: Instruction, ratio: str = "") -> float:
+    """A kernel's floating-point operations, times what it states for each of them; 0
+    for a custom call that states nothing."""
+    products = re.search(r'"flops":"(\d+)"', kernel.rest)
+    if products is None:
+        return 0.0
+    if not ratio:
+        return float(products[1])
+    each = re.search(rf'"{ratio}":"([\d.e+-]+)"', kernel.rest)
+    return float(products[1]) * float(each[1] if each else 0)
 
 
 def _called(module: Module, one: Instruction) -> list[Computation]:

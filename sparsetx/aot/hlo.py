@@ -17,6 +17,8 @@ _ARRAY = re.compile(r"\b([a-z]+\d*)\[([\d,<=]*)\](?:\{([^{}]*)\})?")
 _COMMENT = re.compile(r"/\*.*?\*/")
 _NAME = re.compile(r"%([^\s,(){}]+)")
 _HEAD = re.compile(r"^(ENTRY )?%?([^\s(]+) \(.*\) -> .*\{$")
+# The only text that spans lines: what a kernel states about itself.
+_STATED = re.compile(r"kernel_metadata=\{\n.*?\n\}", re.DOTALL)
 _LINE = re.compile(r"^\s+(ROOT )?%?([^\s=]+) = (.*)$")
 
 
@@ -123,6 +125,7 @@ def parse(text: str) -> Module:
     found: dict[str, Computation] = {}
     entry: Computation | None = None
     current: Computation | None = None
+    text = _STATED.sub(lambda found: found[0].replace("\n", " "), text)
     for raw in text.splitlines():
         line = _COMMENT.sub("", raw)
         if head := _HEAD.match(line):

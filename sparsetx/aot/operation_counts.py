@@ -84,6 +84,10 @@ class Tally:
     def hbm(self) -> float:
         return sum(w.times * w.hbm for w in self.work)
 
+    def calls(self, kernel: str) -> bool:
+        """Whether a kernel of this name is called."""
+        return any(kernel in w.name for w in self.work)
+
     @property
     def by_kind(self) -> dict[str, tuple[float, float]]:
         """{kind: (bytes of results, number)} of the exchanges of a call."""

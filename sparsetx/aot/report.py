@@ -46,7 +46,8 @@ class Found:
     @property
     def agreement(self) -> float | None:
         """Products counted divided by products expected, of training and evaluation."""
-        want = roofline.expected(self.config)
+        kernel = self.program.tally.calls("attention_forward")
+        want = roofline.expected(self.config, kernel)
         each = {"train": want.training, "eval": want.forwards}.get(self.program.name)
         if each is None:
             return None

@@ -12,6 +12,7 @@ from sparsetx.aot.operation_counts import Exchange, Tally, Work
 from sparsetx.aot.topology import Slice
 from sparsetx.config import RunConfig
 from sparsetx.model import parameters
+from sparsetx.model.kernels.plan import LANES
 
 HOP = 1e-6  # seconds to the next chip
 HOUR = 3600.0
@@ -82,13 +83,16 @@ class Expected:
     """Operations per token, computed from the configuration.
 
     A product with a matrix of n entries is 2n operations forwards and 4n backwards.
-    Attention is counted as computed: the whole square, though half of it is masked.
+    Attention is counted as computed: the whole square, though half of it is masked; by
+    a kernel, tiles up to the diagonal, and backwards the scores once more.
     Rematerialised blocks are computed once more.
     """
 
     matrices: float  # entries of all matrices that activations are multiplied with
-    attention: float  # operations of the forward pass
+    attention: float  # operations of the forward pass, for the whole square
     again: float  # operations of the forward pass that are done twice
+    tiles: float = 1.0  # part of the square that is computed
+    backwards: float = 2.0  # operations of attention backwards, to those forwards
 
     @property
     def useful(self) -> float:
@@ -97,14 +101,16 @@ class Expected:
 
     @property
     def training(self) -> float:
-        return self.useful + self.again
+        attention = self.tiles * self.attention
+        return 6 * self.matrices + (1 + self.backwards) * attention + self.again
 
     @property
     def forwards(self) -> float:
-        return 2 * self.matrices + self.attention
+        return 2 * self.matrices + self.tiles * self.attention
 
 
-def expected(config: RunConfig) -> Expected:
+def expected(config: RunConfig, kernel: bool = False) -> Expected:
+    """`kernel`: attention is the kernel's."""
     shape = config.model
     sizes = {
         p.path: float(p.shape[0]) * p.shape[1] * (shape.n_layer if p.stacked else 1)
@@ -113,8 +119,12 @@ def expected(config: RunConfig) -> Expected:
     }
     blocks = sum(n for path, n in sizes.items() if path[0] == parameters.BLOCKS)
     attention = 4.0 * shape.context * shape.d_attn * shape.n_layer
-    again = 2 * blocks + attention if shape.remat else 0.0
-    return Expected(sum(sizes.values()), attention, again)
+    tiles, backwards = 1.0, 2.0
+    if kernel:
+        count = -(-shape.context // LANES)
+        tiles, backwards = (count + 1) / (2 * count), 2.5
+    again = 2 * blocks + tiles * attention if shape.remat else 0.0
+    return Expected(sum(sizes.values()), attention, again, tiles, backwards)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from jax import lax
 
 from sparsetx import nodes, taps, topk
 from sparsetx.config import ModelConfig
-from sparsetx.model import parameters
+from sparsetx.model import kernels, parameters
 from sparsetx.model.block import INIT_STD, Block, RMSNorm, Visit, against, multiply
 from sparsetx.taps import BareFn, Tap, as_tap
 
@@ -199,12 +199,13 @@ def run_blocks(
     tap: Tap,
 ) -> tuple[jax.Array, dict[str, Any]]:
     """The residual through a stack of blocks (all, or any slice of the layers)."""
+    attend = kernels.attention(config, tap, x_BLD.shape[1])
 
     def body(x_BLD: jax.Array, layer: tuple[Params, Any]) -> tuple[jax.Array, Any]:
         params, here = layer
         taken: dict[str, Any] = {}
         visit = visitor(tap, here, taken)
-        block = functools.partial(Block(config).apply, {"params": params})
+        block = functools.partial(Block(config, attend).apply, {"params": params})
         return cast(jax.Array, block(x_BLD, position_LP, visit)), taken
 
     if config.remat:

@@ -25,7 +25,8 @@ from jax import lax
 
 from sparsetx import nodes, topk
 from sparsetx.config import ModelConfig
-from sparsetx.model import mesh, parameters
+from sparsetx.model import kernels, mesh, parameters
+from sparsetx.model.kernels import Use
 
 Visit = Callable[[str, jax.Array], jax.Array]
 Look = Callable[[jax.Array], jax.Array]
@@ -101,6 +102,7 @@ class Block(nn.Module):
     """
 
     config: ModelConfig
+    attend: Use = "no"  # attention by the kernel: nothing looks at the pattern
 
     @nn.compact
     def __call__(
@@ -126,22 +128,38 @@ class Block(nn.Module):
     ) -> jax.Array:
         c = self.config
         qkv = Affine(3 * c.d_attn, c.compute, name=parameters.QKV)(read_BLR)
-        heads = (*read_BLR.shape[:2], c.n_head, c.d_head)
-        q_BLHA, k_BLHA, v_BLHA = (
-            visit(site, part.astype(c.compute)).reshape(heads)
+        qkv_BLC = [
+            visit(site, part.astype(c.compute))
             for site, part in zip(
                 (nodes.Q, nodes.K, nodes.V), self.select_qkv(qkv), strict=True
             )
-        )
+        ]
+        sink_H = Sink(c.n_head, name=parameters.SINK)() if c.sink else None
+        if self.attend != "no" and place_B is None:
+            mix_BLC = kernels.attend(self.attend, qkv_BLC, sink_H, c.d_head)
+        else:
+            mix_BLC = self.mix(qkv_BLC, sink_H, visit, place_B)
+        return self.write(parameters.O, mix_BLC, nodes.ATTN_OUT, visit)
+
+    @nn.nowrap
+    def mix(
+        self,
+        qkv_BLC: list[jax.Array],
+        sink_H: jax.Array | None,
+        visit: Visit,
+        place_B: jax.Array | None,
+    ) -> jax.Array:
+        """Values mixed by the pattern, head after head."""
+        c = self.config
+        heads = (*qkv_BLC[0].shape[:2], c.n_head, c.d_head)
+        q_BLHA, k_BLHA, v_BLHA = (part.reshape(heads) for part in qkv_BLC)
         if place_B is not None:
             q_BLHA = at_place(q_BLHA, place_B)
-        sink_H = Sink(c.n_head, name=parameters.SINK)() if c.sink else None
         pattern_BHLL = attention_pattern(q_BLHA, k_BLHA, sink_H, place_B)
         pattern_BHLL = pattern_BHLL.astype(c.compute)
         pattern_BHLL = visit(nodes.ATTN_PATTERN, pattern_BHLL)
         mix_BLHA = contract("BHLM,BMHA->BLHA", pattern_BHLL, v_BLHA)
-        mix_BLC = mix_BLHA.reshape(*mix_BLHA.shape[:2], c.d_attn)
-        return self.write(parameters.O, mix_BLC, nodes.ATTN_OUT, visit)
+        return mix_BLHA.reshape(*mix_BLHA.shape[:2], c.d_attn)
 
     @nn.nowrap
     def mlp(self, read_BLR: jax.Array, visit: Visit) -> jax.Array:
@@ -207,7 +225,8 @@ class Block(nn.Module):
         kept = [nodes.active_count(self.config, site) or wide for site in sites]
         if min(kept) >= wide:
             return xs
-        choose = functools.partial(topk.keep_largest_each, ks=kept, axis=-1)
+        search = kernels.selection(self.config, wide)
+        choose = functools.partial(topk.keep_largest_rows, ks=kept, search=search)
         chosen: list[jax.Array] = mesh.each_by_itself(choose, xs)
         return chosen
 

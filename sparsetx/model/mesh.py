@@ -106,15 +106,17 @@ def spread(x: jax.Array) -> jax.Array:
     return held
 
 
-def each_by_itself(f: Callable[[Any], Any], tree: Any) -> Any:
+def each_by_itself(f: Callable[..., Any], tree: Any, *whole: Any) -> Any:
     """`f` of a batch of activations, where rows have nothing to do with each other:
     each device sees to its own. A loop in it that stops early then asks no other
-    device whether it may; on a pod that question costs more than the work."""
+    device whether it may; on a pod that question costs more than the work. What is
+    given as `whole` goes to every device."""
     if DATA not in jax.sharding.get_abstract_mesh().axis_names:
-        return f(tree)
-    split = PartitionSpec((DATA, FSDP))
-    alone = jax.shard_map(f, in_specs=(split,), out_specs=split, check_vma=False)
-    return alone(tree)
+        return f(tree, *whole)
+    split, everywhere = PartitionSpec((DATA, FSDP)), PartitionSpec()
+    specs = (split, *[everywhere] * len(whole))
+    alone = jax.shard_map(f, in_specs=specs, out_specs=split, check_vma=False)
+    return alone(tree, *whole)
 
 
 def portions(count: int, many: int) -> Iterator[npt.NDArray[np.integer]]:

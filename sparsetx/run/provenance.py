@@ -28,6 +28,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 FREE = (
     "mesh.",
     "model.unroll",
+    "model.kernels",
     "data.path",
     "train.eval_every",
     "train.eval_batches",

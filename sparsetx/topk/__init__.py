@@ -16,7 +16,7 @@ rematerialisation can save them (`REMAT_NAMES`) instead of selecting again.
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +27,8 @@ from jax.ad_checkpoint import checkpoint_name
 from sparsetx.topk import bisection, pieces
 
 Axis = int | tuple[int, ...] | None
+# (x, k) -> threshold and cut of each row: what `bisection.py` finds (see `kernel.py`).
+Search = Callable[[jax.Array, int], tuple[jax.Array, jax.Array]]
 
 REMAT_NAMES = ("topk_threshold", "topk_cut")
 
@@ -61,6 +63,26 @@ def keep_largest_each(
     masks = select([rank(x) for x in xs], ks, [axis] * len(xs))
     zeros = [jnp.zeros((), x.dtype) for x in xs]
     return [jnp.where(*one) for one in zip(masks, xs, zeros, strict=True)]
+
+
+def keep_largest_rows(
+    xs: Sequence[jax.Array], ks: Sequence[int], search: Search | None = None
+) -> list[jax.Array]:
+    """`keep_largest_each` of rows (the last axis), with another search if one is given:
+    it must lead to the same mask."""
+    if search is None:
+        return keep_largest_each(xs, ks, -1)
+    return [_rows_kept(check_array(x), k, search) for x, k in zip(xs, ks, strict=True)]
+
+
+def _rows_kept(x: jax.Array, k: int, search: Search) -> jax.Array:
+    found = search(lax.stop_gradient(x), k)
+    threshold, cut = (
+        checkpoint_name(y, name) for y, name in zip(found, REMAT_NAMES, strict=True)
+    )
+    over = [(x.ndim - 1,)]
+    (mask,) = bisection.kept([rank(x)], over, [threshold], [cut])
+    return jnp.where(mask, x, jnp.zeros((), x.dtype))
 
 
 def keep_mask(x: jax.Array, k: int | jax.Array, axis: Axis = None) -> jax.Array:

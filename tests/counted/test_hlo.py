@@ -2,7 +2,7 @@
 
 import pytest
 
-from sparsetx.aot import hlo
+from sparsetx.aot import flops, hlo, operation_counts
 from tests.counted import recorded
 
 
@@ -69,3 +69,32 @@ def test_a_whole_module_of_the_tpu_compiler_is_read() -> None:
     for computation in module.computations.values():
         for one in computation.instructions:
             assert len(computation.operands(one)) == len(one.operands), one
+
+
+STATING = """HloModule m
+
+ENTRY %main (x: bf16[8,128]) -> bf16[8,128] {
+  %x = bf16[8,128]{1,0} parameter(0)
+  %mixed.1 = bf16[8,128]{1,0} custom-call(%x), custom_call_target="tpu_custom_call", \
+frontend_attributes={kernel_metadata={
+"passes":"8.0",
+"vector":"0.25"
+}}, metadata={op_name="f"}, backend_config={"custom_call_config":{"cost_estimate":\
+{"flops":"4000","transcendentals":"6","bytes_accessed":"7"}}}
+  ROOT %other.2 = bf16[8,128]{1,0} custom-call(%mixed.1), custom_call_target="Sharding"
+}
+"""
+
+
+def test_a_kernel_counts_as_it_states() -> None:
+    """Its statement spans lines; a custom call without one counts nothing."""
+    module = hlo.parse(STATING)
+    inside = module.entry
+    kernel, other = inside.by_name["mixed.1"], inside.by_name["other.2"]
+    assert kernel.operands == ("x",)
+    assert flops.products(module, inside, kernel) == 4000
+    assert flops.products(module, inside, kernel, passes=True) == 32000
+    assert flops.vector(module, inside, kernel) == 1000
+    assert flops.products(module, inside, other) == 0
+    assert flops.vector(module, inside, other) == 0
+    assert operation_counts.tally(STATING).calls("mixed")

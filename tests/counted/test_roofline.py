@@ -115,6 +115,17 @@ def test_the_count_of_matrices_is_the_table_s() -> None:
     assert roofline.expected(dataclasses.replace(config, model=plain)).again == 0
 
 
+@pytest.mark.parametrize(("context", "part"), [(100, 1), (256, 3 / 4), (2048, 17 / 32)])
+def test_a_kernel_computes_tiles_up_to_the_diagonal(context: int, part: float) -> None:
+    """And, backwards, scores once more: five products for the forward pass's two."""
+    config = RunConfig(model=ModelConfig(context=context, remat=True))
+    twin, own = (roofline.expected(config, kernel) for kernel in (False, True))
+    assert own.useful == twin.useful
+    whole = own.attention
+    assert own.forwards == twin.forwards - (1 - part) * whole
+    assert math.isclose(twin.training - own.training, (4 - (1 + 3.5) * part) * whole)
+
+
 def test_utilisation_is_of_useful_work() -> None:
     config = RunConfig(train=TrainConfig(batch=16))
     step = 3.0

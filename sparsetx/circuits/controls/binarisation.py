@@ -222,13 +222,11 @@ def _hard(shared: tuple[Nodes, Nodes, Nodes], where: Nodes) -> Tap:
 
 def _tap(keep: Nodes, means: Nodes, values: Nodes, where: Nodes, t: jax.Array) -> Tap:
     """Mean ablation, and steps for the nodes that are 1 in `where`."""
-    along: dict[str, Any] = {}
-    ends: dict[str, Any] = {}
+    own = {}
     for site, x in keep.items():
         wide = jnp.broadcast_to(t, jnp.shape(x))
-        own = jnp.asarray(values[site]), jnp.asarray(where[site]), wide
-        (ends if site in nodes.END_SITES else along)[site] = own
-    return taps.compose(ablations.mean(keep, means), Tap(_step, along, ends))
+        own[site] = jnp.asarray(values[site]), jnp.asarray(where[site]), wide
+    return taps.compose(ablations.mean(keep, means), taps.at_sites(_step, own))
 
 
 def _step(site: str, x: jax.Array, here: Any) -> tuple[jax.Array, Any]:

@@ -174,7 +174,7 @@ def frozen_where(frozen_B: jax.Array, scales: Scales) -> Tap:
             ends[site] = frozen_B, x
         else:
             along[site] = jnp.broadcast_to(frozen_B, (x.shape[0], len(frozen_B))), x
-    return Tap(_choose_scale, along, ends)
+    return Tap(_choose_scale, along, ends, frozenset(scales))
 
 
 def _choose_scale(site: str, x: jax.Array, here: Any) -> tuple[jax.Array, Any]:

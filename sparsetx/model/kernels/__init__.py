@@ -1,0 +1,64 @@
+"""Which kernels a program uses: the one place that chooses, by platform and shape.
+
+Kernels are for TPUs; each has a twin that XLA compiles for any machine, and that is
+used where a kernel's shapes do not fit or a tap wants to see what the kernel would
+never write. `model.kernels` turns all of them off.
+"""
+
+import functools
+from typing import Literal
+
+import jax
+
+from sparsetx import nodes, topk
+from sparsetx.config import ModelConfig
+from sparsetx.taps import Tap
+
+# "interpreted" is for tests: the kernel's own code, run by XLA on a CPU.
+Use = Literal["no", "compiled", "interpreted"]
+
+FEWEST_TOKENS = 16  # of fewer, the scores are next to nothing
+MOST_TOKENS = 2048  # of a sequence, for which a core's memory has room
+WIDEST_HEAD = 128  # channels: a register's lanes
+WIDEST_ROW = 2**15  # of a selection: eight such rows are a small block
+
+
+def use(config: ModelConfig) -> Use:
+    """Whether a program that is traced now may use kernels at all."""
+    return "compiled" if config.kernels and platform() == "tpu" else "no"
+
+
+def platform() -> str:
+    """What the program is for: the devices of the mesh that is set, which need not be
+    attached, else those of this process."""
+    device = jax.sharding.get_abstract_mesh().abstract_device
+    return jax.default_backend() if device is None else str(device.platform)
+
+
+def attention(config: ModelConfig, tap: Tap, length: int) -> Use:
+    """Whether attention over so many tokens is the kernel's."""
+    fits = FEWEST_TOKENS <= length <= MOST_TOKENS and config.d_head <= WIDEST_HEAD
+    return use(config) if fits and not tap.visits(nodes.ATTN_PATTERN) else "no"
+
+
+def selection(config: ModelConfig, wide: int) -> topk.Search | None:
+    """The kernel that selects from rows so wide, if it is to be used."""
+    used = use(config) if wide <= WIDEST_ROW else "no"
+    if used == "no":
+        return None
+    from sparsetx.topk import kernel
+
+    return functools.partial(kernel.search, interpret=used == "interpreted")
+
+
+def attend(
+    use: Use, qkv_BLC: list[jax.Array], sink_H: jax.Array | None, d_head: int
+) -> jax.Array:
+    """Attention by the kernel (imported here: where none is used, Pallas is not)."""
+    from sparsetx.model.kernels import attention_kernel
+
+    q_BLC, k_BLC, v_BLC = qkv_BLC
+    mix_BLC: jax.Array = attention_kernel.attention(
+        q_BLC, k_BLC, v_BLC, sink_H, d_head, use == "interpreted"
+    )
+    return mix_BLC
