@@ -47,55 +47,45 @@ def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
 
 
 @pytest.fixture(scope="module")
-def whole(file: Path) -> dict[str, bytes]:
-    """The tables of a study that was left alone."""
-    said = done(started(file, file.parent / "whole"))
-    assert said.count(": done") == len(tiny.FEW)
-    return tables(file.parent / "whole")
+def shared(file: Path) -> Path:
+    """The folder of a study that two processes did together, undisturbed."""
+    out = file.parent / "shared"
+    both = [started(file, out) for _ in range(2)]
+    assert all(": done" in done(process) for process in both)
+    return out
 
 
-def test_killed_three_times_it_makes_the_same_tables(
-    file: Path, whole: dict[str, bytes], tmp_path: Path
+def test_two_processes_share_it(shared: Path) -> None:
+    for name in tiny.FEW:
+        made = json.loads((shared / name / "environment.json").read_text())
+        assert len(made["starts"]) == 1  # only one of them trained it
+    assert not list(shared.rglob("lock"))
+
+
+def test_killed_and_stopped_it_makes_the_same_tables(
+    file: Path, shared: Path, tmp_path: Path
 ) -> None:
     """At random moments after something is there: in a training, and in a search."""
     rng = random.Random(0)
     first, second, third = (tmp_path / name for name in tiny.FEW)
-    with case.case("a study, killed three times"):
-        for made in (first / "checkpoints/4", first / "circuits", third / "lock"):
+    stops = (
+        (first / "checkpoints/4", signal.SIGKILL, -signal.SIGKILL),
+        (first / "circuits", signal.SIGKILL, -signal.SIGKILL),
+        (second / "checkpoints", signal.SIGTERM, 42),
+        (third / "lock", signal.SIGKILL, -signal.SIGKILL),
+        (third / "checkpoints", signal.SIGINT, 130),
+    )
+    with case.case("a study, killed three times and stopped twice"):
+        for made, number, code in stops:
             process = started(file, tmp_path)
             wait_for(made, process)
-            time.sleep(rng.uniform(0, 0.3))
+            if number == signal.SIGKILL:
+                time.sleep(rng.uniform(0, 0.3))
             assert process.poll() is None
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
+            process.send_signal(number)
+            process.communicate(timeout=100)
+            assert process.returncode == code
         assert (second / "times.json").exists()
         done(started(file, tmp_path))
-        assert tables(tmp_path) == whole
+        assert tables(tmp_path) == tables(shared)
         assert not list(tmp_path.rglob("lock"))
-
-
-def test_told_to_stop_it_saves_and_goes_on(
-    file: Path, whole: dict[str, bytes], tmp_path: Path
-) -> None:
-    for number, code in ((signal.SIGTERM, 42), (signal.SIGINT, 130)):
-        process = started(file, tmp_path)
-        cell = tiny.FEW[0 if number == signal.SIGTERM else 1]
-        wait_for(tmp_path / cell / "checkpoints", process)
-        process.send_signal(number)
-        process.communicate(timeout=100)
-        assert process.returncode == code
-        assert not list(tmp_path.rglob("lock"))
-    done(started(file, tmp_path))
-    assert tables(tmp_path) == whole
-
-
-def test_two_processes_share_it(
-    file: Path, whole: dict[str, bytes], tmp_path: Path
-) -> None:
-    both = [started(file, tmp_path) for _ in range(2)]
-    said = [done(process) for process in both]
-    assert all(": done" in out for out in said)
-    assert tables(tmp_path) == whole
-    for name in tiny.FEW:
-        made = json.loads((tmp_path / name / "environment.json").read_text())
-        assert len(made["starts"]) == 1  # only one of them trained it
