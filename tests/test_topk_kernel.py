@@ -61,6 +61,7 @@ def test_lanes_of_a_search_each_have_their_own() -> None:
     np.testing.assert_array_equal(found, twin(x, 6))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wide", [24, 1024, 4096, 16384])
 def test_the_stated_cost(wide: int) -> None:
     """That of the kernel's code, with each search's trips counted in full."""

@@ -94,6 +94,7 @@ def test_float32_agrees_to_rounding(shape: tuple[int, int, int, int]) -> None:
     assert max(worst(ours, theirs)) < 5e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 130, 9, 16), (2, 64, 3, 8), (1, 140, 1, 128)])
 def test_bfloat16_is_as_near_to_the_truth_as_the_twin(
     shape: tuple[int, int, int, int],
@@ -111,6 +112,7 @@ def test_bfloat16_is_as_near_to_the_truth_as_the_twin(
         assert own < max(2 * other, 0.008)  # two units in the last place
 
 
+@pytest.mark.slow
 @settings(max_examples=4, deadline=None)
 @given(
     length=st.integers(1, 150),
@@ -150,6 +152,7 @@ def test_nothing_is_read_of_later_tokens() -> None:
     assert bool(jnp.isnan(mix[:, 150:]).all())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sink", [False, True])
 def test_every_device_does_its_own_sequences(sink: bool) -> None:
     """Under a mesh of data x fsdp, gradients too; the sink's is summed over all."""
@@ -195,6 +198,7 @@ COUNTED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("batch", "length", "n_head", "d_head", "kind"), COUNTED)
 def test_the_stated_cost(
     batch: int, length: int, n_head: int, d_head: int, kind: str

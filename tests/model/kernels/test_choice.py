@@ -84,6 +84,7 @@ def test_not_for_shapes_that_do_not_fit() -> None:
     assert kernels.attention(wide, taps.IDENTITY, 100) == "no"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("interpreted")
 @pytest.mark.parametrize("remat", [False, True])
 def test_logits_and_gradients_of_a_whole_model(remat: bool) -> None:
@@ -114,6 +115,7 @@ def test_what_a_tap_takes_is_the_same() -> None:
         np.testing.assert_allclose(x, theirs[site], atol=1e-4, err_msg=site)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("interpreted")
 def test_training_with_kernels_loses_what_it_loses_with_their_twins() -> None:
     """Sixty steps of a sparse model, to 1e-4 nats."""
