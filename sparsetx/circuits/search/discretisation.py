@@ -25,6 +25,7 @@ from sparsetx.system.progress import Progress, Reporter, silent
 GLANCE, SCAN, REFINE = 14, 40, 8
 PASSES = 6  # rounds of removals by slope, and as many by measured ablation cost
 SINGLES = 16  # nodes ablated one by one, to measure what each costs
+WIDER = 3
 Mask = npt.NDArray[np.bool_]  # [node]
 
 
@@ -161,13 +162,16 @@ def start(cutter: Cutter, ranking: Ranking, target: float) -> Point | None:
 
 
 def wide(cutter: Cutter, ranking: Ranking, target: float) -> Point | None:
-    """The largest point that reaches the target, of the same curve and of twice what
-    the search kept: what it dropped last comes first behind that."""
-    start(cutter, ranking, target)
-    most = min(len(ranking.order), max(SINGLES, 2 * ranking.kept))
+    """The largest point that reaches the target, up to twice what the search kept (what
+    it dropped last comes first behind that) and `WIDER` times the smallest point."""
+    best = start(cutter, ranking, target)
+    if best is None:
+        return None
+    broad = min(2 * ranking.kept, WIDER * best.nodes)
+    most = min(len(ranking.order), max(SINGLES, broad))
     ranking.scan(cutter, np.array([most]))
-    passing = [point for point in ranking.curve if point.loss <= target]
-    return max(passing, key=lambda p: p.nodes, default=None)
+    passing = [p for p in ranking.curve if p.loss <= target and p.nodes <= most]
+    return max(passing, key=lambda p: p.nodes, default=best)
 
 
 Begin = Callable[[Cutter, Ranking, float], Point | None]

@@ -246,28 +246,33 @@ def _finish(cutter: Cutter, scored: Sequence[_Scored], aim: Aim) -> Found:
     lost a part of one, often by chance and not of the larger, and no removal brings
     it back."""
     finalists = sorted(scored, key=lambda s: s.rank)[: aim.effort.finalists]
-    begins = discretisation.start, discretisation.wide
-    found = [
-        _verified(cutter, s.ranking, aim, begin) for s in finalists for begin in begins
-    ]
+    found = [_verified(cutter, s.ranking, aim) for s in finalists]
+    return Found(_smallest(cutter, found), [s.trial for s in scored])
 
+
+def _verified(cutter: Cutter, ranking: Ranking, aim: Aim) -> Chosen:
+    """The smallest circuit of a ranking; if honest, one whose H reaches the target."""
+    begins = discretisation.start, discretisation.wide
+    if not cutter.judge.honest:
+        given = cutter, ranking, aim.target
+        return _smallest(
+            cutter, [discretisation.choose(*given, begin=begin) for begin in begins]
+        )
+    for errors in ERRORS["faithful" if aim.faithful else "honest"]:
+        each = [_honest(cutter, ranking, aim.target, errors, begin) for begin in begins]
+        found = [Chosen(*one, ranking.curve) for one in each if one]
+        if found:
+            return _smallest(cutter, found)
+    none = np.zeros(len(ranking.order), bool)
+    return Chosen(none, min(p.loss for p in ranking.curve), ranking.curve)
+
+
+def _smallest(cutter: Cutter, found: Sequence[Chosen]) -> Chosen:
     def rank(chosen: Chosen) -> tuple[float, float]:
         size = cutter.sizes(chosen.mask[None]).edges_plus[0]
         return (float(size) if chosen.reached else np.inf, chosen.loss)
 
-    return Found(min(found, key=rank), [s.trial for s in scored])
-
-
-def _verified(cutter: Cutter, ranking: Ranking, aim: Aim, begin: Begin) -> Chosen:
-    """The smallest circuit of a ranking; if honest, one whose H reaches the target."""
-    if not cutter.judge.honest:
-        return discretisation.choose(cutter, ranking, aim.target, begin=begin)
-    for errors in ERRORS["faithful" if aim.faithful else "honest"]:
-        found = _honest(cutter, ranking, aim.target, errors, begin)
-        if found:
-            return Chosen(*found, ranking.curve)
-    none = np.zeros(len(ranking.order), bool)
-    return Chosen(none, min(p.loss for p in ranking.curve), ranking.curve)
+    return min(found, key=rank)
 
 
 def _honest(
