@@ -11,7 +11,9 @@ circuits     id, task, model, kind (plain, honest, faithful), status, size, test
              controls (None: not run); example (a pair's tokens and answers); graph
              (drawn_graph.py); prompts (token_steps.py); mechanism: sentences, each
              with its nodes (mechanism.py); detail: whether it can be explored or
-             is only compared; missing, no_prompts: why something is not there
+             is only compared; run: what the engine needs (page_model.py), with the
+             first pair's text and answers; missing, no_prompts: why something is absent
+engine       the first model, its weights and tokenizer; or why they are absent
 
 The first model's circuits can be explored, those of the others are only compared.
 """
@@ -30,6 +32,7 @@ from sparsetx.circuits.facts import REACHED, Facts, ladder
 from sparsetx.circuits.report import (
     drawn_graph,
     model_comparison,
+    page_model,
     text_contexts,
     token_steps,
 )
@@ -83,7 +86,22 @@ def payload(
         },
         "texts": _texts(text, subjects[0]),
         "circuits": entries,
+        "engine": _engine(subjects[0], entries),
     }
+
+
+def _engine(subject: Subject, entries: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The first model, if a circuit of it can be explored."""
+    cuts = (cut for cut in subject.cuts if cut.facts.status == REACHED)
+    asked = [entry["run"] for entry in entries if entry.get("run")]
+    if not asked or (cut := next(cuts, None)) is None:
+        return None
+    found = circuit.load_circuit(cut.folder)
+    return page_model.of(
+        found.config, found.params, Tokenizer.load(subject.run / TOKENIZER),
+        first=[token for one in asked for token in one["ends"]],
+        answers=[token for one in asked for token in one["answers"]],
+    )  # fmt: skip
 
 
 def _asks(name: str) -> dict[str, str]:
@@ -185,6 +203,7 @@ def _detail(cut: Cut, found: Circuit, wishes: Wishes) -> dict[str, Any]:
     for head, look in zip(shown["heads"], seen.looks, strict=True):
         head["says"] = look.text
     return {
+        "run": page_model.circuit(found, pairs),
         "mechanism": [fields.to_json(step) for step in seen.steps],
         "graph": drawn_graph.whole(seen.graph, tokenizer, beside),
         "prompts": shown,

@@ -28,6 +28,7 @@ from sparsetx.circuits.circuit import Circuit
 from sparsetx.config import ModelConfig
 from sparsetx.data.tokenizer import Tokenizer
 from sparsetx.model import parameters
+from sparsetx.tasks.pairs import Pairs
 
 MOST = 2 * 10**6  # characters of a model's data in the page
 MOST_COLUMNS = 2**16  # that a column's number can tell apart
@@ -67,22 +68,29 @@ def of(
     return {
         "config": _config(config),
         "params": packed,
-        "bigram": None if table is None else _bigram(
-            table, first, sorted({*map(int, answers)}), most - size
-        ),
+        "bigram": None
+        if table is None
+        else _bigram(table, first, sorted({*map(int, answers)}), most - size),
         "tokenizer": words,
     }
 
 
-def circuit(found: Circuit) -> dict[str, Any]:
-    """The masks, means and calibration of a circuit."""
+def circuit(found: Circuit, pairs: Pairs) -> dict[str, Any]:
+    """Masks, means and calibration of a circuit. `ends`: the last tokens of its
+    prompts; `answers`: of the first pair, A's and B's."""
     calibration = found.calibration
-    shift = calibration.shift.items()
+    shift = (calibration.shift or {}).items()
+    last_B = pairs.tokens_BL[range(len(pairs.position_B)), pairs.position_B]
     return {
         "keep": {site: array(np.asarray(x)) for site, x in found.keep.items()},
         "means": {site: array(np.asarray(x)) for site, x in found.means.items()},
         "scale": float(calibration.scale),
         "shift": [[int(token), float(x)] for token, x in shift],
+        "ends": np.unique(last_B).tolist(),
+        "answers": [int(token) for token in pairs.answers_B2[0]],
+        "prompts": [
+            pairs.tokens_BL[row, : pairs.position_B[row] + 1].tolist() for row in (0, 1)
+        ],
     }
 
 
@@ -156,4 +164,6 @@ def _size(packed: Mapping[str, Any]) -> int:
 
 
 def _large(size: int, most: int) -> str:
-    return f"it would take {size / 1e6:.1f} MB of this page, {most / 1e6:.1f} MB at most"
+    return (
+        f"it would take {size / 1e6:.1f} MB of this page, {most / 1e6:.1f} MB at most"
+    )

@@ -70,6 +70,7 @@ function showCircuit() {
   showLegend();
   showPanel();
   showStepper();
+  showTrial();
   showControls(raw);
   showCurve(raw);
   showHistory(raw);
@@ -85,6 +86,7 @@ function watchAll() {
   watch(["node", "threshold", "metric", "links", "query"], paint);
   watch(["view", "pair", "step"], () => drawn.circuit && shade());
   watch(["node", "query"], showPanel);
+  watch(["node"], showKnocks);
   watch(["zoom"], drawCircuit);
   watch(["metric", "view"], showLegend);
   watch(["metric", "view", "threshold", "query", "links"], showTools);

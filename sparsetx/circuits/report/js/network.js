@@ -55,7 +55,7 @@ function bigramOf(packed, vocab) {
 
 // {logits: of the last token, without the bigram's where its row is not there; whole:
 // whether it is there; taken: {site/layer: values}}
-function run(net, tokens, visit = () => {}) {
+function runNetwork(net, tokens, visit = () => {}) {
   const { config } = net;
   const [D, long] = [config.d_model, tokens.length];
   if (config.positions !== "none" && long > config.context) {
@@ -75,9 +75,9 @@ function run(net, tokens, visit = () => {}) {
   see("embed", 0, x);
   for (const block of net.blocks) {
     see("resid_pre_attn", block.layer, x);
-    added(net, x, attention(net, block, read(net, block, "attn", x, see), see),
+    added(net, x, attention(net, block, readBy(net, block, "attn", x, see), see),
         "resid_post_attn", block, see);
-    added(net, x, neurons(net, block, read(net, block, "mlp", x, see), see),
+    added(net, x, neurons(net, block, readBy(net, block, "mlp", x, see), see),
         "resid_post_mlp", block, see);
   }
   see("final", 0, x);
@@ -114,7 +114,7 @@ function held(net, site, layer, x, wide, see) {
   return see(site, layer, keepLargest(x, wide, net.config.kept[site]));
 }
 
-function read(net, { layer, ...block }, name, x, see) {
+function readBy(net, { layer, ...block }, name, x, see) {
   const { d_model: D, d_pos: P } = net.config;
   const long = x.length / D;
   const scales = see(name + "_norm", layer, scalesOf(x, D));

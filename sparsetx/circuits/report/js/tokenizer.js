@@ -1,11 +1,11 @@
 // The byte-level BPE: text to token ids, as in Python.
 
-const SPLIT = new RegExp("'(?:[sS\u017f]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD])" +
-  "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}" +
-  "|(?: ?[^\\s\\u0085\\p{L}\\p{N}\\ufeff]|\\ufeff| \\ufeff)" +
-  "(?:[^\\s\\u0085\\p{L}\\p{N}]|\\ufeff)*[\\r\\n]*" +
-  "|SPACE*[\\r\\n]+|SPACE+(?!NOT)|SPACE+".replaceAll("SPACE", "(?:(?!\\ufeff)" +
-  "[\\s\\u0085])").replaceAll("NOT", "[^\\s\\u0085]|\\ufeff"), "gu");
+// Python's split, for which white space is Unicode's (JavaScript's \s is not).
+const BLANK = "\\p{White_Space}";
+const SIGN = `[^${BLANK}\\p{L}\\p{N}]`;
+const SPLIT = new RegExp("'(?:[sS\\u017f]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD])" +
+  `|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?${SIGN}+[\\r\\n]*` +
+  `|${BLANK}*[\\r\\n]+|${BLANK}+(?![^${BLANK}])|${BLANK}+`, "gu");
 
 function letterOfBytes() {
   const plain = (b) => (b >= 0x21 && b < 0x7f) || (b >= 0xa1 && b !== 0xad);
