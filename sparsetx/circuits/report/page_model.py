@@ -3,10 +3,10 @@
 All numbers are the exact float32 values. An array is a text in base64: dense, or where
 it is shorter the nonzeros alone, each row's count (uint16), columns (uint16), values.
 A row of the bigram table is stored as its most frequent value and the entries that
-differ from it: most pairs of tokens never follow each other. A table that is still
+differ from it: a token that was never seen has a constant row. A table that is still
 larger than the room left keeps the rows of the tokens that are asked for first; of the
-others only the entries for the tasks' answers are there, so that a margin is exact after
-any token and the likeliest next tokens only after one whose row is kept.
+others only the entries for the tasks' answers are there. So a margin is exact after any
+token, and the likeliest next tokens are known after one whose row is kept.
 
 config       the fields of ModelConfig that the engine reads, and the count that AbsTopK
              keeps at each site
