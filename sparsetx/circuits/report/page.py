@@ -17,7 +17,7 @@ from typing import Any
 SCRIPTS = (
     "dom", "state", "model", "layout", "drawing", "panel", "mechanism", "stepper",
     "charts", "tables", "minis", "export", "arrays", "tokenizer", "network",
-    "intervention", "trial", "main",
+    "intervention", "live", "acts", "trial", "main",
 )  # fmt: skip
 
 

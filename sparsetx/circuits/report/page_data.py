@@ -11,8 +11,8 @@ circuits     id, task, model, kind (plain, honest, faithful), status, size, test
              controls (None: not run); example (a pair's tokens and answers); graph
              (drawn_graph.py); prompts (token_steps.py); mechanism: sentences, each
              with its nodes (mechanism.py); detail: whether it can be explored or
-             is only compared; run: what the engine needs (page_model.py), with the
-             first pair's text and answers; missing, no_prompts: why something is absent
+             is only compared; run: what the engine needs (page_model.py); missing,
+             no_prompts: why something is absent
 engine       the first model, its weights and tokenizer; or why they are absent
 
 The first model's circuits can be explored, those of the others are only compared.
@@ -100,8 +100,14 @@ def _engine(subject: Subject, entries: list[dict[str, Any]]) -> dict[str, Any] |
     return page_model.of(
         found.config, found.params, Tokenizer.load(subject.run / TOKENIZER),
         first=[token for one in asked for token in one["ends"]],
-        answers=[token for one in asked for token in one["answers"]],
+        answers=_answers(entries),
     )  # fmt: skip
+
+
+def _answers(entries: list[dict[str, Any]]) -> set[int]:
+    """The tokens of all answers of the pairs on the page."""
+    shown = [entry["prompts"]["pairs"] for entry in entries if entry["prompts"]]
+    return {pair["asks"][side] for pairs in shown for pair in pairs for side in "ab"}
 
 
 def _asks(name: str) -> dict[str, str]:

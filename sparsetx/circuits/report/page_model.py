@@ -76,8 +76,7 @@ def of(
 
 
 def circuit(found: Circuit, pairs: Pairs) -> dict[str, Any]:
-    """Masks, means and calibration of a circuit. `ends`: the last tokens of its
-    prompts; `answers`: of the first pair, A's and B's."""
+    """Masks, means and calibration of a circuit. `ends`: its prompts' last tokens."""
     calibration = found.calibration
     shift = (calibration.shift or {}).items()
     last_B = pairs.tokens_BL[range(len(pairs.position_B)), pairs.position_B]
@@ -87,10 +86,6 @@ def circuit(found: Circuit, pairs: Pairs) -> dict[str, Any]:
         "scale": float(calibration.scale),
         "shift": [[int(token), float(x)] for token, x in shift],
         "ends": np.unique(last_B).tolist(),
-        "answers": [int(token) for token in pairs.answers_B2[0]],
-        "prompts": [
-            pairs.tokens_BL[row, : pairs.position_B[row] + 1].tolist() for row in (0, 1)
-        ],
     }
 
 

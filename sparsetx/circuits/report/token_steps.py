@@ -121,12 +121,20 @@ def packed(trace: Trace, tokenizer: Tokenizer) -> dict[str, Any]:
         "pairs": [
             {
                 "distractor": bool(trace.pairs.distractor_P[i]),
+                "asks": _asks(trace.pairs, i),
                 "a": _side(trace, tokenizer, 2 * i, scale_N),
                 "b": _side(trace, tokenizer, 2 * i + 1, scale_N),
             }
             for i in chosen
         ],
     }
+
+
+def _asks(pairs: Pairs, i: int) -> dict[str, Any]:
+    """The answers of A and B; `open`: one token's odds are asked, for A times `sign`."""
+    right, wrong = (int(token) for token in pairs.answers_B2[2 * i])
+    sign = float(pairs.sign_B[2 * i])
+    return {"a": right, "b": wrong, "sign": sign, "open": pairs.one_token}
 
 
 def _chosen(trace: Trace) -> list[int]:

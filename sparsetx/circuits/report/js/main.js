@@ -61,6 +61,7 @@ function showLegend() {
 
 function showCircuit() {
   const raw = rawCircuit(state.circuit);
+  forget(true);
   document.title = `${raw.task}, ${raw.kind}: ${DATA.title}`;
   showPickers();
   showHero(raw);
@@ -86,11 +87,10 @@ function watchAll() {
   watch(["node", "threshold", "metric", "links", "query"], paint);
   watch(["view", "pair", "step"], () => drawn.circuit && shade());
   watch(["node", "query"], showPanel);
-  watch(["node"], showKnocks);
   watch(["zoom"], drawCircuit);
   watch(["metric", "view"], showLegend);
   watch(["metric", "view", "threshold", "query", "links"], showTools);
-  watch(["pair"], showStepper);
+  watch(["pair"], () => { forget(false); showStepper(); showTrial(); });
   watch(["step", "head", "node"], showStep);
 }
 

@@ -54,7 +54,8 @@ function bigramOf(packed, vocab) {
 }
 
 // {logits: of the last token, without the bigram's where its row is not there; whole:
-// whether it is there; taken: {site/layer: values}}
+// whether it is there; reads: what the logits of each token are read from; taken:
+// {site/layer: values}}
 function runNetwork(net, tokens, visit = () => {}) {
   const { config } = net;
   const [D, long] = [config.d_model, tokens.length];
@@ -82,17 +83,32 @@ function runNetwork(net, tokens, visit = () => {}) {
   }
   see("final", 0, x);
   const scales = see("final_norm", 0, scalesOf(x, D));
-  const last = normed(x, scales, net.gain, D).subarray((long - 1) * D);
-  const logits = multiplied(last, net.unembed, net.bias);
+  const reads = normed(x, scales, net.gain, D);
+  const logits = multiplied(reads.subarray((long - 1) * D), net.unembed, net.bias);
   const row = net.bigram ? net.bigram.row(tokens[long - 1]) : null;
   if (row) row.forEach((v, i) => { logits[i] += v; });
-  return { logits, whole: !net.bigram || row !== null, taken };
+  return { logits, reads, whole: !net.bigram || row !== null, taken };
 }
 
-// The logit of one token after the last: exact for the tasks' answers in any case.
-function logitOf(net, tokens, found, token) {
-  return found.logits[token] + (found.whole ? 0
-    : net.bigram.answer(tokens[tokens.length - 1], token));
+// The logits of one token from each row of `reads`, without the bigram's.
+function logitsOf(net, reads, token) {
+  const column = columnOf(net.unembed, token);
+  const wide = column.length;
+  return Float32Array.from({ length: reads.length / wide }, (_, i) => {
+    let sum = net.bias ? net.bias[token] : 0;
+    for (let d = 0; d < wide; d++) sum += reads[i * wide + d] * column[d];
+    return sum;
+  });
+}
+
+function columnOf(w, column) {
+  const found = new Float32Array(w.inputs);
+  for (let i = 0; i < w.inputs; i++) {
+    for (let e = w.starts[i]; e < w.starts[i + 1]; e++) {
+      if (w.columns[e] === column) found[i] = w.weights[e];
+    }
+  }
+  return found;
 }
 
 function scalesOf(x, wide) {

@@ -110,6 +110,7 @@ function about(circuit, node) {
     el("p", { class: "says" }, node.says ? prose(node.says)
       : node.index === undefined ? "" : "It has no description."),
     looksOf(circuit, node),
+    actsOf(circuit, node),
     el("dl", { class: "facts" }, facts(node).flatMap(([name, value, kind]) =>
       [el("dt", {}, name), el("dd", { class: kind }, value)])),
     classes(node),

@@ -6,7 +6,8 @@ const SIDES = ["a", "b"];
 function pairNow(circuit) {
   const prompts = circuit && circuit.raw.prompts;
   if (!prompts || !prompts.pairs.length) return null;
-  const pair = prompts.pairs[pairIndex(prompts)];
+  const given = prompts.pairs[pairIndex(prompts)];
+  const pair = livePair(circuit, given) || given;
   for (const side of SIDES) unpack(pair[side], circuit, prompts);
   return pair;
 }
