@@ -23,6 +23,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 import sparsetx
 from sparsetx.circuits import circuit
 from sparsetx.circuits.circuit import Circuit, name_of
@@ -86,28 +88,33 @@ def payload(
         },
         "texts": _texts(text, subjects[0]),
         "circuits": entries,
-        "engine": _engine(subjects[0], entries),
+        "engine": _engine(subjects[0], entries, text),
     }
 
 
-def _engine(subject: Subject, entries: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The first model, if a circuit of it can be explored."""
+def _engine(
+    subject: Subject,
+    entries: list[dict[str, Any]],
+    text: text_contexts.Text | None,
+) -> dict[str, Any] | None:
+    """The first model, if prompts of a circuit of it are shown."""
     cuts = (cut for cut in subject.cuts if cut.facts.status == REACHED)
-    asked = [entry["run"] for entry in entries if entry.get("run")]
-    if not asked or (cut := next(cuts, None)) is None:
+    shown = [entry["prompts"]["pairs"] for entry in entries if entry["prompts"]]
+    asks = [pair["asks"] for pairs in shown for pair in pairs]
+    if not asks or (cut := next(cuts, None)) is None:
         return None
     found = circuit.load_circuit(cut.folder)
+    ends = [token for ask in asks for token in ask["ends"]]
+    inside = [token for ask in asks for token in ask["tokens"]]
+    often: list[int] = []
+    if text is not None:
+        counts = np.bincount(text.tokens_BL.ravel(), minlength=found.config.vocab_size)
+        often = np.argsort(-counts, kind="stable").tolist()
     return page_model.of(
         found.config, found.params, Tokenizer.load(subject.run / TOKENIZER),
-        first=[token for one in asked for token in one["ends"]],
-        answers=_answers(entries),
+        first=[*ends, *inside, *often],
+        answers=[ask[side] for ask in asks for side in "ab"],
     )  # fmt: skip
-
-
-def _answers(entries: list[dict[str, Any]]) -> set[int]:
-    """The tokens of all answers of the pairs on the page."""
-    shown = [entry["prompts"]["pairs"] for entry in entries if entry["prompts"]]
-    return {pair["asks"][side] for pairs in shown for pair in pairs for side in "ab"}
 
 
 def _asks(name: str) -> dict[str, str]:
@@ -209,7 +216,7 @@ def _detail(cut: Cut, found: Circuit, wishes: Wishes) -> dict[str, Any]:
     for head, look in zip(shown["heads"], seen.looks, strict=True):
         head["says"] = look.text
     return {
-        "run": page_model.circuit(found, pairs),
+        "run": page_model.circuit(found),
         "mechanism": [fields.to_json(step) for step in seen.steps],
         "graph": drawn_graph.whole(seen.graph, tokenizer, beside),
         "prompts": shown,

@@ -28,7 +28,6 @@ from sparsetx.circuits.circuit import Circuit
 from sparsetx.config import ModelConfig
 from sparsetx.data.tokenizer import Tokenizer
 from sparsetx.model import parameters
-from sparsetx.tasks.pairs import Pairs
 
 MOST = 2 * 10**6  # characters of a model's data in the page
 MOST_COLUMNS = 2**16  # that a column's number can tell apart
@@ -75,17 +74,15 @@ def of(
     }
 
 
-def circuit(found: Circuit, pairs: Pairs) -> dict[str, Any]:
-    """Masks, means and calibration of a circuit. `ends`: its prompts' last tokens."""
+def circuit(found: Circuit) -> dict[str, Any]:
+    """Masks, means and calibration of a circuit."""
     calibration = found.calibration
     shift = (calibration.shift or {}).items()
-    last_B = pairs.tokens_BL[range(len(pairs.position_B)), pairs.position_B]
     return {
         "keep": {site: array(np.asarray(x)) for site, x in found.keep.items()},
         "means": {site: array(np.asarray(x)) for site, x in found.means.items()},
         "scale": float(calibration.scale),
         "shift": [[int(token), float(x)] for token, x in shift],
-        "ends": np.unique(last_B).tolist(),
     }
 
 

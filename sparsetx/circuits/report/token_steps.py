@@ -131,10 +131,19 @@ def packed(trace: Trace, tokenizer: Tokenizer) -> dict[str, Any]:
 
 
 def _asks(pairs: Pairs, i: int) -> dict[str, Any]:
-    """The answers of A and B; `open`: one token's odds are asked, for A times `sign`."""
+    """The answers of A and B; `open`: one token's odds are asked, for A times `sign`;
+    `ends`, `tokens`: the last tokens of both prompts, and all that are in them."""
     right, wrong = (int(token) for token in pairs.answers_B2[2 * i])
-    sign = float(pairs.sign_B[2 * i])
-    return {"a": right, "b": wrong, "sign": sign, "open": pairs.one_token}
+    rows = (2 * i, 2 * i + 1)
+    prompts = [pairs.tokens_BL[row, : pairs.position_B[row] + 1] for row in rows]
+    return {
+        "a": right,
+        "b": wrong,
+        "sign": float(pairs.sign_B[2 * i]),
+        "open": pairs.one_token,
+        "ends": [int(prompt[-1]) for prompt in prompts],
+        "tokens": np.unique(np.concatenate(prompts)).tolist(),
+    }
 
 
 def _chosen(trace: Trace) -> list[int]:

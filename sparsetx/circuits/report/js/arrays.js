@@ -58,18 +58,47 @@ function multiplied(x, w, b) {
   return found;
 }
 
-// Keep the k entries of largest magnitude of each row, of equals the first.
+// Keep the k entries of largest magnitude of each row, of equals the first; one that is
+// not a number is kept last.
 function keepLargest(x, wide, k) {
   if (k === undefined || k >= wide) return x;
+  const size = new Float32Array(wide);
+  const spare = new Float32Array(wide);
   for (let start = 0; start < x.length; start += wide) {
-    const row = x.subarray(start, start + wide);
-    const size = row.map(Math.abs);
-    const least = Float32Array.from(size).sort()[wide - k];
-    let equal = k;
-    for (const s of size) if (s > least) equal -= 1;
     for (let i = 0; i < wide; i++) {
-      if (size[i] < least || (size[i] === least && equal-- <= 0)) row[i] = 0;
+      const s = Math.abs(x[start + i]);
+      size[i] = s >= 0 ? s : -1;
+    }
+    spare.set(size);
+    const least = largest(spare, k);
+    let equal = k;
+    for (let i = 0; i < wide; i++) if (size[i] > least) equal -= 1;
+    for (let i = 0; i < wide; i++) {
+      if (size[i] < least || (size[i] === least && equal-- <= 0)) x[start + i] = 0;
     }
   }
   return x;
+}
+
+// The k-th largest; the array is reordered. Each pass leaves the part that holds it.
+function largest(x, k) {
+  let low = 0;
+  let high = x.length - 1;
+  while (low < high) {
+    const middle = x[(low + high) >> 1];
+    let i = low;
+    let j = high;
+    while (i <= j) {
+      while (x[i] > middle) i += 1;
+      while (x[j] < middle) j -= 1;
+      if (i > j) break;
+      const held = x[i];
+      x[i++] = x[j];
+      x[j--] = held;
+    }
+    if (k - 1 <= j) high = j;
+    else if (k - 1 >= i) low = i;
+    else break;
+  }
+  return x[k - 1];
 }
