@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import importlib.resources
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,7 @@ from sparsetx import model, nodes, taps
 from sparsetx.circuits.report import page_model
 from sparsetx.config import ModelConfig
 from sparsetx.data.tokenizer import Tokenizer
+from sparsetx.tasks import table
 from tests.browser.cdp import Browser, Page
 from tests.small import SMALL, params_of, random_nodes
 
@@ -166,4 +168,90 @@ def test_a_node_is_replaced_as_in_python(engine: Page, config: ModelConfig) -> N
         "globalThis.c = circuitOf(cut); prompts.map((p, i) => Array.from(runNetwork("
         "net, p, inOrder(ablating(c), intervening([edits[i]], c))).logits))"
     )
+    assert np.abs(np.array(found) - wanted).max() <= CLOSE
+
+
+def test_prompts_of_all_tasks_are_run_as_in_python(engine: Page) -> None:
+    """Text to logits: the whole model, and a circuit at its means."""
+    config = dataclasses.replace(WIDE, context=64)
+    made, params = tokenizer(), params_of(config)
+    texts = [
+        side.prompt
+        for task in table.TASKS.values()
+        for draft in itertools.islice(table.drafts(task, "test", 0), 14)
+        for side in (draft.a, draft.b)
+    ]
+    keep, means = random_nodes(config, 4, masks=True), random_nodes(config, 5)
+    tokens = [[made.eot, *made.encode(text)[: config.context - 1]] for text in texts]
+    long_B = np.array([len(row) for row in tokens])
+    tokens_BL = np.array([row + [0] * (config.context - len(row)) for row in tokens])
+    load(engine, config)
+    packed = {
+        name: {s: page_model.array(np.asarray(x)) for s, x in tree.items()}
+        for name, tree in (("keep", keep), ("means", means))
+    }
+    put(engine, "cut", packed | {"scale": 1, "shift": []})
+    put(engine, "words", page_model.of(config, params, made)["tokenizer"])
+    put(engine, "texts", texts)
+    engine.js(
+        "globalThis.c = circuitOf(cut); globalThis.t = tokenizerOf(words);"
+        "globalThis.rows = texts.map((x) => "
+        f"[t.eot, ...t.encode(x).slice(0, {config.context - 1})]); 0"
+    )
+    assert engine.js("rows") == tokens
+    for visit, tap in (("undefined", None), ("ablating(c)", taps.ablate(keep, means))):
+        logits = np.asarray(model.apply(config, params, jnp.asarray(tokens_BL), tap))
+        wanted = logits[np.arange(len(texts)), long_B - 1]
+        found = np.array(
+            engine.js(
+                f"rows.map((r) => Array.from(runNetwork(net, r, {visit}).logits))"
+            )
+        )
+        print(f"{len(texts)} prompts, {visit}: {np.abs(found - wanted).max():.1e}")
+        assert np.abs(found - wanted).max() <= CLOSE
+
+
+@pytest.mark.parametrize("act", ["patch", "freeze"])
+def test_values_of_another_prompt_are_put_in_as_in_python(
+    engine: Page, act: str
+) -> None:
+    """A node patched, or a head's attention held, at what they are in another prompt."""
+    config = WIDE
+    tokens_BL, other_BL = prompts(config, 7)[0][:120], prompts(config, 8)[0][:120]
+    params, rng = params_of(config), np.random.default_rng(9)
+    load(engine, config)
+    put(engine, "prompts", tokens_BL.tolist())
+    put(engine, "others", other_BL.tolist())
+    sites = [*nodes.NODE_SITES, nodes.ATTN_PATTERN]
+    _, taken = model.trace(config, params, jnp.asarray(other_BL), taps.capture(sites))
+    where: dict[str, np.ndarray] = {}
+    edits = []
+    for row in range(len(tokens_BL)):
+        layer = int(rng.integers(config.n_layer))
+        site = nodes.ATTN_PATTERN if act == "freeze" else str(rng.choice(sites[:-1]))
+        x = taken[site]
+        axis = 2 if act == "freeze" else 3  # heads, or the width
+        index = int(rng.integers(x.shape[axis]))
+        if site not in where:
+            where[site] = np.zeros((*x.shape[:2], *(n if i == axis else 1
+                for i, n in enumerate(x.shape) if i > 1)), np.float32)  # fmt: skip
+        where[site][layer, row].reshape(-1)[index] = 1
+        one = {"site": site, "layer": layer, "indices": [index], "act": act}
+        edits.append(one | {"heads": config.n_head})
+    values = {s: taken[s] for s in where}
+    tap = taps.interchange({s: jnp.asarray(x) for s, x in where.items()}, values)
+    wanted = np.asarray(model.apply(config, params, jnp.asarray(tokens_BL), tap))[:, -1]
+    put(engine, "edits", edits)
+    means = {s: page_model.array(np.asarray(x))
+             for s, x in random_nodes(config, 5).items()}  # fmt: skip
+    put(engine, "cut", {"keep": {}, "means": means, "scale": 1, "shift": []})
+    found = engine.js(
+        "globalThis.c = circuitOf(cut); prompts.map((p, i) => { const e = edits[i];"
+        "const frozen = runNetwork(net, others[i]).taken.get(`${e.site}/${e.layer}`);"
+        "return Array.from(runNetwork(net, p, intervening([{ ...e, frozen }], c))"
+        ".logits); })"
+    )
+    plain = np.asarray(model.apply(config, params, jnp.asarray(tokens_BL)))[:, -1]
+    assert np.abs(plain - wanted).max() > 0.1  # it does change the answer
+    print(f"{act}: {np.abs(np.array(found) - wanted).max():.1e}")
     assert np.abs(np.array(found) - wanted).max() <= CLOSE

@@ -217,7 +217,7 @@ function erf(x) {
   if (Math.abs(x) > 4.5) return Math.sign(x);
   let term = x;
   let sum = x;
-  for (let n = 1; Math.abs(term) > 1e-17 * Math.abs(sum) && n < 200; n++) {
+  for (let n = 1; Math.abs(term) > 1e-10 * Math.abs(sum) && n < 200; n++) {
     term *= -x * x / n;
     sum += term / (2 * n + 1);
   }
