@@ -29,6 +29,7 @@ WORDS = (
 TEXTS = 600
 RUNS = 250  # of each of two models
 CLOSE = 1e-4
+TIE = 1e-4  # relative; float32 sums of some hundred terms differ by less
 TOKENS = 12
 WIDE = dataclasses.replace(SMALL, vocab_size=512, context=TOKENS)
 MODELS = (
@@ -200,22 +201,54 @@ def test_prompts_of_all_tasks_are_run_as_in_python(engine: Page) -> None:
     )
     assert engine.js("rows") == tokens
     for visit, tap in (("undefined", None), ("ablating(c)", taps.ablate(keep, means))):
-        logits = np.asarray(model.apply(config, params, jnp.asarray(tokens_BL), tap))
-        wanted = logits[np.arange(len(texts)), long_B - 1]
+        both = taps.compose(tap, taps.capture(nodes.NODE_SITES))
+        logits, taken = model.trace(config, params, jnp.asarray(tokens_BL), both)
+        wanted = np.asarray(logits)[np.arange(len(texts)), long_B - 1]
         found = np.array(
             engine.js(
                 f"rows.map((r) => Array.from(runNetwork(net, r, {visit}).logits))"
             )
         )
-        print(f"{len(texts)} prompts, {visit}: {np.abs(found - wanted).max():.1e}")
-        assert np.abs(found - wanted).max() <= CLOSE
+        off_B = np.abs(found - wanted).max(1)
+        odd = np.flatnonzero(off_B > CLOSE)
+        gaps = [tied(engine, taken, int(i), int(long_B[i]), visit) for i in odd]
+        print(f"{len(texts)} prompts, {visit}: {np.delete(off_B, odd).max():.1e}, "
+              f"rounding decided a tie in {gaps}")  # fmt: skip
+        assert len(odd) <= len(texts) / 100
+        assert all(gap < TIE for gap in gaps)
+
+
+def tied(page: Page, taken: dict[str, Any], row: int, long: int, visit: str) -> float:
+    """The relative gap between what only one of the two kept, at the first site where
+    the kept sets differ: sums in another order may exchange entries that are equal but
+    for rounding."""
+    layers = len(taken[nodes.Q])
+    for layer in range(layers):
+        for site in nodes.NODE_SITES:
+            own = np.asarray(taken[site][layer, row, :long])
+            seen = page.js(
+                f"Array.from(runNetwork(net, rows[{row}], {visit})"
+                f".taken.get('{site}/{layer}'))"
+            )
+            theirs = np.array(seen).reshape(own.shape)
+            if ((own != 0) == (theirs != 0)).all():
+                continue
+            at = np.flatnonzero(((own != 0) != (theirs != 0)).any(1))[0]
+            one, other = own[at][theirs[at] == 0], theirs[at][own[at] == 0]
+            sizes = np.abs(one[one != 0]), np.abs(other[other != 0])
+            if not all(map(len, sizes)):
+                return (
+                    1.0  # one of them is outside the circuit: the other tells nothing
+                )
+            return float(abs(sizes[0].min() / sizes[1].min() - 1))
+    return 1.0
 
 
 @pytest.mark.parametrize("act", ["patch", "freeze"])
 def test_values_of_another_prompt_are_put_in_as_in_python(
     engine: Page, act: str
 ) -> None:
-    """A node patched, or a head's attention held, at what they are in another prompt."""
+    """A node patched, or a head's attention held, as in another prompt."""
     config = WIDE
     tokens_BL, other_BL = prompts(config, 7)[0][:120], prompts(config, 8)[0][:120]
     params, rng = params_of(config), np.random.default_rng(9)
