@@ -200,7 +200,10 @@ def test_prompts_of_all_tasks_are_run_as_in_python(engine: Page) -> None:
         f"[t.eot, ...t.encode(x).slice(0, {config.context - 1})]); 0"
     )
     assert engine.js("rows") == tokens
-    for visit, tap in (("undefined", None), ("ablating(c)", taps.ablate(keep, means))):
+    for visit, tap in (
+        ("undefined", taps.IDENTITY),
+        ("ablating(c)", taps.ablate(keep, means)),
+    ):
         both = taps.compose(tap, taps.capture(nodes.NODE_SITES))
         logits, taken = model.trace(config, params, jnp.asarray(tokens_BL), both)
         wanted = np.asarray(logits)[np.arange(len(texts)), long_B - 1]

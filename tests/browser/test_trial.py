@@ -17,9 +17,13 @@ KEY = 50  # ms from a key to everything drawn anew
 CLOSE = 2e-3  # the page's packed margins have four digits
 
 
+def made(folder: Path) -> None:
+    known.made(folder)
+
+
 @pytest.fixture(scope="module")
 def told() -> dict[str, Any]:
-    run = runs.once("known", lambda folder: known.made(folder) and None) / "run"
+    run = runs.once("known", made) / "run"
     wishes = Wishes(run.parent / f"{handmade.TASK}.jsonl")
     return payload(runs_and_circuits.subjects([run]), wishes)
 

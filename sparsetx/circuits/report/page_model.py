@@ -55,7 +55,7 @@ def of(
     table = leaves.pop((parameters.BIGRAM, parameters.TABLE), None)
     if max(x.shape[-1] for x in leaves.values()) > MOST_COLUMNS:
         return {"absent": f"it has an array of more than {MOST_COLUMNS:,} columns"}
-    least = sum(4 * np.count_nonzero(x) for x in leaves.values()) * 4 // 3
+    least = sum(4 * int(np.count_nonzero(x)) for x in leaves.values()) * 4 // 3
     if least > most:
         return {"absent": _large(least, most)}
     packed = {"/".join(path): array(x) for path, x in leaves.items()}
