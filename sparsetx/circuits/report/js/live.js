@@ -94,7 +94,8 @@ function sideOf(circuit, given, side, before, now) {
   const long = now.tokens.length;
   const sign = side === "a" ? 1 : -1;
   const toward = leads(live.net, now.tokens, now.cut, given.asks);
-  const lead = (found) => leads(live.net, now.tokens, found, given.asks, true)[0] * sign;
+  const lead = (found) => leads(live.net, now.tokens, found, given.asks,
+      true)[0] * sign;
   const values = (n, i) => {
     if (n >= scale.length) return 0;
     const { site, layer, index } = circuit.nodes[n];
@@ -120,7 +121,8 @@ function leads(net, tokens, found, { a, b, sign, open }, last = false) {
   if (!open) {
     const [one, other] = [a, b].map((answer) => logitsOf(net, reads, answer));
     return Array.from(one, (x, i) => x - other[i] + (net.bigram
-      ? net.bigram.answer(tokens[first + i], a) - net.bigram.answer(tokens[first + i], b)
+      ? net.bigram.answer(tokens[first + i], a) - net.bigram.answer(tokens[first +
+          i], b)
       : 0));
   }
   const size = net.config.vocab_size;

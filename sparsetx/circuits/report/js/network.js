@@ -72,7 +72,8 @@ function runNetwork(net, tokens, visit = () => {}) {
   const x = new Float32Array(long * D);
   tokens.forEach((token, i) => x.set(net.embed.subarray(token * D, (token + 1) * D),
       i * D));
-  if (config.positions === "added") x.forEach((v, i) => { x[i] = v + net.positions[i]; });
+  if (config.positions === "added") x.forEach((v, i) => { x[i] = v +
+      net.positions[i]; });
   see("embed", 0, x);
   for (const block of net.blocks) {
     see("resid_pre_attn", block.layer, x);
@@ -163,7 +164,8 @@ function attention(net, { layer, qkv, o, sink }, x, see) {
   const pattern = new Float32Array(H * long * long);
   for (let h = 0; h < H; h++) {
     for (let to = 0; to < long; to++) {
-      const row = pattern.subarray((h * long + to) * long, (h * long + to) * long + to + 1);
+      const row = pattern.subarray((h * long + to) * long, (h * long + to) * long +
+          to + 1);
       attended(row, q, k, to * C + h * A, h * A, C, A, sink ? sink[h] : -Infinity);
     }
   }
@@ -173,7 +175,8 @@ function attention(net, { layer, qkv, o, sink }, x, see) {
     for (let c = 0; c < C; c++) {
       const row = (Math.floor(c / A) * long + to) * long;
       let sum = 0;
-      for (let from = 0; from <= to; from++) sum += pattern[row + from] * v[from * C + c];
+      for (let from = 0; from <= to; from++) sum += pattern[row +
+          from] * v[from * C + c];
       out[to * C + c] = sum;
     }
   }

@@ -60,7 +60,8 @@ function deciders({ a, b }) {
   let end = 0;
   while (end < Math.min(one.length, other.length) - start &&
     one[one.length - 1 - end] === other[other.length - 1 - end]) end++;
-  return [one, other].map((tokens) => tokens.slice(start, tokens.length - end).join(""));
+  return [one, other].map((tokens) => tokens.slice(start,
+      tokens.length - end).join(""));
 }
 
 // The last place with A's or B's deciding tokens gets those of the other; null where
@@ -87,7 +88,7 @@ function distracted(text, given, side) {
   return `${text.slice(0, start)}${line}\n${text.slice(start)}`;
 }
 
-// --- What comes out -------------------------------------------------------------------
+// --- What comes out ------------------------------------------------------------------
 
 function showTrialResult() {
   if (!byId("own-result")) return;
