@@ -75,7 +75,7 @@ function swapped(text, given) {
   return text.slice(0, place) + to + text.slice(place + from.length);
 }
 
-// An earlier line with the deciding tokens of the other kind, from a prompt of this page
+// An earlier line with the deciding tokens of the other kind, from a prompt of the page
 // that has a distractor, before the last line; null where there is none.
 function distracted(text, given, side) {
   const wanted = deciders(given)[side === "a" ? 1 : 0];
