@@ -16,7 +16,8 @@ from typing import Any
 
 SCRIPTS = (
     "dom", "state", "model", "layout", "drawing", "panel", "mechanism", "stepper",
-    "charts", "tables", "minis", "export", "main",
+    "charts", "tables", "minis", "export", "arrays", "tokenizer", "network",
+    "intervention", "live", "acts", "trial", "main",
 )  # fmt: skip
 
 

@@ -61,6 +61,7 @@ function showLegend() {
 
 function showCircuit() {
   const raw = rawCircuit(state.circuit);
+  forget(true);
   document.title = `${raw.task}, ${raw.kind}: ${DATA.title}`;
   showPickers();
   showHero(raw);
@@ -70,6 +71,7 @@ function showCircuit() {
   showLegend();
   showPanel();
   showStepper();
+  showTrial();
   showControls(raw);
   showCurve(raw);
   showHistory(raw);
@@ -88,7 +90,7 @@ function watchAll() {
   watch(["zoom"], drawCircuit);
   watch(["metric", "view"], showLegend);
   watch(["metric", "view", "threshold", "query", "links"], showTools);
-  watch(["pair"], showStepper);
+  watch(["pair"], () => { forget(false); showStepper(); showTrial(); });
   watch(["step", "head", "node"], showStep);
 }
 

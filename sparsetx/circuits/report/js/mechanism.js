@@ -6,7 +6,8 @@ function showMechanism(raw) {
   fill("steps", steps.map((step) => el("li", {}, prose(step.text), " ",
       step.nodes.length > 0 && el("button", { type: "button", class: "see",
         "aria-label": "show these nodes in the drawing",
-        on: { click: () => showNodes(step.nodes) } }, "show"))));
+        on: { click: () => showNodes(step.nodes) } }, "show"),
+      knockOf(raw, step.nodes))));
 }
 
 // A second click shows all nodes again. A single node is pinned.

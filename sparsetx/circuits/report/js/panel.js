@@ -111,6 +111,7 @@ function about(circuit, node) {
       : node.index === undefined ? "" : "It has no description."),
     node.note && el("p", { class: "note" }, node.note),
     looksOf(circuit, node),
+    actsOf(circuit, node),
     el("dl", { class: "facts" }, facts(node).flatMap(([name, value, kind]) =>
       [el("dt", {}, name), el("dd", { class: kind }, value)])),
     classes(node),

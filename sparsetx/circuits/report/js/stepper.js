@@ -6,7 +6,8 @@ const SIDES = ["a", "b"];
 function pairNow(circuit) {
   const prompts = circuit && circuit.raw.prompts;
   if (!prompts || !prompts.pairs.length) return null;
-  const pair = prompts.pairs[pairIndex(prompts)];
+  const given = prompts.pairs[pairIndex(prompts)];
+  const pair = livePair(circuit, given) || given;
   for (const side of SIDES) unpack(pair[side], circuit, prompts);
   return pair;
 }
@@ -191,14 +192,15 @@ function arcs(circuit, told, marks, sheet, here) {
     width: box.scrollWidth, height: box.scrollHeight });
   const middle = (mark) => ({ x: mark.offsetLeft + Math.min(mark.offsetWidth, 60) / 2,
     y: mark.offsetTop + 3, low: mark.offsetTop + 20 });
-  const to = middle(marks[here]);
+  const places = marks.slice(0, here + 1).map(middle);
+  const to = places[here];
   const chosen = headIndex(circuit);
   circuit.raw.prompts.heads.forEach((head, h) => {
     if (chosen !== "all" && chosen !== String(h)) return;
     for (let i = 0; i <= here; i++) {
       const weight = told.look(h, here, i);
       if (weight < 0.04) continue;
-      const from = middle(marks[i]);
+      const from = places[i];
       const [d, y] = way(to, from, h);
       layer.append(sv("g", { class: "h" + (h % 5) },
         sv("path", { d, "stroke-width": (0.5 + 3 * weight).toFixed(2) },

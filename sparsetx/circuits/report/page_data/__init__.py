@@ -12,7 +12,9 @@ circuits     id, task, model, kind (plain, honest, faithful), status, size, test
              (drawn_graph.py); prompts (token_steps.py); mechanism: sentences, each
              with its nodes (mechanism.py); groups: boxes, each with its nodes, and
              arrows between them (supernodes.py); detail: whether it can be explored
-             or is only compared; missing, no_prompts: why something is not there
+             or is only compared; run: what the engine needs (page_model.py); missing,
+             no_prompts: why something is not there
+engine       the first model, its weights and tokenizer; or why they are absent
 label, note  of a node, a box or a prompt: a reader's own (notes.py)
 
 The first model's circuits can be explored, those of the others are only compared.
@@ -23,6 +25,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 import sparsetx
 from sparsetx.circuits import circuit
 from sparsetx.circuits.circuit import Circuit, name_of
@@ -32,6 +36,7 @@ from sparsetx.circuits.facts import REACHED, Facts, ladder
 from sparsetx.circuits.report.page_data import (
     drawn_graph,
     model_comparison,
+    page_model,
     text_contexts,
     token_steps,
 )
@@ -85,7 +90,33 @@ def payload(
         },
         "texts": _texts(text, subjects[0]),
         "circuits": entries,
+        "engine": _engine(subjects[0], entries, text),
     }
+
+
+def _engine(
+    subject: Subject,
+    entries: list[dict[str, Any]],
+    text: text_contexts.Text | None,
+) -> dict[str, Any] | None:
+    """The first model, if prompts of a circuit of it are shown."""
+    cuts = (cut for cut in subject.cuts if cut.facts.status == REACHED)
+    shown = [entry["prompts"]["pairs"] for entry in entries if entry["prompts"]]
+    asks = [pair["asks"] for pairs in shown for pair in pairs]
+    if not asks or (cut := next(cuts, None)) is None:
+        return None
+    found = circuit.load_circuit(cut.folder)
+    ends = [token for ask in asks for token in ask["ends"]]
+    inside = [token for ask in asks for token in ask["tokens"]]
+    often: list[int] = []
+    if text is not None:
+        counts = np.bincount(text.tokens_BL.ravel(), minlength=found.config.vocab_size)
+        often = np.argsort(-counts, kind="stable").tolist()
+    return page_model.of(
+        found.config, found.params, Tokenizer.load(subject.run / TOKENIZER),
+        first=[*ends, *inside, *often],
+        answers=[ask[side] for ask in asks for side in "ab"],
+    )  # fmt: skip
 
 
 def _asks(name: str) -> dict[str, str]:
@@ -187,6 +218,7 @@ def _detail(cut: Cut, found: Circuit, wishes: Wishes) -> dict[str, Any]:
     for head, look in zip(shown["heads"], seen.looks, strict=True):
         head["says"] = look.text
     return {
+        "run": page_model.circuit(found),
         "mechanism": [fields.to_json(step) for step in seen.steps],
         "groups": {
             "boxes": [fields.to_json(box) for box in seen.groups.boxes],

@@ -121,11 +121,28 @@ def packed(trace: Trace, tokenizer: Tokenizer) -> dict[str, Any]:
         "pairs": [
             {
                 "distractor": bool(trace.pairs.distractor_P[i]),
+                "asks": _asks(trace.pairs, i),
                 "a": _side(trace, tokenizer, 2 * i, scale_N),
                 "b": _side(trace, tokenizer, 2 * i + 1, scale_N),
             }
             for i in chosen
         ],
+    }
+
+
+def _asks(pairs: Pairs, i: int) -> dict[str, Any]:
+    """The answers of A and B; `open`: one token's odds are asked, for A times `sign`;
+    `ends`, `tokens`: the last tokens of both prompts, and all that are in them."""
+    right, wrong = (int(token) for token in pairs.answers_B2[2 * i])
+    rows = (2 * i, 2 * i + 1)
+    prompts = [pairs.tokens_BL[row, : pairs.position_B[row] + 1] for row in rows]
+    return {
+        "a": right,
+        "b": wrong,
+        "sign": float(pairs.sign_B[2 * i]),
+        "open": pairs.one_token,
+        "ends": [int(prompt[-1]) for prompt in prompts],
+        "tokens": np.unique(np.concatenate(prompts)).tolist(),
     }
 
 

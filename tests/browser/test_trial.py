@@ -1,0 +1,120 @@
+"""Prompts of the reader's own, and interventions, on the page of a known circuit."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sparsetx.circuits.report import runs_and_circuits
+from sparsetx.circuits.report.page import page
+from sparsetx.circuits.report.page_data import Wishes, payload
+from tests import runs
+from tests.browser.cdp import Browser, Page
+from tests.circuits import handmade, known
+
+KEY = 50  # ms from a key to everything drawn anew
+CLOSE = 2e-3  # the page's packed margins have four digits
+
+
+def made(folder: Path) -> None:
+    known.made(folder)
+
+
+@pytest.fixture(scope="module")
+def told() -> dict[str, Any]:
+    run = runs.once("known", made) / "run"
+    wishes = Wishes(run.parent / f"{handmade.TASK}.jsonl")
+    return payload(runs_and_circuits.subjects([run]), wishes)
+
+
+@pytest.fixture(params=[1280, 390])
+def own(
+    browser: Browser, told: dict[str, Any], tmp_path: Path, request: Any
+) -> Iterator[Page]:
+    path = tmp_path / "page.html"
+    path.write_text(page(told))
+    found = browser.page(request.param, 900)
+    found.open(path.as_uri())
+    yield found
+    complaints, requests = found.complaints(), found.requests()
+    found.close()
+    assert complaints == []
+    assert {r.partition("#")[0] for r in requests} == {path.as_uri()}
+
+
+def margins(page: Page, side: str) -> list[str]:
+    cells = f"#result-{side} td:nth-of-type(1)"
+    text = page.js(f"[...document.querySelectorAll('{cells}')].map(e => e.innerText)")
+    return [str(x).replace("\u2212", "-") for x in text]
+
+
+def write(page: Page, side: str, text: str) -> None:
+    page.put(f"#own-{side}", text)
+
+
+def test_the_engine_agrees_with_what_was_packed(
+    own: Page, told: dict[str, Any]
+) -> None:
+    pairs = told["circuits"][0]["prompts"]["pairs"]
+    for i, pair in enumerate(pairs):
+        own.put("#pair", i)
+        for side in "ab":
+            wanted = [pair[side]["margin"], pair[side]["whole"]]
+            got = [float(x.replace(",", "")) for x in margins(own, side)]
+            assert got == pytest.approx(wanted, rel=6e-3, abs=CLOSE)
+
+
+def test_typing_and_swapping_change_the_answer_and_the_drawing(own: Page) -> None:
+    before = margins(own, "a")
+    own.click("#trial .own:nth-child(1) .tools button:nth-child(1)")
+    assert float(margins(own, "a")[0]) < 0 < float(before[0])
+    assert own.js("document.getElementById('own-a').value") == own.js(
+        "document.getElementById('own-b').value"
+    )
+    assert own.js(
+        "document.querySelector('#sheet-a pre').innerText === "
+        "document.querySelector('#sheet-b pre').innerText"
+    )
+    own.click("#trial .own:nth-child(1) .tools button:nth-child(3)")
+    assert margins(own, "a") == before
+    taken = []
+    for _ in range(9):
+        own.type("#own-a", "x")
+        taken.append(float(own.js("document.getElementById('trial').dataset.took")))
+    print(f"{sorted(taken)} ms a key")
+    assert sorted(taken)[4] <= KEY
+    write(own, "a", "x " * 500)
+    assert "tokens; the model reads at most" in own.js(
+        "document.getElementById('problem').textContent"
+    )
+
+
+def test_a_node_is_knocked_out_undone_and_cleared(own: Page) -> None:
+    before = margins(own, "a")
+    own.click("#steps .knock")
+    assert " → " in "".join(margins(own, "a")).replace("\u00a0", " ")
+    assert own.js("document.querySelectorAll('#acts li').length") > 0
+    own.click("#undo")
+    assert margins(own, "a") == before
+    own.click("#steps .knock")
+    own.click("#clear")
+    assert margins(own, "a") == before
+    own.js("document.getElementById('freeze').focus()")
+    own.key(" ", " ")
+    assert own.js("document.getElementById('freeze').checked")
+    assert margins(own, "a") == before  # frozen at what it is
+
+
+def test_without_its_weights_the_page_says_why(
+    browser: Browser, told: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(page(told | {"engine": {"absent": "it is too large"}}))
+    found = browser.page(800, 600)
+    found.open(path.as_uri())
+    assert "cannot run the model: it is too large" in found.js(
+        "document.getElementById('trial').textContent"
+    )
+    assert found.complaints() == []
+    found.close()
