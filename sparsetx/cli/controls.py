@@ -113,12 +113,9 @@ def wanted(args: argparse.Namespace) -> "Asked":
 
 
 def one(
-    folder: "Path",
-    args: argparse.Namespace,
-    asked: "Asked",
-    line: "ProgressLine",
+    folder: "Path", args: argparse.Namespace, asked: "Asked", line: "ProgressLine",
     length: int | None,
-) -> "Mapping[str, Entry]":
+) -> "Mapping[str, Entry]":  # fmt: skip
     """The results of one circuit's controls, those computed now and those on disk."""
     import dataclasses
 
@@ -136,16 +133,14 @@ def one(
             for name in asked.names
             if args.again or not controls_file.done(found, name, asked)
         ]
-        print(f"{folder}: {facts.task}, {facts.search.kind}", flush=True)
+        print(f"{folder}: {facts.task}, {facts.search.kind}")
         print(f"  holds under: {ladder_line(facts)}", flush=True)
         if not left and not (args.binarise and (args.again or binarised is None)):
             return found
         evidence = evidence_files.of_circuit(folder, line, args.task_file, length)
-        kept = Searches(
-            folder / evidence_files.FOLDER / "searches.json",
-            controls_file.fingerprint(facts),
-            args.memory and args.memory * 1e9,
-        )
+        place = folder / evidence_files.FOLDER / "searches.json"
+        memory = args.memory and args.memory * 1e9
+        kept = Searches(place, controls_file.fingerprint(facts), memory)
         if args.again:
             kept.forget(left)
         own = dataclasses.replace(asked, names=left, searches=kept)

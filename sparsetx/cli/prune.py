@@ -8,7 +8,7 @@ resume after a kill, start the command again. Several processes share the tasks.
 import argparse
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sparsetx.circuits.search.cutting import Request
 
 ROUNDS = "8x200,4x400,2x800"
+ROUND = re.compile(r"(\d+)x(\d+)")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -162,41 +163,19 @@ def asked(args: argparse.Namespace) -> "Request":
     from sparsetx.circuits.search.pruning import Aim, Effort
     from sparsetx.system.errors import refuse_all
 
-    offences = []
-    if not 0 <= args.honest <= 1:
-        offences.append(f"--honest {args.honest}: wanted 0 to 1")
-    if not 0 < args.target < 0.69:
-        offences.append(f"--target {args.target}: wanted 0 to 0.69 (log 2: guessing)")
-    rounds = re.findall(r"(\d+)x(\d+)", args.rounds)
-    typed = ",".join(f"{n}x{s}" for n, s in rounds) == args.rounds
-    if not typed or not all(int(n) and int(s) for n, s in rounds):
-        offences.append(f"--rounds {args.rounds}: wanted NxS,NxS,… such as {ROUNDS}")
-    pools = re.fullmatch(r"(\d+),(\d+),(\d+)", args.pools)
-    if not pools or not all(map(int, pools.groups())):
-        offences.append(f"--pools {args.pools}: wanted TRAIN,VAL,TEST pairs")
-    for name in ("pairs", "length", "memory", "finalists"):
-        value = getattr(args, name)
-        if value is not None and not 0 < value < math.inf:
-            offences.append(f"--{name} {value}: wanted more than 0")
-    for name in ("seed", "shuffle"):
-        if (getattr(args, name) or 0) < 0:
-            offences.append(f"--{name} {getattr(args, name)}: wanted 0 or more")
-    refuse_all("these cannot be used", offences)
-    assert pools
-    effort = Effort(
-        tuple((int(n), int(s)) for n, s in rounds), args.pairs, args.finalists
-    )
+    refuse_all("these cannot be used", offences(args))
+    rounds = tuple((int(n), int(s)) for n, s in ROUND.findall(args.rounds))
     aim = Aim(
         args.target,
         args.honest,
         args.seed,
         args.final,
         args.tied,
-        effort,
+        Effort(rounds, args.pairs, args.finalists),
         float(args.faithful),
     )
     memory = args.memory * 1e9 if args.memory else lanes.memory_here()
-    train, val, test = map(int, pools.groups())
+    train, val, test = map(int, args.pools.split(","))
     sizes = Sizes(train, val, test, args.length)
     return Request(
         aim,
@@ -207,6 +186,27 @@ def asked(args: argparse.Namespace) -> "Request":
         args.shuffle,
         args.shuffle_part,
     )
+
+
+def offences(args: argparse.Namespace) -> Iterator[str]:
+    if not 0 <= args.honest <= 1:
+        yield f"--honest {args.honest}: wanted 0 to 1"
+    if not 0 < args.target < 0.69:
+        yield f"--target {args.target}: wanted 0 to 0.69 (log 2: guessing)"
+    rounds = ROUND.findall(args.rounds)
+    typed = ",".join(f"{n}x{s}" for n, s in rounds) == args.rounds
+    if not typed or not all(int(n) and int(s) for n, s in rounds):
+        yield f"--rounds {args.rounds}: wanted NxS,NxS,… such as {ROUNDS}"
+    pools = re.fullmatch(r"(\d+),(\d+),(\d+)", args.pools)
+    if not pools or not all(map(int, pools.groups())):
+        yield f"--pools {args.pools}: wanted TRAIN,VAL,TEST pairs"
+    for name in ("pairs", "length", "memory", "finalists"):
+        value = getattr(args, name)
+        if value is not None and not 0 < value < math.inf:
+            yield f"--{name} {value}: wanted more than 0"
+    for name in ("seed", "shuffle"):
+        if (getattr(args, name) or 0) < 0:
+            yield f"--{name} {getattr(args, name)}: wanted 0 or more"
 
 
 def out_folder(args: argparse.Namespace, run: "Path") -> "Path":

@@ -23,6 +23,7 @@ BAD_CALLS: dict[str, tuple[list[str], str]] = {
     "data": (["prepare", "tinypython", "--vocab", "7"], "7"),
     "doctor": (["--folder", "/nowhere/at/all"], "name a folder that exists"),
     "tasks": (["single_quote"], "single_double_quote"),
+    "study": (["/nowhere/at/all.py"], "/nowhere/at/all.py"),
     "train": (["nowhere.py"], "at nowhere.py: no such file"),
     "eval": (["/nowhere/at/all"], "/nowhere/at/all"),
     "generate": (["/nowhere/at/all", "--prompt", "x"], "/nowhere/at/all"),
