@@ -8,7 +8,7 @@ larger than the room left keeps the rows of the tokens that are asked for first;
 others only the entries for the tasks' answers are there. So a margin is exact after any
 token, and the likeliest next tokens are known after one whose row is kept.
 
-config       the fields of ModelConfig that the engine reads, and the count that AbsTopK
+config       the fields of ModelConfig, and the count that AbsTopK
              keeps at each site
 params       {path: array}, a stacked parameter as one array with a layer axis
 bigram       rows: token ids; fill: their frequent values; counts, columns, values: what
@@ -28,13 +28,11 @@ from sparsetx.circuits.circuit import Circuit
 from sparsetx.config import ModelConfig
 from sparsetx.data.tokenizer import Tokenizer
 from sparsetx.model import parameters
+from sparsetx.system import fields
 
-MOST = 2 * 10**6  # characters of a model's data in the page
+MOST = 4 * 10**6  # characters of a model's data in the page
+MOST_BIGRAM = 12 * 10**5  # of its bigram table
 MOST_COLUMNS = 2**16  # that a column's number can tell apart
-FIELDS = (
-    "vocab_size", "context", "n_layer", "d_model", "n_head", "d_head", "d_mlp",
-    "activation", "residual", "sink", "positions", "d_pos", "bigram", "final_bias",
-)  # fmt: skip
 Array = npt.NDArray[Any]
 
 
@@ -69,7 +67,9 @@ def of(
         "params": packed,
         "bigram": None
         if table is None
-        else _bigram(table, first, sorted({*map(int, answers)}), most - size),
+        else _bigram(
+            table, first, sorted({*map(int, answers)}), min(most - size, MOST_BIGRAM)
+        ),
         "tokenizer": words,
     }
 
@@ -108,7 +108,8 @@ def _config(config: ModelConfig) -> dict[str, Any]:
     """`kept`: how many entries AbsTopK keeps at each of its sites."""
     sites = nodes.active_sites(config)
     kept = {site: nodes.active_count(config, site) for site in sites}
-    return {name: getattr(config, name) for name in FIELDS} | {"kept": kept}
+    told: dict[str, Any] = fields.to_json(config)
+    return told | {"kept": kept}
 
 
 def _tokenizer(tokenizer: Tokenizer) -> dict[str, Any]:
