@@ -113,7 +113,9 @@ def test_logits_and_kept_sets_are_pythons(engine: Page, config: ModelConfig) -> 
 
 
 def load(page: Page, config: ModelConfig) -> None:
-    packed = page_model.of(config, params_of(config), tokenizer(), most=10**8)
+    packed = page_model.of(
+        config, params_of(config), tokenizer(), most=10**8, most_bigram=10**7
+    )
     put(page, "packed", packed)
     page.js("globalThis.net = networkOf(packed); 0")
 

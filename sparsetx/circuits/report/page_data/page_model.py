@@ -43,6 +43,7 @@ def of(
     first: Iterable[int] = (),
     answers: Iterable[int] = (),
     most: int = MOST,
+    most_bigram: int = MOST_BIGRAM,
 ) -> dict[str, Any]:
     """The data of a model, or {"absent": why the page cannot run it}. `first` are the
     tokens whose rows of the bigram table matter most, `answers` those whose columns are
@@ -68,7 +69,7 @@ def of(
         "bigram": None
         if table is None
         else _bigram(
-            table, first, sorted({*map(int, answers)}), min(most - size, MOST_BIGRAM)
+            table, first, sorted({*map(int, answers)}), min(most - size, most_bigram)
         ),
         "tokenizer": words,
     }
