@@ -94,11 +94,10 @@ demo-page: demo-circuits demo-other-circuits
 	$(call stage,page,report runs/demo runs/demo_dense -o runs/demo/report.html)
 
 TOUR := experiments/pretrained/tinypython
-tour: install ## open a pretrained model: score its circuits again, write its page
+tour: install ## open a pretrained model: score its circuits again, open its page
 	@$(BIN)/sparsetx verify $(TOUR) --rescore
-	@$(BIN)/sparsetx report $(TOUR) -o runs/tour.html
-	@$(BIN)/python -m webbrowser -n "file://$(CURDIR)/runs/tour.html" >/dev/null 2>&1 || true
-	@echo "open runs/tour.html in a browser"
+	@$(BIN)/python -m webbrowser -n "file://$(CURDIR)/$(TOUR)/page.html" >/dev/null 2>&1 || true
+	@echo "open $(TOUR)/page.html in a browser"
 
 test: install ## run the tests that need neither torch nor a browser
 	@$(BIN)/python -m pytest -m "not slow"

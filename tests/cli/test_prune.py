@@ -166,6 +166,7 @@ def test_means_over_tasks() -> None:
     assert ratio.value == pytest.approx(22.627, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_improving_keeps_the_smaller_circuit(
     done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
