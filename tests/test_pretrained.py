@@ -9,6 +9,7 @@ import pytest
 
 import sparsetx
 from sparsetx.circuits.controls import verification
+from sparsetx.circuits.facts import REACHED
 from sparsetx.cli.main import main
 from sparsetx.run import verification as of_run
 from tests.house import ROOT
@@ -52,10 +53,8 @@ def test_the_sparse_logits_are_the_dense_ones(config: Path) -> None:
 def test_a_circuit_that_scores_otherwise_is_reported(tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(PRETRAINED[0].parent, run)
-    name = next(iter(verification.circuits(run))).name
-    for other in (run / "circuits").iterdir():
-        if other.is_dir() and run / name != other:
-            shutil.rmtree(other)
+    reached = (f.name for f in verification.circuits(run) if f.told == REACHED)
+    name = next(reached)
     file = run / name / "circuit.json"
     facts = json.loads(file.read_text())
     file.write_text(json.dumps(facts | {"loss": facts["loss"] + 0.01}))
