@@ -40,7 +40,7 @@ $(VENV)/installed: setup.cfg constraints.txt pyproject.toml
 QUOTES := single_double_quote
 TASKS := $(QUOTES),for_while,if_ternary,fstring_brace,lambda_func,if_equals
 ROUNDS := --rounds 2x100 --pairs 8 --pools 256,48,128
-FAST_ROUNDS := --rounds 2x150 --pairs 16 --pools 256,32,64
+FAST_ROUNDS := --rounds 2x150 --pairs 16 --pools 256,48,128
 SEARCH := --finalists 1 --length 48 --no-effective $(if $(FAST),$(FAST_ROUNDS),$(ROUNDS))
 # Cache all compiled programs, also those that compile fast: there are many.
 CACHED := JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.cache/xla \
