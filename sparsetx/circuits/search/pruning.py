@@ -247,7 +247,10 @@ def _finish(cutter: Cutter, scored: Sequence[_Scored], aim: Aim) -> Found:
     it back."""
     finalists = sorted(scored, key=lambda s: s.rank)[: aim.effort.finalists]
     found = [_verified(cutter, s.ranking, aim) for s in finalists]
-    return Found(_smallest(cutter, found), [s.trial for s in scored])
+    chosen = _smallest(cutter, found)
+    if chosen.reached:  # the last attempt reported may have gone too far
+        cutter.tell(1, 1, chosen.mask)
+    return Found(chosen, [s.trial for s in scored])
 
 
 def _verified(cutter: Cutter, ranking: Ranking, aim: Aim) -> Chosen:
