@@ -105,7 +105,7 @@ class Search:
     target: float = 0.15
     honest: float = 1.0
     faithful: float = 0.0
-    rank: Literal["learned", "attribution"] = "learned"
+    rank: Literal["learned", "hard-concrete", "attribution", "integrated"] = "learned"
     seed: int = 0
     rounds: tuple[str, ...] = ()  # "lanes x steps"
     pairs: int = 0  # in a batch

@@ -112,9 +112,10 @@ def how_to_search(add: Callable[..., Any]) -> None:
     add("--tied", action="store_true", help="one mask for a query and its key channel")
     add(
         "--rank",
-        choices=("learned", "attribution"),
+        choices=("learned", "hard-concrete", "attribution", "integrated"),
         default="learned",
-        help="how nodes are ranked: by a learned mask, or by gradient x activation "
+        help="how nodes are ranked: by a learned mask; or, to compare, by one of "
+        "hard-concrete gates, gradient x activation, or integrated gradients "
         "(default: learned)",
     )
     add(

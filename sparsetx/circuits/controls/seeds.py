@@ -16,7 +16,7 @@ FIRST_SEED = 10_001  # no search uses seeds as large for its own settings
 
 
 def seeds(evidence: Evidence, kept: Searches, count: int) -> Entry:
-    if evidence.search.rank != "learned":
+    if evidence.search.rank in ("attribution", "integrated"):
         return not_run(
             thresholds.SEEDS,
             "The circuit was found by attribution, which uses no seed.",

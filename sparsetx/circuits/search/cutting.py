@@ -23,6 +23,7 @@ from sparsetx.circuits.search import (
 )
 from sparsetx.circuits.search.discretisation import Ranking
 from sparsetx.circuits.search.final_figures import Subject
+from sparsetx.circuits.search.mask_search import Gates
 from sparsetx.circuits.search.pools import Drawn, Sizes
 from sparsetx.circuits.search.pruning import Aim, Case, Found
 from sparsetx.config import ModelConfig
@@ -32,7 +33,9 @@ from sparsetx.system.progress import Progress, Reporter, silent
 from sparsetx.tasks.pairs import Pairs
 from sparsetx.tasks.task import SPLITS
 
-Rank = Literal["learned", "attribution"]
+# Learned masks, with a step or hard-concrete gates; and baselines of a few passes.
+Rank = Literal["learned", "hard-concrete", "attribution", "integrated"]
+SCORES = {"attribution": attribution.scores, "integrated": attribution.integrated}
 
 
 @dataclass(frozen=True)
@@ -145,15 +148,16 @@ def searched(
     kind: CircuitKind,
     report: Reporter,
 ) -> list[Found]:
-    """The circuits that a search finds for some cases, with `level` as `honest`."""
-    aim = request.aim.of(kind)
+    """The circuits of one kind that a search finds for some cases."""
+    gates: Gates = "hard-concrete" if request.rank == "hard-concrete" else "step"
+    aim = dataclasses.replace(request.aim.of(kind), gates=gates)
     given = (config, params, means, cases, aim)
-    if request.rank == "learned":
+    if request.rank not in SCORES:
         return pruning.prune(*given, request.memory, report)
     found = []
     for cutter in pruning.cutters(*given, report):
-        ranking = Ranking.of(cutter, attribution.scores(cutter.judge))
-        found.append(Found(discretisation.choose(cutter, ranking, aim.target), []))
+        ranking = Ranking.of(cutter, SCORES[request.rank](cutter.judge))
+        found.append(Found(pruning.verified(cutter, ranking, aim), []))
     return found
 
 

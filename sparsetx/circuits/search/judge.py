@@ -108,7 +108,7 @@ class Judge:
         each = [self.tree_of(mask) for mask in masks]
         return {site: np.stack([tree[site] for tree in each]) for site in self.sites}
 
-    def tree_of(self, mask: npt.NDArray[np.bool_]) -> dict[str, np.ndarray]:
+    def tree_of(self, mask: npt.NDArray[Any]) -> dict[str, np.ndarray]:
         return nodes.unflatten(self.config, mask.astype(np.float32), self.sites)
 
     def figures(
@@ -233,10 +233,10 @@ class Judge:
         return np.concatenate(found)[: len(kinds)]
 
     def slopes(
-        self, mask: npt.NDArray[np.bool_], kind: Kind | None = None
+        self, mask: npt.NDArray[Any], kind: Kind | None = None
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """[node] d loss / d mask at a mask, and the loss: under one kind of ablation,
-        or the worst."""
+        """[node] d loss / d mask at a mask (of parts, if not of zeros and ones), and
+        the loss: under one kind of ablation, or the worst."""
         kind = self.worst(mask) if kind is None else kind
         loss, tree = _slopes(
             self.config, self.params, self.means, self._given(kind, 0),

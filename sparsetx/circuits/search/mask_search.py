@@ -18,8 +18,9 @@ is reported; `edge_share` 0 gives the paper's.
 """
 
 import dataclasses
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +35,10 @@ BETA1, EPS, CLIP, WARMUP = 0.9, 1e-8, 1.0, 0.05
 MOVED = 0.75  # share of the pairs that are resampled, half together, half apart
 RECENT = 0.9  # weight of earlier steps in the recent loss
 RISE = 0.04  # the most that log k_coef changes in a step
+# Hard-concrete gates (Louizos et al. 2018): the temperature, the ends of the interval
+# to which a sigmoid is stretched, and the log-odds of τ = 1.
+SOFT, LOW, HIGH, LOG_ODDS = 2 / 3, -0.1, 1.1, 10.0
+Gates = Literal["step", "hard-concrete"]
 
 
 @jax.tree_util.register_dataclass
@@ -88,6 +93,7 @@ class Plan:
     steps: int  # in one call: a search makes several, and reports progress between
     final: bool = False  # mask the residual before the last norm as well
     tied: bool = False  # keep a key channel where its query channel is kept
+    gates: Gates = "step"
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -194,10 +200,10 @@ def _gradient(
     """Of the loss on a batch and the penalty, clipped by norm; and the loss."""
 
     def objective(tau: Nodes) -> tuple[jax.Array, jax.Array]:
-        keep = hard(ranked(plan, tau), settings.temperature)
+        keep, counted = _gates(plan, settings, ranked(plan, tau), key)
         loss = _batch_loss(plan, params, means, task, settings, keep, key)
         k_coef = settings.k_coef * jnp.exp(mask.log_k)
-        return loss + k_coef * _penalty(plan, params, settings, keep), loss
+        return loss + k_coef * _penalty(plan, params, settings, counted), loss
 
     gradient, loss = jax.grad(objective, has_aux=True)(mask.tau)
     norm = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in gradient.values()))
@@ -229,6 +235,28 @@ def _penalty(plan: Plan, params: Any, settings: Settings, keep: Nodes) -> jax.Ar
 def ranked(plan: Plan, tau: Nodes) -> Nodes:
     """The scores that decide: if tied, keys have those of their queries."""
     return {**tau, nodes.K: tau[nodes.Q]} if plan.tied else tau
+
+
+def _gates(
+    plan: Plan, settings: Settings, tau: Nodes, key: jax.Array
+) -> tuple[Nodes, Nodes]:
+    """What nodes are multiplied by, and how much each counts in the penalty."""
+    if plan.gates == "step":
+        keep = hard(tau, settings.temperature)
+        return keep, keep
+    return hard_concrete(tau, jax.random.fold_in(key, 4))
+
+
+def hard_concrete(tau: Nodes, key: jax.Array) -> tuple[Nodes, Nodes]:
+    """The peer that our step is compared with: gates drawn from a stretched sigmoid
+    that is cut to [0, 1], and their probability of not being 0."""
+    drawn, likely = {}, {}
+    for i, (site, x) in enumerate(sorted(tau.items())):
+        noise = jax.random.logistic(jax.random.fold_in(key, i), x.shape)
+        soft = jax.nn.sigmoid((LOG_ODDS * x + noise) / SOFT)
+        drawn[site] = jnp.clip(LOW + (HIGH - LOW) * soft, 0.0, 1.0)
+        likely[site] = jax.nn.sigmoid(LOG_ODDS * x - SOFT * math.log(-LOW / HIGH))
+    return drawn, likely
 
 
 def hard(tau: Nodes, temperature: Any) -> Nodes:

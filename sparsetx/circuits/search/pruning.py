@@ -23,7 +23,7 @@ from sparsetx.circuits.search import discretisation, lanes
 from sparsetx.circuits.search.discretisation import Begin, Chosen, Cutter, Ranking
 from sparsetx.circuits.search.judge import Judge
 from sparsetx.circuits.search.lanes import Deck
-from sparsetx.circuits.search.mask_search import Plan, Settings
+from sparsetx.circuits.search.mask_search import Gates, Plan, Settings
 from sparsetx.config import ModelConfig
 from sparsetx.nodes import Nodes
 from sparsetx.system.progress import Progress, Reporter, silent
@@ -71,6 +71,7 @@ class Aim:
     tied: bool = False
     effort: Effort = Effort()
     faithful: float = 0.0
+    gates: Gates = "step"
 
     def of(self, kind: CircuitKind) -> "Aim":
         """The same, for one kind of circuit. What is faithful is honest too."""
@@ -166,7 +167,7 @@ def prune(
 
 def deck_of(config: ModelConfig, length: int, aim: Aim, memory: float) -> Deck:
     """How many lanes run at once, for prompts of this length."""
-    plan = Plan(config, aim.effort.pairs, CALL, aim.final, aim.tied)
+    plan = Plan(config, aim.effort.pairs, CALL, aim.final, aim.tied, aim.gates)
     return lanes.deck(plan, length, memory, aim.effort.settings)
 
 
@@ -246,14 +247,14 @@ def _finish(cutter: Cutter, scored: Sequence[_Scored], aim: Aim) -> Found:
     lost a part of one, often by chance and not of the larger, and no removal brings
     it back."""
     finalists = sorted(scored, key=lambda s: s.rank)[: aim.effort.finalists]
-    found = [_verified(cutter, s.ranking, aim) for s in finalists]
+    found = [verified(cutter, s.ranking, aim) for s in finalists]
     chosen = _smallest(cutter, found)
     if chosen.reached:  # the last attempt reported may have gone too far
         cutter.tell(1, 1, chosen.mask)
     return Found(chosen, [s.trial for s in scored])
 
 
-def _verified(cutter: Cutter, ranking: Ranking, aim: Aim) -> Chosen:
+def verified(cutter: Cutter, ranking: Ranking, aim: Aim) -> Chosen:
     """The smallest circuit of a ranking; if honest, one whose H reaches the target."""
     begins = discretisation.start, discretisation.wide
     if not cutter.judge.honest:

@@ -154,6 +154,19 @@ def test_attribution_ranks_by_the_size_of_the_slope() -> None:
     assert TRUE[order[:8]].all()
 
 
+def test_integrated_gradients_add_up_to_what_the_loss_changes() -> None:
+    own = cutter(honest=True).judge
+    ends = np.stack([np.ones_like(TRUE), np.zeros_like(TRUE)])
+    for kind in own.kinds:
+        whole, empty = own.under(kind, ends)
+        slopes = attribution.mean_slopes(own, kind, steps=64)
+        assert slopes.sum() == pytest.approx(whole - empty, rel=0.02)
+    found = nodes.flatten(CONFIG, attribution.integrated(own))
+    order = np.argsort(-found, kind="stable")
+    assert TRUE[order[: TRUE.sum()]].mean() > 0.7
+    assert (found > 0).all()
+
+
 def joined(
     kept: set[Node], config: object = CONFIG, params: object = None
 ) -> set[Node]:

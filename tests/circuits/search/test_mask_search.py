@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +32,7 @@ TASKS = jax.tree.map(lambda *x: jnp.stack(x), task(64, 1), task(64, 2))
 
 
 @functools.cache
-def deck(per_device: int, count: int, **more: bool) -> lanes.Deck:
+def deck(per_device: int, count: int, **more: Any) -> lanes.Deck:
     plan = Plan(CONFIG, pairs=8, steps=CALL, **more)
     return lanes.Deck(plan, per_device, tuple(jax.devices()[:count]))
 
@@ -49,6 +50,23 @@ def found(
 @functools.cache
 def wide_means() -> dict[str, jax.Array]:
     return dict(ablations.means(CONFIG, PARAMS, compiled.corpus(), SITES))
+
+
+def test_hard_concrete_gates_are_open_as_often_as_is_counted() -> None:
+    tau = {"out": jnp.linspace(-0.5, 0.5, 11)[None]}
+    many = jax.vmap(lambda key: mask_search.hard_concrete(tau, key)[0]["out"])
+    drawn = many(jax.random.split(jax.random.key(0), 4000))
+    counted = mask_search.hard_concrete(tau, jax.random.key(1))[1]["out"]
+    np.testing.assert_allclose((drawn > 0).mean(0), counted, atol=0.03)
+    assert ((drawn >= 0) & (drawn <= 1)).all()
+    assert (drawn == 1).mean(0)[0, -1] > 0.9  # whole, not only nearly
+
+
+def test_hard_concrete_gates_are_another_search() -> None:
+    soft = deck(1, 2, gates="hard-concrete")
+    ours, theirs = (found(d, [(0, 0, HONEST)]) for d in (deck(1, 2), soft))
+    assert any((ours[site] != theirs[site]).any() for site in ours)
+    assert min(x.min() for x in theirs.values()) < 0
 
 
 def test_scores_stay_between_minus_one_and_one() -> None:

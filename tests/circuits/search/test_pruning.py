@@ -71,6 +71,14 @@ def test_a_target_out_of_reach() -> None:
     assert len(found.chosen.curve) > 10
 
 
+def test_hard_concrete_gates_find_it_too() -> None:
+    effort = dataclasses.replace(EFFORT, rounds=((2, 150),))
+    aim = Aim(effort=effort, gates="hard-concrete")
+    (found,) = run(aim, [case("one", 1)])
+    assert found.chosen.reached
+    assert TRUE[found.chosen.mask].mean() > 0.7
+
+
 def test_settings_are_drawn_around_the_best() -> None:
     aim = Aim(seed=3, effort=EFFORT)
     first = pruning.proposals(aim, 0, 8, [])
