@@ -29,7 +29,7 @@ LAW = {
     "run": "system config nodes taps model openai_format data tasks",
     "training": "system config nodes taps model projection data tasks run",
     "circuits.measure": "system config nodes taps model data tasks run",
-    "circuits": "system config nodes model tasks run circuits.measure",
+    "circuits": "system config nodes model data tasks run circuits.measure",
     "circuits.search": "system config nodes taps model data tasks run circuits.measure "
     "circuits",
     "circuits.explain": "config nodes taps model tasks run circuits.measure circuits",

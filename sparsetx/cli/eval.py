@@ -1,9 +1,14 @@
-"""Evaluate a run: validation loss, and with --tasks its loss on each task."""
+"""Evaluate a run: validation loss, and with --tasks its loss on each task.
+
+With --understood, also what the model predicts of text with only its circuits' nodes
+left: how much of it the circuits explain.
+"""
 
 import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sparsetx.cli.progress import ProgressLine
     from sparsetx.run import Run
 
 
@@ -30,6 +35,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="held-out pairs of each task (default: 512)",
     )
+    parser.add_argument(
+        "--understood",
+        nargs="?",
+        const="plain",
+        choices=("plain", "honest", "faithful"),
+        metavar="KIND",
+        help="also the loss with only the nodes of all circuits of a kind: plain, "
+        "honest or faithful (default: plain)",
+    )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -49,10 +63,12 @@ def main(args: argparse.Namespace) -> int:
         print(f"  {name.replace('_', ' ')}: {value:.4f}{unit}")
     if tasks:
         show_tasks(run, tasks, args.pairs, line)
+    if args.understood:
+        show_understood(run, args.understood, args.batches, line)
     return 0
 
 
-def show_tasks(run: "Run", tasks: list[str], pairs: int, line: object) -> None:
+def show_tasks(run: "Run", tasks: list[str], pairs: int, line: "ProgressLine") -> None:
     from sparsetx.training import evaluation
 
     width = max(map(len, tasks))
@@ -65,3 +81,39 @@ def show_tasks(run: "Run", tasks: list[str], pairs: int, line: object) -> None:
         good += found.loss <= evaluation.DONE
         print(f"  {name:<{width}}  {found.loss:.4f}  {found.accuracy:.4f}")
     print(f"  {good} of {len(tasks)} tasks at a loss of {evaluation.DONE} or less")
+
+
+def show_understood(
+    run: "Run", kind: str, batches: int | None, line: "ProgressLine"
+) -> None:
+    from sparsetx.circuits import circuit_union
+    from sparsetx.system.errors import Refusal
+
+    tasks = circuit_union.circuits_of(run, kind)
+    if not tasks:
+        raise Refusal(
+            f"wanted {kind} circuits in {run.path / 'circuits'}, found none. "
+            f"To search for them:\n    sparsetx prune {run.path}"
+        )
+    found = circuit_union.of_run(run, list(tasks.values()), batches, line)
+    line.close()
+    print(f"  {kind} circuits of {len(tasks)} tasks: {', '.join(tasks)}")
+    print(f"  they have {found.nodes:,} of {found.of:,} nodes, of which are in")
+    for number, count in found.served.items():
+        name = "no circuit" if number == 0 else f"{number} of them"
+        print(f"    {name:<10} {count:>7,}")
+    rows = (
+        ("word frequencies", found.unigram),
+        ("no node, all at their means", found.nothing),
+        (f"as many random nodes, {circuit_union.REDRAWS} draws", found.random),
+        ("only the circuits' nodes", found.circuits),
+        ("the whole model", found.whole),
+    )
+    print("  validation loss, nats per token, with")
+    for name, loss in rows:
+        print(f"    {name:<38} {loss:.4f}")
+    print(
+        f"  understood: {found.share:.1%} of what the model gains over word "
+        f"frequencies; of what nodes gain over none {found.nodes_share:.1%} "
+        f"(random nodes: {found.random_share:.1%})"
+    )

@@ -114,9 +114,8 @@ def how_to_search(add: Callable[..., Any]) -> None:
         "--rank",
         choices=("learned", "hard-concrete", "attribution", "integrated"),
         default="learned",
-        help="how nodes are ranked: by a learned mask; or, to compare, by one of "
-        "hard-concrete gates, gradient x activation, or integrated gradients "
-        "(default: learned)",
+        help="how nodes are ranked: by a learned mask (default); or, to compare, by "
+        "hard-concrete gates, gradient x activation, or integrated gradients",
     )
     add(
         "--effective",

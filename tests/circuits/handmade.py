@@ -24,9 +24,11 @@ TASK = "quotes"
 
 def run(folder: Path) -> Path:
     """Write the run; returns its folder."""
+    small = runs.config(runs.data())
     config = dataclasses.replace(
-        runs.config(runs.data()),
+        small,
         model=CONFIG,
+        train=dataclasses.replace(small.train, batch=4),
         sparsity=SparsityConfig(block=1.0, embed=1.0),
     )
     data = batches.open_data(config, silent)

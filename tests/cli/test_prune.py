@@ -60,6 +60,19 @@ def test_its_stored_loss_is_reproduced(done: Path) -> None:
     assert loss == pytest.approx(found.loss, abs=1e-6)
 
 
+def test_how_much_of_the_model_is_understood(
+    done: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """This model's circuits are all that it does: with their nodes it is whole."""
+    batches = ["--batches", "1"]
+    assert main(["eval", str(done), "--understood", "honest", *batches]) == 0
+    said = capsys.readouterr().out
+    assert f"honest circuits of 1 tasks: {handmade.TASK}" in said
+    assert f"they have {len(compiled.CIRCUIT)} of " in said
+    assert main(["eval", str(done), "--understood", "faithful", *batches]) == 2
+    assert "wanted faithful circuits" in capsys.readouterr().err
+
+
 def test_what_is_done_is_not_done_again(
     done: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -156,7 +156,7 @@ def searched(
         return pruning.prune(*given, request.memory, report)
     found = []
     for cutter in pruning.cutters(*given, report):
-        ranking = Ranking.of(cutter, SCORES[request.rank](cutter.judge))
+        ranking = Ranking.of(cutter, SCORES[request.rank](cutter.judge), aim.target)
         found.append(Found(pruning.verified(cutter, ranking, aim), []))
     return found
 

@@ -35,7 +35,7 @@ class Point:
 
     nodes: int
     edges_plus: int
-    loss: float
+    loss: float  # by the judge; a lower bound if it is above what the ranking asks for
 
 
 @dataclass(frozen=True)
@@ -85,13 +85,14 @@ def scan(
     cutter: Cutter,
     order: npt.NDArray[np.integer],
     counts: Sequence[int] | npt.NDArray[np.integer],
+    enough: float = np.inf,
 ) -> list[Point]:
     """Points of a curve: the losses of the first nodes of an order, by count."""
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
     count_N = np.unique(np.asarray(counts))
     masks = place[None, :] < count_N[:, None]
-    losses, sizes = cutter.judge(masks), cutter.sizes(masks).edges_plus
+    losses, sizes = cutter.judge(masks, enough), cutter.sizes(masks).edges_plus
     return [
         Point(int(n), int(size), float(loss))
         for n, size, loss in zip(count_N, sizes, losses, strict=True)
@@ -117,18 +118,19 @@ class Ranking:
     order: npt.NDArray[np.integer]
     kept: int  # how many the search kept
     curve: list[Point] = field(default_factory=list)
+    enough: float = np.inf  # losses above it may be lower bounds: the largest target
 
     @classmethod
-    def of(cls, cutter: Cutter, tau: Nodes) -> "Ranking":
+    def of(cls, cutter: Cutter, tau: Nodes, enough: float = np.inf) -> "Ranking":
         kept = int(sum((np.asarray(x) > 0).sum() for x in tau.values()))
-        return cls(cutter.order(tau), kept)
+        return cls(cutter.order(tau), kept, enough=enough)
 
     def scan(self, cutter: Cutter, counts: npt.NDArray[np.integer]) -> None:
         """Measure more points of the curve."""
         known = {point.nodes for point in self.curve}
         new = np.array([n for n in np.unique(counts) if n not in known])
         if len(new):
-            self.curve += scan(cutter, self.order, new)
+            self.curve += scan(cutter, self.order, new, self.enough)
             self.curve.sort(key=lambda point: point.nodes)
 
     def first(self, count: int) -> Mask:
@@ -228,7 +230,7 @@ def _joined(
     fewer = nodes.flatten(judge.config, joined, judge.sites) > 0
     if not fewer.any() or fewer.sum() == mask.sum():
         return mask, loss
-    without = judge.one(fewer)
+    without = judge.one(fewer, target)
     return (fewer, without) if without <= target else (mask, loss)
 
 
@@ -258,7 +260,7 @@ def _fewer(
     tried = np.repeat(mask[None], len(counts), 0)
     for row, n in enumerate(counts):
         tried[row, kept[order[:n]]] = False
-    return furthest(list(tried), target, judge.one)
+    return furthest(list(tried), target, lambda mask: judge.one(mask, target))
 
 
 def furthest(

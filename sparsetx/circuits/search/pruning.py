@@ -154,7 +154,7 @@ def prune(
         )
         for lane, (i, seed, settings) in enumerate(which):
             own = {site: x[lane] for site, x in tau.items()}
-            ranking = Ranking.of(judged[i], own)
+            ranking = Ranking.of(judged[i], own, aim.target)
             best = discretisation.glance(judged[i], ranking, aim.target)
             size = None if best is None else best.edges_plus
             trial = Trial(number, steps, seed, settings, float(losses[lane]), size)

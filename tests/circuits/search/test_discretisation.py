@@ -56,6 +56,19 @@ def test_an_honest_judge_has_no_lower_losses() -> None:
     assert (cutter(honest=True).judge(masks) >= PLAIN.judge(masks) - 1e-4).all()
 
 
+def test_losses_above_what_is_asked_for_are_lower_bounds() -> None:
+    rng = np.random.default_rng(2)
+    masks = TRUE[None] ^ (rng.random((8, len(TRUE))) < 0.05)
+    own = cutter(honest=True).judge
+    whole = own(masks)
+    enough = float(np.median(whole))
+    bounds = own(masks, enough)
+    below = whole <= enough
+    np.testing.assert_array_equal(bounds[below], whole[below])
+    assert ((bounds > enough) & (bounds <= whole))[~below].all()
+    assert own.one(masks[0], enough) == pytest.approx(bounds[0])
+
+
 @pytest.mark.slow
 def test_figures_are_those_of_the_definition() -> None:
     found = PLAIN.judge.figures(compiled.mask(), draws=12)
