@@ -25,7 +25,7 @@ from sparsetx.system.progress import Progress, Reporter, silent
 GLANCE, SCAN, REFINE = 14, 40, 8
 PASSES = 6  # rounds of removals by slope, and as many by measured ablation cost
 SINGLES = 16  # nodes ablated one by one, to measure what each costs
-WIDER = 3
+WIDER, WIDEST = 3, 8 * SINGLES  # times the smallest point; nodes of a wide start
 Mask = npt.NDArray[np.bool_]  # [node]
 
 
@@ -165,12 +165,16 @@ def start(cutter: Cutter, ranking: Ranking, target: float) -> Point | None:
 
 def wide(cutter: Cutter, ranking: Ranking, target: float) -> Point | None:
     """The largest point that reaches the target, up to twice what the search kept (what
-    it dropped last comes first behind that) and `WIDER` times the smallest point."""
+    it dropped last comes first behind that) and `WIDER` times the smallest point.
+    Of more than `WIDEST` nodes too few can be ablated one by one: removals then follow
+    slopes for long, and end at no smaller circuit. So there is no wide start."""
     best = start(cutter, ranking, target)
     if best is None:
         return None
     broad = min(2 * ranking.kept, WIDER * best.nodes)
     most = min(len(ranking.order), max(SINGLES, broad))
+    if most > WIDEST:
+        return None
     ranking.scan(cutter, np.array([most]))
     passing = [p for p in ranking.curve if p.loss <= target and p.nodes <= most]
     return max(passing, key=lambda p: p.nodes, default=best)
