@@ -147,6 +147,6 @@ def _parsed(parser: argparse.ArgumentParser, rest: list[str]) -> argparse.Namesp
 def run() -> None:
     """The entry point of the console script."""
     sys.unraisablehook = _unraisable
-    if sys.argv[1:2] == ["train"]:  # not for commands that compile many programs
+    if sys.argv[1:2] in (["train"], ["prune"]):
         malloc.keep()
     sys.exit(main())

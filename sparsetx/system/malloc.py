@@ -1,13 +1,13 @@
-"""glibc malloc settings for training on a CPU: keep freed memory in the process.
+"""glibc malloc settings for work on a CPU: keep freed memory in the process.
 
 Every step allocates the same large arrays. By default glibc returns large blocks to the
 system when they are freed and requests them again: the page faults cost a third of a
-training step. So large blocks are not mapped separately (M_MMAP_MAX), the heap is not
+training step, and a fifth of a search on one core. So large blocks are not mapped separately (M_MMAP_MAX), the heap is not
 trimmed (M_TRIM_THRESHOLD), and all threads share one heap (M_ARENA_MAX), since only the
 main heap keeps large blocks.
 
-Not used for commands that compile many programs: there the compiler's threads would
-wait for one another at the one heap.
+Not used for commands that mostly compile: there the compiler's threads would wait for
+one another at the one heap.
 """
 
 import ctypes

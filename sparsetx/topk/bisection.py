@@ -100,9 +100,9 @@ def _by_position(
 
     def undecided(state: tuple[jax.Array, Counts]) -> jax.Array:
         ties = [jnp.any(m != g) for m, g in zip(many, goal, strict=True)]
-        return ~state[0] & functools.reduce(operator.or_, ties)
+        return (state[0] < 1) & functools.reduce(operator.or_, ties)
 
-    def decide(_: tuple[jax.Array, Counts]) -> tuple[jax.Array, Counts]:
+    def decide(state: tuple[jax.Array, Counts]) -> tuple[jax.Array, Counts]:
         least, most = -(2 ** (HALF - 1)), 2 ** (HALF - 1) - 1
         keys = []
         for p, t in zip(whole, threshold, strict=True):
@@ -117,10 +117,10 @@ def _by_position(
             ]
 
         bits = [(p.long - 1).bit_length() for p in whole]
-        return jnp.array(True), _bisect(count, bits, 1, many, goal)[0]
+        return state[0] + 1, _bisect(count, bits, 1, many, goal)[0]
 
     nothing = [jnp.zeros_like(g) for g in goal]
-    _, found = lax.while_loop(undecided, decide, (jnp.array(False), nothing))
+    _, found = lax.while_loop(undecided, decide, (jnp.int32(0), nothing))
     return [p.once(c) for p, c in zip(whole, found, strict=True)]
 
 
