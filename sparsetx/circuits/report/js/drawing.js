@@ -2,16 +2,23 @@
 // choices only change classes and colours of its elements.
 
 const drawn = { circuit: null, layout: null, svg: null, nodes: [], edges: [],
-    seen: null };
+    seen: null, boxes: null, over: [] };
 
 function drawCircuit() {
-  const circuit = prepared(state.circuit);
-  drawn.circuit = circuit;
+  const circuit = shownCircuit();
+  Object.assign(drawn, { circuit, boxes: null, over: [] });
   byId("explorer").hidden = !circuit;
   if (!circuit) return;
   const room = byId("drawing").clientWidth || 900;
   const high = Math.max(380, Math.min(640, window.innerHeight - 410)) * state.zoom;
-  const place = layout(circuit, room * state.zoom, high);
+  const focused = byId("drawing").contains(document.activeElement);
+  if (isGrouped(circuit)) drawBoxes(circuit, room * state.zoom, high);
+  else drawNodes(circuit, room * state.zoom, high);
+  if (focused && drawn.offered) drawn.offered.focus({ preventScroll: true });
+}
+
+function drawNodes(circuit, room, high) {
+  const place = layout(circuit, room, high);
   drawn.layout = place;
   const svg = sv("svg", {
     width: place.width, height: place.height, role: "group", class: "circuit",
@@ -20,8 +27,9 @@ function drawCircuit() {
       ": arrow keys move, Enter pins a node, Escape unpins it",
   });
   const [boxes, names] = heads(place);
-  svg.append(bands(place), boxes, edgeMarks(circuit, place), names,
-      nodeMarks(circuit, place));
+  svg.append(bands(place), boxes, circuit.over ? outlineEdges(circuit, place) : "",
+      edgeMarks(circuit, place), names, nodeMarks(circuit, place));
+  if (circuit.over) outlineNodes(circuit, place);
   drawn.svg = svg;
   listen(svg);
   fill("drawing", svg);
@@ -103,34 +111,35 @@ function bend(from, to) {
 
 function nodeMarks(circuit, place) {
   const group = sv("g", { class: "nodes" });
-  drawn.nodes = circuit.nodes.map((node) => {
-    const { x, y, gap } = place.place[node.i];
-    const size = Math.max(2, Math.min(6.5, gap * 0.42));
-    const outside = node.site === "token" || node.site === "answer";
-    const mark = sv("g", {
-      class: "node" + (node.constant ? " constant" : ""), "data-node": node.i,
-      tabindex: "-1", role: "button", "aria-label": spoken(node),
-      transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`,
-    });
-    if (outside) {
-      const text = shown(node.text);
-      const side = node.site === "token" ? "end" : "start";
-      mark.append(sv("circle", { r: 3 }), sv("text", {
-        x: node.site === "token" ? -7 : 7, y: 3.5, class: "text", "text-anchor": side,
-      }, text.length > 6 ? text.slice(0, 5) + "…" : text));
-    } else {
-      mark.append(sv("circle", { r: size.toFixed(1) }));
-      if (gap >= 11) mark.append(sv("text", { x: size + 3, y: 3, class: "index" },
-          String(node.index)));
-      const kind = fitting(node.constant ? "constant" : node.kind || "",
-          place.step);
-      if (gap >= 26 && kind) mark.append(sv("text", { x: 0, y: size + 9,
-        class: "kind" }, kind));
-    }
-    return mark;
-  });
+  drawn.nodes = circuit.nodes.map((node) =>
+    nodeMark(node, place.place[node.i], place.step));
   group.append(...drawn.nodes);
   return group;
+}
+
+function nodeMark(node, { x, y, gap }, step) {
+  const size = Math.max(2, Math.min(6.5, gap * 0.42));
+  const mark = sv("g", {
+    class: "node" + (node.constant ? " constant" : ""), "data-node": node.i,
+    tabindex: "-1", role: "button", "aria-label": spoken(node),
+    transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`,
+  });
+  if (node.site === "token" || node.site === "answer") {
+    const text = shown(node.text);
+    const side = node.site === "token" ? "end" : "start";
+    mark.append(sv("circle", { r: 3 }), sv("text", {
+      x: node.site === "token" ? -7 : 7, y: 3.5, class: "text", "text-anchor": side,
+    }, text.length > 6 ? text.slice(0, 5) + "…" : text));
+    return mark;
+  }
+  mark.append(sv("circle", { r: size.toFixed(1) }));
+  if (gap >= 11) mark.append(sv("text", { x: size + 3, y: 3, class: "index" },
+      String(node.index)));
+  const kind = fitting(node.label || (node.constant ? "constant" : node.kind || ""),
+      step);
+  if (gap >= 26 && kind) mark.append(sv("text", { x: 0, y: size + 9,
+    class: "kind" }, kind));
+  return mark;
 }
 
 // A node's title, shortened to the width of a column.
@@ -153,6 +162,11 @@ function spoken(node) {
 function paint() {
   const circuit = drawn.circuit;
   if (!circuit) return;
+  if (drawn.boxes) {
+    if (boxesFit(circuit)) paintBoxes(circuit);
+    else drawCircuit();
+    return;
+  }
   const seen = visible(circuit);
   drawn.seen = seen;
   const pinned = circuit.places.get(state.node);
@@ -190,6 +204,7 @@ function paint() {
       (hits && hits.has(node.i) ? " hit" : ""));
     mark.setAttribute("aria-pressed", String(node.i === pinned));
   }
+  if (circuit.over) paintOverlays(circuit);
   tellCounts(circuit, seen, met, hits);
   shade();
   offerFocus(pinned ?? 0);
@@ -221,6 +236,7 @@ function shade() {
     mark.firstChild.style.fill = part < 3 ? ""
       : tint(value, part, "var(--card)");
   });
+  if (drawn.boxes) shadeBoxes(circuit, values);
 }
 
 // --- Pointer and keys ---------------------------------------------------------------
@@ -232,8 +248,10 @@ function nodeOf(event) {
 
 function listen(svg) {
   svg.addEventListener("click", (event) => {
+    if (event.target.closest("[data-box]")) return;
     const node = nodeOf(event);
-    change({ node: node && node.id !== state.node ? node.id : "" });
+    change({ node: node && node.id !== state.node ? node.id : "",
+      group: node ? state.group : "" });
   });
   svg.addEventListener("pointermove", (event) => {
     const node = nodeOf(event);
@@ -271,7 +289,7 @@ function onKey(event) {
     change({ node: node.id === state.node ? "" : node.id });
     return;
   }
-  const next = neighbour(node, event.key);
+  const next = drawn.boxes ? null : neighbour(node, event.key);
   if (!next) return;
   event.preventDefault();
   offerFocus(next.i);

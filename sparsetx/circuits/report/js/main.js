@@ -32,10 +32,24 @@ function showTools() {
   byId("threshold").value = state.threshold;
   byId("query").value = state.query;
   byId("links").checked = state.links;
+  showGrouped(circuit);
+  showOverlays();
+}
+
+// Groups or all nodes; circuits laid over it are always drawn with all nodes.
+function showGrouped(circuit) {
+  const on = isGrouped(circuit);
+  const turn = (groups, name) => el("button", { type: "button",
+    "aria-pressed": String(on === groups), on: { click: () =>
+      change({ groups, ...(groups ? { over: "", query: "" } : {}) }) } }, name);
+  fill("grouped", circuit.raw.groups && [turn(true, "groups"),
+    turn(false, "all nodes")]);
+  const weak = byId("metric").parentElement;
+  weak.hidden = on && !openBoxes(circuit).size; // groups are joined by weights
 }
 
 function showLegend() {
-  const circuit = prepared(state.circuit);
+  const circuit = shownCircuit();
   if (!circuit) return;
   const cost = metricOf(circuit) === "cost";
   const left = circuit.raw.graph.left_out;
@@ -44,7 +58,12 @@ function showLegend() {
       "its value in the other prompt confirms the answer"],
     a: ["positive on A", "negative on A"], b: ["positive on B", "negative on B"],
     diff: ["more on A", "more on B"] }[state.view] || ["", ""];
-  fill("legend",
+  const over = circuit.over ? overlayLegend(circuit) : [];
+  if (isGrouped(circuit)) {
+    fill("legend", groupLegend(nodes));
+    return;
+  }
+  fill("legend", over,
     el("span", {}, el("i", { class: "stroke up" }),
         cost ? "ablation cost above zero" : "positive weight"),
     el("span", {}, el("i", { class: "stroke down" }),
@@ -57,6 +76,15 @@ function showLegend() {
         el("span", {}, el("i", { class: "disc ring" }),
       "a constant: none of its inputs is kept, though AbsTopK may zero it"),
     left > 0 && el("span", {}, count(left, "weaker edge") + " not drawn"));
+}
+
+function groupLegend(nodes) {
+  const mark = (kind, text) => el("span", {}, el("i", { class: kind }), text);
+  return [mark("stroke wide", "arrow between groups: the sum of the absolute weights, " +
+    "also through the residual"),
+  mark("stroke up", "most of it positive weights"),
+  mark("stroke down", "most of it negative weights"),
+  mark("disc up", `strongest node: ${nodes[0]}`), mark("disc down", nodes[1])];
 }
 
 function showCircuit() {
@@ -77,6 +105,7 @@ function showCircuit() {
   showHistory(raw);
   showBeside(raw);
   showTable();
+  showNotes();
   if (window.requestIdleCallback) requestIdleCallback(() => showMinis(raw),
       { timeout: 600 });
   else setTimeout(() => showMinis(raw), 50);
@@ -84,12 +113,14 @@ function showCircuit() {
 
 function watchAll() {
   watch(["circuit"], showCircuit);
-  watch(["node", "threshold", "metric", "links", "query"], paint);
+  watch(["groups", "over"], () => { drawCircuit(); showPanel(); });
+  watch(["node", "threshold", "metric", "links", "query", "open", "group"], paint);
   watch(["view", "pair", "step"], () => drawn.circuit && shade());
-  watch(["node", "query"], showPanel);
+  watch(["node", "query", "open", "group"], showPanel);
   watch(["zoom"], drawCircuit);
-  watch(["metric", "view"], showLegend);
-  watch(["metric", "view", "threshold", "query", "links"], showTools);
+  watch(["metric", "view", "groups", "over", "query"], showLegend);
+  watch(["metric", "view", "threshold", "query", "links", "groups", "over", "open",
+    "node"], showTools);
   watch(["pair"], () => { forget(false); showStepper(); showTrial(); });
   watch(["step", "head", "node"], showStep);
 }
@@ -101,9 +132,10 @@ function listenAll() {
     const same = DATA.circuits.filter((c) => c.task === e.target.value &&
         (c.detail || !c.graph));
     const best = same.find((c) => c.kind === kind && c.model === 0) || same[0];
-    change({ ...START, circuit: best.id });
+    change({ ...START, groups: state.groups, circuit: best.id });
   });
-  on("circuit", "change", (e) => change({ ...START, circuit: e.target.value }));
+  on("circuit", "change", (e) => change({ ...START, groups: state.groups,
+    circuit: e.target.value }));
   on("query", "input", (e) => change({ query: e.target.value }));
   on("metric", "change", (e) => change({ metric: e.target.value }));
   on("view", "change", (e) => change({ view: e.target.value }));
@@ -122,11 +154,13 @@ function listenAll() {
     byId("glossary").firstElementChild.focus({ preventScroll: true });
   });
   window.addEventListener("hashchange", () => {
+    if (readNotes()) refreshNotes();
     const wanted = readAddress();
     change({ ...wanted, circuit: chosenCircuit(wanted.circuit) });
   });
   document.addEventListener("keydown", (e) => {
     if (e.key === "Escape" && state.node) change({ node: "" });
+    else if (e.key === "Escape" && state.group) change({ group: "" });
     if (e.target !== document.body || e.altKey || e.ctrlKey || e.metaKey) return;
     if (e.key === "ArrowLeft") stepBy(-1);
     if (e.key === "ArrowRight") stepBy(1);
@@ -163,6 +197,7 @@ function turnTheme() {
 byId("title").textContent = DATA.title;
 Object.assign(state, readAddress());
 state.circuit = chosenCircuit(state.circuit);
+startNotes();
 showTheme();
 watchAll();
 listenAll();

@@ -3,10 +3,12 @@
 const START = {
   circuit: "", node: "", metric: "cost", threshold: 0, query: "", view: "cost",
   links: true, zoom: 1, pair: -1, step: -1, head: "largest",
+  groups: true, group: "", open: "", over: "",
 };
 const SHORT = {
   circuit: "c", node: "n", metric: "m", threshold: "t", query: "q", view: "v",
   links: "r", zoom: "z", pair: "p", step: "i", head: "h",
+  groups: "g", group: "u", open: "o", over: "w",
 };
 const state = { ...START };
 const watchers = [];
@@ -32,6 +34,7 @@ function addressOf(patch = {}) {
   for (const key of Object.keys(START)) {
     if (told[key] !== START[key]) parts.set(SHORT[key], String(told[key]));
   }
+  if (noted.packed) parts.set("x", noted.packed);
   return "#" + parts.toString();
 }
 

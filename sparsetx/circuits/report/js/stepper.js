@@ -131,7 +131,8 @@ function promptOf(pair, side) {
       code(told.answer, "answer"), el("span",
           { class: "outcome", id: "outcome-" + side })),
     el("div", { class: "sheet", id: "sheet-" + side },
-      el("pre", {}, tokensOf(pair, side, (token) => token.replace(/\n/g, "⏎\n")))));
+      el("pre", {}, tokensOf(pair, side, (token) => token.replace(/\n/g, "⏎\n")))),
+    promptNote(side));
 }
 
 function showStep() {
