@@ -88,7 +88,7 @@ function nameOfAct(circuit, one) {
 // All nodes of a group at once; its heads' attention too. Each is one step to undo.
 function groupActs(circuit, box) {
   const nodes = box.nodes.map((i) => circuit.nodes[i])
-    .filter((node) => canAct(circuit.raw, node));
+    .filter((node) => !node.free && canAct(circuit.raw, node));
   if (!nodes.length) return null;
   const heads = [...new Set(nodes.filter((n) => n.head !== null && n.head !== undefined)
     .map((n) => `${n.layer} ${n.head}`))].map((key) => key.split(" ").map(Number));

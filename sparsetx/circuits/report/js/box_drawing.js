@@ -1,5 +1,6 @@
 // The drawing of groups: boxes, open boxes with their nodes, and the arrows between
-// them. It takes the place of the drawing of all nodes, and answers to the same choices.
+// them. It takes the place of the drawing of all nodes, and answers to the same
+// choices.
 
 // Draw into the same record as the drawing of all nodes; nodes that are inside closed
 // boxes have no mark.
@@ -55,7 +56,7 @@ function innerNames({ columns }) {
         y: item.y + item.high - 7 }, TITLES[column.step]))));
 }
 
-// --- Boxes -----------------------------------------------------------------------------
+// --- Boxes --------------------------------------------------------------------------
 
 function boxMarks(circuit, place) {
   const group = sv("g", { class: "units" });
@@ -73,7 +74,7 @@ function boxMarks(circuit, place) {
   return group;
 }
 
-// What it does, where it is, how many nodes it has and the most that one of them carries.
+// What it does, where it is, how many nodes it has, and the most that one carries.
 function boxWords({ box, open, x, y, wide }) {
   const many = count(box.nodes.length, "node");
   const part = box.most >= 0.01 ? ` · carries ${Math.round(100 * box.most)} %` : "";
@@ -82,8 +83,10 @@ function boxWords({ box, open, x, y, wide }) {
   const under = open ? [`${where} · ${many}${part}`] : [where, many + part];
   const line = (kind, first, step) => (text, i) => sv("text", { class: kind, x: x + 10,
     y: y + first + step * i }, text);
-  return [sv("text", { class: "turn", x: x + wide - 12, y: y + 17 }, open ? "▾" : "▸"),
-    ...does.map(line("does", 18, 14)), ...under.map(line("where", open ? 33 : 46, 13))];
+  const turn = sv("text", { class: "turn", x: x + wide - 12, y: y + 17 },
+      open ? "▾" : "▸");
+  return [turn, ...does.map(line("does", 18, 14)),
+    ...under.map(line("where", open ? 33 : 46, 13))];
 }
 
 // Words in lines of so many letters; what does not fit ends in an ellipsis.
@@ -101,8 +104,8 @@ function wrapped(text, most, rows) {
 }
 
 function spokenBox(circuit, box) {
-  const effect = box.most >= 0.01 ? `; one of them carries ${Math.round(100 * box.most)}`
-    + " % of the decision" : "";
+  const part = Math.round(100 * box.most);
+  const effect = part ? `; one of them carries ${part} % of the decision` : "";
   return `${box.name} (${box.where}): a group of ${count(box.nodes.length, "node")}` +
     effect + (box.raw.note ? `; note: ${box.raw.note}` : "");
 }
@@ -118,7 +121,7 @@ function nodesInBoxes(circuit, place) {
   return group;
 }
 
-// --- Arrows ----------------------------------------------------------------------------
+// --- Arrows -------------------------------------------------------------------------
 
 function arrowMarks(circuit, place) {
   const group = sv("g", { class: "edges" });
@@ -182,7 +185,8 @@ function arrowPath({ from, to }, down, headed) {
 
 function arrowText(circuit, arrow) {
   if (!arrow.bundle) return edgeText(circuit, arrow.edges[0]);
-  const name = (id) => id[0] === "b" ? groupingOf(circuit).boxes[Number(id.slice(1))].name
+  const { boxes } = groupingOf(circuit);
+  const name = (id) => id[0] === "b" ? boxes[Number(id.slice(1))].name
     : circuit.nodes[Number(id.slice(1))].title;
   const kinds = Object.entries(arrow.kinds).map(([kind, n]) =>
     `${n} ${DATA.kinds[kind] || kind}`).join(", ");
@@ -191,7 +195,7 @@ function arrowText(circuit, arrow) {
       : `, with signs ${signed(arrow.sum)}`}`;
 }
 
-// --- What the reader chooses -----------------------------------------------------------
+// --- What the reader chooses --------------------------------------------------------
 
 function paintBoxes(circuit) {
   const { arrows, marks, lines } = drawn.boxes;
@@ -218,9 +222,9 @@ function paintBoxes(circuit) {
     const signs = arrow.kind === "weight" || arrow.kind === "embed" ||
       arrow.kind === "says";
     const clear = signs && Math.abs(arrow.sum) > 0.5 * arrow.size;
-    const kind = arrow.bundle ? "bundle" + (clear ? arrow.sum < 0 ? " down" : " up" : "")
-      : arrow.kind === "weight" ? "weight" + (arrow.sum < 0 ? " down" : " up")
-        : "link " + arrow.kind;
+    const sign = arrow.sum < 0 ? " down" : " up";
+    const kind = arrow.bundle ? "bundle" + (clear ? sign : "")
+      : arrow.kind === "weight" ? "weight" + sign : "link " + arrow.kind;
     lines[i].setAttribute("class", kind + (dim ? " dim" : trace || mine ? " lit" : ""));
     lines[i].setAttribute("stroke-width", (arrow.bundle ? 0.8 + 4.5 * share
       : 0.6 + 2.6 * share).toFixed(2));
@@ -271,13 +275,14 @@ function shadeBoxes(circuit, values) {
       Math.abs(values ? values[i] || 0 : 0) > Math.abs(most) ? values[i] : most, 0);
     const part = Math.round(62 * Math.min(1, Math.sqrt(Math.abs(value))));
     mark.firstChild.style.fill = part < 3 ? "" : tint(value, part, "var(--card)");
-    const changed = live.acts.filter((one) => one.act !== "freeze" &&
-      box.nodes.includes(circuit.places.get(`${one.site}/${one.layer}/${one.indices[0]}`)));
-    mark.classList.toggle("changed", changed.length > 0);
+    const at = ({ site, layer, indices }) =>
+      circuit.places.get(`${site}/${layer}/${indices[0]}`);
+    mark.classList.toggle("changed", live.acts.some((one) =>
+      one.act !== "freeze" && box.nodes.includes(at(one))));
   }
 }
 
-// --- Pointer and keys ------------------------------------------------------------------
+// --- Pointer and keys ---------------------------------------------------------------
 
 function listenToBoxes(svg, circuit) {
   const keyOfBox = (event) => {
@@ -318,8 +323,10 @@ function listenToBoxes(svg, circuit) {
 function unitMarks() {
   const { marks, place } = drawn.boxes;
   const middle = (f) => ({ x: f.x + f.wide / 2, y: f.y + f.high / 2 });
-  return [...[...marks].map(([id, mark]) => ({ mark, ...middle(place.frames.get(id)) })),
-    ...drawn.nodes.map((mark, i) => ({ mark, ...place.place[i] })).filter(Boolean)];
+  const boxes = [...marks].map(([id, mark]) =>
+    ({ mark, ...middle(place.frames.get(id)) }));
+  const nodes = drawn.nodes.map((mark, i) => ({ mark, ...place.place[i] }));
+  return [...boxes, ...nodes.filter(Boolean)];
 }
 
 // To the nearest in that direction.

@@ -197,12 +197,13 @@ function finished(circuit, columns) {
   const place = [];
   for (const item of columns.flatMap((column) => column.items)) {
     const { x, y, wide, high } = item;
-    frames.set(item.id, { x, y, wide, high });
     if (item.node) {
       const token = item.node.site === "token";
       const side = item.node.text === undefined ? wide / 2 : token ? wide - 4 : 4;
       place[item.node.i] = { x: x + side, y: y + high / 2, gap: 16 };
+      continue;
     }
+    frames.set(item.id, { x, y, wide, high: item.open ? BOX.title : high });
     if (!item.open) continue;
     const shift = { x: x + (wide - item.place.width) / 2, y: y + BOX.title + 14 - TOP };
     item.shift = shift;
@@ -212,8 +213,7 @@ function finished(circuit, columns) {
     }
   }
   place.forEach(({ x, y }, i) => {
-    if (!frames.has("n" + i)) frames.set("n" + i, { x: x - 5, y: y - 5, wide: 10,
-      high: 10 });
+    frames.set("n" + i, { x: x - 5, y: y - 5, wide: 10, high: 10 });
   });
   return { frames, place };
 }

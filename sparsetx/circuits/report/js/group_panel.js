@@ -10,7 +10,8 @@ function aboutGroup(circuit, box) {
     el("div", { class: "head" }, el("h3", { id: "group-title" }, box.title),
       el("button", { type: "button", "aria-label": "back to all groups",
         on: { click: () => change({ group: "" }) } }, "×")),
-    el("p", { class: "note" }, `A group of ${count(nodes.length, "node")}, ${box.where}`),
+    el("p", { class: "note" }, `A group of ${count(nodes.length, "node")}, `,
+      box.where),
     el("div", { class: "acts" },
       button(open ? "close it" : "open it", () => turnBox(circuit, box.key))),
     groupFacts(circuit, box, nodes),
@@ -24,7 +25,7 @@ function aboutGroup(circuit, box) {
       el("span", {}, nodeLink(circuit, node), briefly(node)),
       el("b", { class: node.cost < 0 ? "down" : "up" },
         node.cost === undefined || node.cost === null ? "" : signed(node.cost))))),
-  ].flat();
+  ].flat(2);
 }
 
 function groupFacts(circuit, box, nodes) {
@@ -73,8 +74,8 @@ function groupOverview(circuit) {
       "the same; an arrow sums all weights between two boxes, and is thicker for a " +
       "larger sum. Click a box to open it: its nodes are inside. Click it again to " +
       "close it."),
-    el("p", { class: "note" }, "“carries 56 %”: one node of the group, given its value " +
-      "from the other prompt, turns 56 % of the decision."),
+    el("p", { class: "note" }, "“carries 56 %”: one node of the group, given its " +
+      "value from the other prompt, turns 56 % of the decision."),
     el("h3", {}, count(boxes.length, "group")),
     el("ol", { class: "rows" }, boxes.map((box) => el("li", {},
       el("span", {}, groupLink(box, box.title), el("small", {},
@@ -83,22 +84,22 @@ function groupOverview(circuit) {
   ];
 }
 
-// --- Editing ---------------------------------------------------------------------------
+// --- Editing ------------------------------------------------------------------------
 
 function editGroup(circuit, box) {
   const retitle = () => {
     const now = groupingOf(prepared(state.circuit)).boxes[box.key];
     byId("group-title").textContent = now.title;
   };
-  return el("details", { class: "edit", open: Boolean(box.raw.note) },
-    el("summary", {}, "Edit this group"),
+  return [box.raw.note && el("p", { class: "note" }, box.raw.note),
+  editor("Edit this group",
     el("label", {}, "name", noteField(box.raw, "label", "name of this group", box.title,
         retitle)),
     el("label", {}, "note", noteField(box.raw, "note", "note on this group",
         "what you found out")),
     el("div", { class: "acts" }, el("button", { type: "button", id: "take-apart",
       on: { click: () => takeApart(circuit, box.key) } }, "take it apart"),
-    el("small", {}, "To move a node to another group, choose the node.")));
+    el("small", {}, "To move a node to another group, choose the node.")))];
 }
 
 // A node's name, note and group, in its own panel.
@@ -111,13 +112,13 @@ function editNode(circuit, node) {
     byId("panel").querySelector("h3").textContent =
       prepared(state.circuit).nodes[node.i].title;
   };
-  return el("details", { class: "edit", open: Boolean(node.note) },
-    el("summary", {}, "Name it, note, move it to another group"),
+  return [node.note && el("p", { class: "note" }, node.note),
+  editor("Name it, note, move it to another group",
     el("label", {}, "name", noteField(target, "label", "name of this node",
         titleOf(node), retitle)),
     el("label", {}, "note", noteField(target, "note", "note on this node",
         "what you found out")),
-    circuit.raw.groups && groupChoice(circuit, node));
+    circuit.raw.groups && groupChoice(circuit, node))];
 }
 
 function groupChoice(circuit, node) {

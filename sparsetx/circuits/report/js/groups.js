@@ -1,6 +1,7 @@
 // Groups of nodes that do the same (supernodes): what is in each, the arrows between
 // them, and which are open. The reader's own choices are fields of the page's data, as
-// `sparsetx report --notes` writes them: `members` of a box take the place of its nodes.
+// `sparsetx report --notes` writes them: `members` of a box take the place of its
+// nodes.
 
 const ALONE = -1;
 
@@ -12,7 +13,8 @@ function groupingOf(circuit) {
   const of = circuit.nodes.map(() => ALONE);
   const boxes = given.map((box, key) => {
     const ids = box.members || box.nodes.filter((id) => !chosen.has(id));
-    const nodes = ids.map((id) => circuit.places.get(id)).filter((i) => i !== undefined);
+    const nodes = ids.map((id) => circuit.places.get(id))
+      .filter((i) => i !== undefined);
     for (const i of nodes) of[i] = key;
     return { key, raw: box, nodes };
   });
@@ -79,11 +81,12 @@ function turnBox(circuit, key) {
 }
 
 function chosenBox(circuit) {
-  const box = state.group === "" ? null : groupingOf(circuit).boxes[Number(state.group)];
+  if (state.group === "") return null;
+  const box = groupingOf(circuit).boxes[Number(state.group)];
   return box && box.nodes.length ? box : null;
 }
 
-// --- Units and arrows ----------------------------------------------------------------
+// --- Units and arrows ---------------------------------------------------------------
 
 // What is drawn: closed boxes, and nodes that are in open boxes or in none. A unit is
 // {id, box or node}; `of` names the unit of each node.
@@ -161,7 +164,7 @@ function flowsOf(circuit, key) {
   };
 }
 
-// --- What the reader changes ---------------------------------------------------------
+// --- What the reader changes --------------------------------------------------------
 
 // Fixes the nodes of these boxes as they are now, so that they can be changed.
 function fixed(circuit, key) {

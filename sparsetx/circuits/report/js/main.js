@@ -80,8 +80,8 @@ function showLegend() {
 
 function groupLegend(nodes) {
   const mark = (kind, text) => el("span", {}, el("i", { class: kind }), text);
-  return [mark("stroke wide", "arrow between groups: the sum of the absolute weights, " +
-    "also through the residual"),
+  return [mark("stroke wide", "arrow between groups: the sum of the absolute " +
+    "weights, also through the residual"),
   mark("stroke up", "most of it positive weights"),
   mark("stroke down", "most of it negative weights"),
   mark("disc up", `strongest node: ${nodes[0]}`), mark("disc down", nodes[1])];

@@ -1,11 +1,12 @@
 // The reader's names, notes and groups. They are fields of the page's data, like those
-// that `sparsetx report --notes` puts there, and the same file is saved and loaded here.
-// While they are few they are also in the address.
+// that `sparsetx report --notes` puts there, and the same file is saved and loaded
+// here. While they are few they are also in the address.
 
 const PARTS = ["nodes", "groups", "prompts"];
 const FIELDS = { name: "label", note: "note", nodes: "members" };
 const LONGEST = 1800; // characters of the address
-const noted = { past: [], start: "", text: "", packed: "", problem: [] };
+const noted = { past: [], start: "", text: "", packed: "", problem: [],
+  editing: false };
 
 // {name: entry of the data} of all that can have notes.
 function targetsOf(raw) {
@@ -71,7 +72,7 @@ function putNotes(notes) {
   return [];
 }
 
-// --- What does not fit: as `report --notes` refuses it --------------------------------
+// --- What does not fit: as `report --notes` refuses it ------------------------------
 
 function isObject(x) {
   return typeof x === "object" && x !== null && !Array.isArray(x);
@@ -111,8 +112,9 @@ function ofPart(where, part, entries, targets) {
     }
     for (const [field, value] of Object.entries(isObject(entry) ? entry : {})) {
       if (field === "nodes" && part === "groups") continue;
-      if (!["name", "note"].includes(field)) found.push(`${at}: ${field}: no such field`);
-      else if (typeof value !== "string") found.push(`${at}: ${field}: wanted text`);
+      if (field !== "name" && field !== "note") {
+        found.push(`${at}: ${field}: no such field`);
+      } else if (typeof value !== "string") found.push(`${at}: ${field}: wanted text`);
     }
     if (list === undefined) continue;
     if (!Array.isArray(list)) found.push(`${at}: nodes: wanted a list`);
@@ -126,12 +128,13 @@ function ofPart(where, part, entries, targets) {
   return found;
 }
 
-// --- Changes ---------------------------------------------------------------------------
+// --- Changes ------------------------------------------------------------------------
 
 // All changes go through here: they can be undone, and the page is drawn anew. `quiet`:
 // the panel stays, because the reader is typing in it.
 function edited(run, quiet = false) {
   noted.past.push(JSON.stringify(notesNow()));
+  noted.problem = [];
   run();
   refreshNotes(quiet);
 }
@@ -176,7 +179,14 @@ function noteField(target, field, name, empty, done = () => {}) {
   return input;
 }
 
-// --- The address and files -------------------------------------------------------------
+// Fields that stay open while the reader goes from one node to the next.
+function editor(name, ...fields) {
+  return el("details", { class: "edit", open: noted.editing,
+    on: { toggle: (e) => { noted.editing = e.target.open; } } },
+  el("summary", {}, name), fields);
+}
+
+// --- The address and files ----------------------------------------------------------
 
 function packNotes(text) {
   const letters = Array.from(new TextEncoder().encode(text), (b) =>
@@ -237,10 +247,12 @@ function showNotes() {
   const now = notesNow();
   const many = Object.values(now.circuits).flatMap((parts) =>
     Object.values(parts).flatMap((entries) => Object.keys(entries))).length;
-  const told = many === 0 ? "Names, notes and groups of your own: choose a group or a " +
-    "node, and edit it in the panel." : `${count(many, "entry").replace("entrys",
-    "entries")} of your own, ${noted.text === noted.start ? "as in this page's file"
-    : noted.packed ? "kept in this page's address" : "too long for the address: save them"}.`;
+  const where = noted.text === noted.start ? "as in this page's file"
+    : noted.packed ? "kept in this page's address"
+      : "too long for the address: save them";
+  const told = many ? `${many} of your names, notes and groups, ${where}.`
+    : "Names, notes and groups of your own: choose a group or a node, and edit it in " +
+      "the panel.";
   const button = (name, run, off) => el("button", { type: "button", disabled: off,
     on: { click: run } }, name);
   fill("notes", el("span", { class: "note" }, told),

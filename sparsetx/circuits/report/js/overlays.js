@@ -70,7 +70,7 @@ function among(kinds, all) {
     : list.length === 1 ? `only-${list[0]}` : list.join("+");
 }
 
-// --- In the drawing --------------------------------------------------------------------
+// --- In the drawing -----------------------------------------------------------------
 
 function outline(kind, size) {
   const one = (x) => x.toFixed(1);
@@ -98,7 +98,7 @@ function outlineNodes(circuit, place) {
 
 // Beside edges: a line for each circuit that holds them.
 function outlineEdges(circuit, place) {
-  const group = sv("g", { class: "over edges", "aria-hidden": "true" });
+  const group = sv("g", { class: "overlay edges", "aria-hidden": "true" });
   drawn.over = [];
   for (const edge of circuit.edges) {
     if (edge.kind !== "weight") continue;
@@ -128,7 +128,7 @@ function paintOverlays(circuit) {
   }
 }
 
-// --- Choosing, and the legend ----------------------------------------------------------
+// --- Choosing, and the legend -------------------------------------------------------
 
 function showOverlays() {
   const raw = rawCircuit(state.circuit);
@@ -166,12 +166,12 @@ function overlayLegend(circuit) {
     ...all.map((one) => el("span", {}, keyMark(one.kind), one.kind +
       (one === circuit.raw ? " (the chosen circuit)" : "") +
       `: ${count(one.size.nodes, "node")}, ${count(one.size.edges, "edge")}`)),
-    el("span", { class: "parts" }, [...parts].sort().map(([name, { nodes: n, edges: m }]) =>
+    el("span", { class: "parts" }, [...parts].sort().map(([name, part]) =>
       el("button", { type: "button", class: "see",
         "aria-pressed": String(state.query === name),
         on: { click: () => change({ node: "",
           query: state.query === name ? "" : name }) } },
-      `${said(name)}: ${count(n, "node")}, ${count(m, "edge")}`))),
+      `${said(name)}: ${count(part.nodes, "node")}, ${count(part.edges, "edge")}`))),
   ];
 }
 

@@ -124,7 +124,7 @@ function about(circuit, node) {
     contexts(node),
     el("p", { class: "note" }, el("code", {}, node.id), " ",
       el("a", { href: addressOf() }, "link to this view")),
-  ].flat();
+  ].flat(2);
 }
 
 function looksOf(circuit, node) {
