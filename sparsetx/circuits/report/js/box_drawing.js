@@ -79,7 +79,8 @@ function boxWords({ box, open, x, y, wide }) {
   const many = count(box.nodes.length, "node");
   const part = box.most >= 0.01 ? ` · carries ${Math.round(100 * box.most)} %` : "";
   const where = wrapped(box.where, Math.floor((wide - 18) / 5.2), 1)[0];
-  const does = wrapped(box.title, Math.floor((wide - 30) / 6.1), open ? 1 : 2);
+  const does = wrapped(box.title.replace(/`/g, ""), Math.floor((wide - 30) / 6.1),
+      open ? 1 : 2);
   const under = open ? [`${where} · ${many}${part}`] : [where, many + part];
   const line = (kind, first, step) => (text, i) => sv("text", { class: kind, x: x + 10,
     y: y + first + step * i }, text);
@@ -106,7 +107,7 @@ function wrapped(text, most, rows) {
 function spokenBox(circuit, box) {
   const part = Math.round(100 * box.most);
   const effect = part ? `; one of them carries ${part} % of the decision` : "";
-  return `${box.name} (${box.where}): a group of ${count(box.nodes.length, "node")}` +
+  return `${box.said} (${box.where}): a group of ${count(box.nodes.length, "node")}` +
     effect + (box.raw.note ? `; note: ${box.raw.note}` : "");
 }
 
@@ -186,7 +187,7 @@ function arrowPath({ from, to }, down, headed) {
 function arrowText(circuit, arrow) {
   if (!arrow.bundle) return edgeText(circuit, arrow.edges[0]);
   const { boxes } = groupingOf(circuit);
-  const name = (id) => id[0] === "b" ? boxes[Number(id.slice(1))].name
+  const name = (id) => id[0] === "b" ? boxes[Number(id.slice(1))].said
     : circuit.nodes[Number(id.slice(1))].title;
   const kinds = Object.entries(arrow.kinds).map(([kind, n]) =>
     `${n} ${DATA.kinds[kind] || kind}`).join(", ");

@@ -7,7 +7,7 @@ function aboutGroup(circuit, box) {
   const button = (name, run) => el("button", { type: "button", on: { click: run } },
     name);
   return [
-    el("div", { class: "head" }, el("h3", { id: "group-title" }, box.title),
+    el("div", { class: "head" }, el("h3", { id: "group-title" }, prose(box.title)),
       el("button", { type: "button", "aria-label": "back to all groups",
         on: { click: () => change({ group: "" }) } }, "×")),
     el("p", { class: "note" }, `A group of ${count(nodes.length, "node")}, `,
@@ -62,7 +62,7 @@ function groupLink(box, text) {
     on: { click: (event) => {
       event.preventDefault();
       change({ group: String(box.key), node: "" });
-    } } }, text || box.name);
+    } } }, prose(text || box.name));
 }
 
 // Without a choice: what the drawing is, and all groups in the order of computation.
@@ -89,7 +89,7 @@ function groupOverview(circuit) {
 function editGroup(circuit, box) {
   const retitle = () => {
     const now = groupingOf(prepared(state.circuit)).boxes[box.key];
-    byId("group-title").textContent = now.title;
+    fill("group-title", prose(now.title));
   };
   return [box.raw.note && el("p", { class: "note" }, box.raw.note),
   editor("Edit this group",
@@ -129,7 +129,7 @@ function groupChoice(circuit, node) {
       else moveNode(circuit, node, Number(e.target.value));
     } } });
   choices(select, [...boxes.filter((box) => box.nodes.length).map((box) =>
-    [String(box.key), box.name]), [String(ALONE), "in no group: alone"],
+    [String(box.key), box.said]), [String(ALONE), "in no group: alone"],
   ["new", "a new group"]], String(of[node.i]));
   return el("label", {}, "group", select);
 }

@@ -50,8 +50,9 @@ function wordsOfBox(circuit, { raw, nodes }) {
   const [low, high] = [Math.min(...layers), Math.max(...layers)];
   const own = low === high ? `layer ${low}` : `layers ${low} to ${high}`;
   const effects = nodes.map((i) => circuit.nodes[i].interchange || 0);
-  return { title: raw.label || does.join("; "), where: where.join(", ") || own,
-    name: raw.label || raw.name, most: Math.max(0, ...effects) };
+  const name = raw.label || raw.name;
+  return { title: raw.label || does.join("; "), where: where.join(", ") || own, name,
+    said: name.replace(/`/g, ""), most: Math.max(0, ...effects) };
 }
 
 // Whether the drawing shows groups: if there are any, and the reader wants them.
