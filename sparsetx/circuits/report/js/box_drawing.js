@@ -112,13 +112,11 @@ function spokenBox(circuit, box) {
 }
 
 function nodesInBoxes(circuit, place) {
-  const group = sv("g", { class: "nodes" });
+  const nodes = circuit.nodes.filter((node) => place.place[node.i]);
+  const group = nodeMarks({ nodes }, { ...place, step: INNER.step });
+  const marks = drawn.nodes;
   drawn.nodes = [];
-  place.place.forEach((at, i) => {
-    const mark = nodeMark(circuit.nodes[i], at, INNER.step);
-    drawn.nodes[i] = mark;
-    group.append(mark);
-  });
+  nodes.forEach((node, k) => { drawn.nodes[node.i] = marks[k]; });
   return group;
 }
 

@@ -4,13 +4,13 @@
 
 const BOX = { least: 128, most: 190, high: 68, title: 42, pad: 8, gap: 16 };
 const WAY = 46; // between columns, for the arrows
-const NARROW = 640;
+const ROWS_BELOW = 640; // a narrower drawing has rows instead of columns
 const INNER = { step: 66, gap: 15, high: 460 };
 
 // {units: {id: {x, y, wide, high}} (top left), open: [{box, x, y, wide, high, place}],
 //  place: by node, names of columns, wide, high, down}
 function boxLayout(circuit, { units, open }, arrows, room, high) {
-  const down = room < NARROW;
+  const down = room < ROWS_BELOW;
   const columns = boxColumns(circuit, units, open);
   const size = boxWidth(columns, room, down);
   for (const column of columns) {
@@ -20,7 +20,7 @@ function boxLayout(circuit, { units, open }, arrows, room, high) {
   }
   sortBoxes(circuit, columns, arrows);
   const found = down ? stacked(columns, room) : spread(columns, room, high);
-  return { ...found, down, ...finished(circuit, columns), columns };
+  return { ...found, down, ...finished(columns, down), columns };
 }
 
 // Items in columns: closed boxes, open boxes and nodes that are in none. The place of a
@@ -83,7 +83,7 @@ function inner(circuit, box, size, room) {
   const tallest = Math.max(...columns.map((c) => c.nodes.length + 1.7 *
     (c.groups.length - 1) + c.groups.reduce((s, g) => s + 0.5 * (g.parts.length - 1),
     0)));
-  const step = room < NARROW ? Math.min(INNER.step, (room - 130) /
+  const step = room < ROWS_BELOW ? Math.min(INNER.step, (room - 130) /
     Math.max(1, columns.length - 1)) : INNER.step;
   const place = layout({ nodes, raw: circuit.raw }, 96 + (columns.length - 1) * step,
       TOP + 24 + Math.min(INNER.high, Math.max(34, tallest * INNER.gap)), step);
@@ -192,15 +192,16 @@ function stacked(columns, room) {
 }
 
 // The frame of each unit, and the middle of each node that is drawn.
-function finished(circuit, columns) {
+function finished(columns, down) {
   const frames = new Map();
   const place = [];
   for (const item of columns.flatMap((column) => column.items)) {
     const { x, y, wide, high } = item;
     if (item.node) {
       const token = item.node.site === "token";
-      const side = item.node.text === undefined ? wide / 2 : token ? wide - 4 : 4;
-      place[item.node.i] = { x: x + side, y: y + high / 2, gap: 16 };
+      const middle = down || item.node.text === undefined;
+      place[item.node.i] = { x: x + (middle ? wide / 2 : token ? wide - 4 : 4),
+        y: y + high / 2, gap: 16 };
       continue;
     }
     frames.set(item.id, { x, y, wide, high: item.open ? BOX.title : high });

@@ -111,35 +111,34 @@ function bend(from, to) {
 
 function nodeMarks(circuit, place) {
   const group = sv("g", { class: "nodes" });
-  drawn.nodes = circuit.nodes.map((node) =>
-    nodeMark(node, place.place[node.i], place.step));
+  drawn.nodes = circuit.nodes.map((node) => {
+    const { x, y, gap } = place.place[node.i];
+    const size = Math.max(2, Math.min(6.5, gap * 0.42));
+    const outside = node.site === "token" || node.site === "answer";
+    const mark = sv("g", {
+      class: "node" + (node.constant ? " constant" : ""), "data-node": node.i,
+      tabindex: "-1", role: "button", "aria-label": spoken(node),
+      transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`,
+    });
+    if (outside) {
+      const text = shown(node.text);
+      const side = node.site === "token" ? "end" : "start";
+      mark.append(sv("circle", { r: 3 }), sv("text", {
+        x: node.site === "token" ? -7 : 7, y: 3.5, class: "text", "text-anchor": side,
+      }, text.length > 6 ? text.slice(0, 5) + "…" : text));
+    } else {
+      mark.append(sv("circle", { r: size.toFixed(1) }));
+      if (gap >= 11) mark.append(sv("text", { x: size + 3, y: 3, class: "index" },
+          String(node.index)));
+      const kind = fitting(node.constant ? "constant" : node.kind || "",
+          place.step);
+      if (gap >= 26 && kind) mark.append(sv("text", { x: 0, y: size + 9,
+        class: "kind" }, kind));
+    }
+    return mark;
+  });
   group.append(...drawn.nodes);
   return group;
-}
-
-function nodeMark(node, { x, y, gap }, step) {
-  const size = Math.max(2, Math.min(6.5, gap * 0.42));
-  const mark = sv("g", {
-    class: "node" + (node.constant ? " constant" : ""), "data-node": node.i,
-    tabindex: "-1", role: "button", "aria-label": spoken(node),
-    transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`,
-  });
-  if (node.site === "token" || node.site === "answer") {
-    const text = shown(node.text);
-    const side = node.site === "token" ? "end" : "start";
-    mark.append(sv("circle", { r: 3 }), sv("text", {
-      x: node.site === "token" ? -7 : 7, y: 3.5, class: "text", "text-anchor": side,
-    }, text.length > 6 ? text.slice(0, 5) + "…" : text));
-    return mark;
-  }
-  mark.append(sv("circle", { r: size.toFixed(1) }));
-  if (gap >= 11) mark.append(sv("text", { x: size + 3, y: 3, class: "index" },
-      String(node.index)));
-  const kind = fitting(node.label || (node.constant ? "constant" : node.kind || ""),
-      step);
-  if (gap >= 26 && kind) mark.append(sv("text", { x: 0, y: size + 9,
-    class: "kind" }, kind));
-  return mark;
 }
 
 // A node's title, shortened to the width of a column.

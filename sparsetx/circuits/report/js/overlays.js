@@ -102,11 +102,11 @@ function outlineEdges(circuit, place) {
   drawn.over = [];
   for (const edge of circuit.edges) {
     if (edge.kind !== "weight") continue;
-    const d = bend(place.place[edge.src], place.place[edge.dst]);
+    const d = bend(place.place[edge.src], place.place[edge.dst], place.down);
+    const beside = (k) => (k - (circuit.over.length - 1) / 2) * FAINT;
     const marks = circuit.over.map((kind, k) => edge.kinds.has(kind) && sv("path", { d,
-      class: "outline " + kind,
-      transform: `translate(0 ${(k - (circuit.over.length - 1) / 2) * FAINT})` }))
-      .filter(Boolean);
+      class: "outline " + kind, transform: place.down ? `translate(${beside(k)} 0)`
+        : `translate(0 ${beside(k)})` })).filter(Boolean);
     drawn.over[edge.i] = marks;
     group.append(...marks);
   }

@@ -42,7 +42,7 @@ function overview(circuit) {
 
 // A few words about a node, for lists.
 function briefly(node) {
-  const text = node.kind || (node.says || "").split(";")[0];
+  const text = (!node.label && node.kind) || (node.says || "").split(";")[0];
   return text && el("small", {}, prose(text));
 }
 
