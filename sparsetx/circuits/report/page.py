@@ -20,10 +20,11 @@ SCRIPTS = (
     "charts", "tables", "minis", "export", "arrays", "tokenizer", "network",
     "intervention", "live", "acts", "trial", "main",
 )  # fmt: skip
+STYLES = ("page", "groups")
 
 
 def page(payload: Mapping[str, Any]) -> str:
-    style = "\n" + _own("page.css") + _own("groups.css")
+    style = "\n" + "".join(_own(f"{name}.css") for name in STYLES)
     body = "".join(_own(f"js/{name}.js") for name in SCRIPTS)
     script = f'\n"use strict";\n(() => {{\n{body}}})();\n'
     policy = f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}"
