@@ -39,6 +39,18 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> str:
     return path.as_uri()
 
 
+@pytest.fixture
+def desk(browser: cdp.Browser, large: str) -> Iterator[cdp.Page]:
+    """The page at desktop size; fails if it had errors or requested anything else."""
+    found = browser.page(1440, 900)
+    found.open(large)
+    yield found
+    complaints, requests = found.complaints(), found.requests()
+    found.close()
+    assert complaints == []
+    assert {r.partition("#")[0] for r in requests} == {large}
+
+
 @pytest.fixture(scope="session")
 def told() -> dict[str, Any]:
     """The data of a page of the compiled model, with a circuit of two kinds."""
@@ -60,15 +72,3 @@ def opened(
     found.close()
     assert complaints == []
     assert {r.partition("#")[0] for r in requests} == {path.as_uri()}
-
-
-@pytest.fixture
-def desk(browser: cdp.Browser, large: str) -> Iterator[cdp.Page]:
-    """The page at desktop size; fails if it had errors or requested anything else."""
-    found = browser.page(1440, 900)
-    found.open(large)
-    yield found
-    complaints, requests = found.complaints(), found.requests()
-    found.close()
-    assert complaints == []
-    assert {r.partition("#")[0] for r in requests} == {large}

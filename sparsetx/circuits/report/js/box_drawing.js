@@ -22,8 +22,10 @@ function drawBoxes(circuit, room, high) {
   drawn.svg = svg;
   listen(svg);
   listenToBoxes(svg, circuit);
+  const focused = byId("drawing").contains(document.activeElement);
   fill("drawing", svg);
   paint();
+  if (focused) drawn.offered.focus({ preventScroll: true });
 }
 
 // Whether the drawing still has what the reader chose: its open boxes and its links.

@@ -11,14 +11,11 @@ function drawCircuit() {
   if (!circuit) return;
   const room = byId("drawing").clientWidth || 900;
   const high = Math.max(380, Math.min(640, window.innerHeight - 410)) * state.zoom;
-  const focused = byId("drawing").contains(document.activeElement);
-  if (isGrouped(circuit)) drawBoxes(circuit, room * state.zoom, high);
-  else drawNodes(circuit, room * state.zoom, high);
-  if (focused && drawn.offered) drawn.offered.focus({ preventScroll: true });
-}
-
-function drawNodes(circuit, room, high) {
-  const place = layout(circuit, room, high);
+  if (isGrouped(circuit)) {
+    drawBoxes(circuit, room * state.zoom, high);
+    return;
+  }
+  const place = layout(circuit, room * state.zoom, high);
   drawn.layout = place;
   const svg = sv("svg", {
     width: place.width, height: place.height, role: "group", class: "circuit",

@@ -96,6 +96,7 @@ function showCircuit() {
   showMechanism(raw);
   showTools();
   drawCircuit();
+  showNotes();
   showLegend();
   showPanel();
   showStepper();
@@ -105,7 +106,6 @@ function showCircuit() {
   showHistory(raw);
   showBeside(raw);
   showTable();
-  showNotes();
   if (window.requestIdleCallback) requestIdleCallback(() => showMinis(raw),
       { timeout: 600 });
   else setTimeout(() => showMinis(raw), 50);
@@ -114,13 +114,14 @@ function showCircuit() {
 function watchAll() {
   watch(["circuit"], showCircuit);
   watch(["groups", "over"], () => { drawCircuit(); showPanel(); });
+  watch(["groups", "over", "query"], showLegend);
+  watch(["groups", "over", "open", "node"], showTools);
   watch(["node", "threshold", "metric", "links", "query", "open", "group"], paint);
   watch(["view", "pair", "step"], () => drawn.circuit && shade());
   watch(["node", "query", "open", "group"], showPanel);
   watch(["zoom"], drawCircuit);
-  watch(["metric", "view", "groups", "over", "query"], showLegend);
-  watch(["metric", "view", "threshold", "query", "links", "groups", "over", "open",
-    "node"], showTools);
+  watch(["metric", "view"], showLegend);
+  watch(["metric", "view", "threshold", "query", "links"], showTools);
   watch(["pair"], () => { forget(false); showStepper(); showTrial(); });
   watch(["step", "head", "node"], showStep);
 }

@@ -1,14 +1,14 @@
 // What the reader has chosen. It is kept in the address, so that a view can be shared.
 
 const START = {
+  groups: true, group: "", open: "", over: "",
   circuit: "", node: "", metric: "cost", threshold: 0, query: "", view: "cost",
   links: true, zoom: 1, pair: -1, step: -1, head: "largest",
-  groups: true, group: "", open: "", over: "",
 };
 const SHORT = {
+  groups: "g", group: "u", open: "o", over: "w",
   circuit: "c", node: "n", metric: "m", threshold: "t", query: "q", view: "v",
   links: "r", zoom: "z", pair: "p", step: "i", head: "h",
-  groups: "g", group: "u", open: "o", over: "w",
 };
 const state = { ...START };
 const watchers = [];
