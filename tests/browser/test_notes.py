@@ -136,7 +136,7 @@ def test_an_address_that_does_not_fit_changes_nothing(
 ) -> None:
     before = titles(own)
     own.js(f"location.hash = '#x=' + encodeURIComponent({packed!r})")
-    own.until("document.querySelector('#notes .bad')")
+    own.until("Boolean(document.querySelector('#notes .bad'))")
     assert said in own.js(TOLD)
     assert titles(own) == before
     assert own.js("document.querySelectorAll('#notes img').length") == 0
@@ -190,7 +190,7 @@ def test_a_file_is_loaded(
         bad = tmp_path / "bad.json"
         bad.write_text('{"version": 1, "circuits": {"gone": {}}}')
         load(other, bad)
-        other.until("document.querySelector('#notes .bad')")
+        other.until("Boolean(document.querySelector('#notes .bad'))")
         assert "gone: no such circuit" in other.js(TOLD)
         bad.write_text("{")
         load(other, bad)
