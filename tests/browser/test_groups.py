@@ -72,7 +72,7 @@ def test_it_opens_with_boxes_and_all_their_words(
 def test_boxes_do_not_overlap_and_words_fit(own: Page, told: dict[str, Any]) -> None:
     own.click(f".box[data-box='{largest(told)}']")
     frames = own.js(
-        "[...document.querySelectorAll('.box:not(.open) > rect, .frame')].map(r => "
+        "[...document.querySelectorAll('.box:not(.open) > .back, .frame')].map(r => "
         "['x', 'y', 'width', 'height'].map(a => Number(r.getAttribute(a))))"
     )
     assert len(frames) == len(boxes(told))

@@ -68,8 +68,9 @@ function boxMarks(circuit, place) {
       role: "button", "aria-expanded": String(Boolean(item.open)),
       "aria-label": spokenBox(circuit, item.box) });
     const high = item.open ? BOX.title : item.high;
-    mark.append(sv("rect", { x: item.x, y: item.y, width: item.wide, height: high,
-      rx: 10 }), ...boxWords(item));
+    mark.append(sv("rect", { class: "back", x: item.x, y: item.y, width: item.wide,
+      height: high, rx: 10 }), sv("rect", { class: "tint", x: item.x + 5,
+      y: item.y + 7, width: 5, height: high - 14, rx: 2.5 }), ...boxWords(item));
     drawn.boxes.marks.set((item.open ? "o" : "b") + item.box.key, mark);
     group.append(mark);
   }
@@ -80,11 +81,11 @@ function boxMarks(circuit, place) {
 function boxWords({ box, open, x, y, wide }) {
   const many = count(box.nodes.length, "node");
   const part = box.most >= 0.01 ? ` · carries ${Math.round(100 * box.most)} %` : "";
-  const where = wrapped(box.where, Math.floor((wide - 18) / 5.2), 1)[0];
-  const does = wrapped(box.title.replace(/`/g, ""), Math.floor((wide - 30) / 6.1),
+  const where = wrapped(box.where, Math.floor((wide - 26) / 5.2), 1)[0];
+  const does = wrapped(box.title.replace(/`/g, ""), Math.floor((wide - 36) / 6.1),
       open ? 1 : 2);
   const under = open ? [`${where} · ${many}${part}`] : [where, many + part];
-  const line = (kind, first, step) => (text, i) => sv("text", { class: kind, x: x + 10,
+  const line = (kind, first, step) => (text, i) => sv("text", { class: kind, x: x + 16,
     y: y + first + step * i }, text);
   const turn = sv("text", { class: "turn", x: x + wide - 12, y: y + 17 },
       open ? "▾" : "▸");
@@ -268,14 +269,15 @@ function tellBoxes(circuit, strong, hits) {
     (hits ? `; ${count(hits.size, "node")} found` : "");
 }
 
-// A box has the colour of its strongest node.
+// The bar of a box has the colour of its strongest node.
 function shadeBoxes(circuit, values) {
   for (const [id, mark] of drawn.boxes.marks) {
     const box = groupingOf(circuit).boxes[Number(id.slice(1))];
     const value = box.nodes.reduce((most, i) =>
       Math.abs(values ? values[i] || 0 : 0) > Math.abs(most) ? values[i] : most, 0);
-    const part = Math.round(62 * Math.min(1, Math.sqrt(Math.abs(value))));
-    mark.firstChild.style.fill = part < 3 ? "" : tint(value, part, "var(--card)");
+    const part = Math.round(100 * Math.min(1, Math.sqrt(Math.abs(value))));
+    mark.querySelector(".tint").style.fill = part < 3 ? ""
+      : tint(value, part, "var(--line)");
     const at = ({ site, layer, indices }) =>
       circuit.places.get(`${site}/${layer}/${indices[0]}`);
     mark.classList.toggle("changed", live.acts.some((one) =>

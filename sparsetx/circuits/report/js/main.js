@@ -84,7 +84,8 @@ function groupLegend(nodes) {
     "weights, also through the residual"),
   mark("stroke up", "most of it positive weights"),
   mark("stroke down", "most of it negative weights"),
-  mark("disc up", `strongest node: ${nodes[0]}`), mark("disc down", nodes[1])];
+  mark("disc up", `bar of a group, by its strongest node: ${nodes[0]}`),
+  mark("disc down", nodes[1])];
 }
 
 function showCircuit() {
