@@ -38,7 +38,7 @@ function boxesFit(circuit) {
 
 function columnNames({ columns }) {
   return sv("g", { class: "bands" }, columns.map(({ name, at, top, turn }) =>
-    sv("text", { x: at, y: top, class: "step", "text-anchor": turn }, name)));
+    sv("text", { x: at, y: top, class: "step " + turn }, name)));
 }
 
 function openFrames(circuit, { columns }) {
@@ -80,14 +80,14 @@ function boxMarks(circuit, place) {
 // What it does, where it is, how many nodes it has, and the most that one carries.
 function boxWords({ box, open, x, y, wide }) {
   const many = count(box.nodes.length, "node");
-  const part = box.most >= 0.01 ? ` · carries ${Math.round(100 * box.most)} %` : "";
-  const where = wrapped(box.where, Math.floor((wide - 26) / 5.2), 1)[0];
-  const does = wrapped(box.title.replace(/`/g, ""), Math.floor((wide - 36) / 6.1),
-      open ? 1 : 2);
+  const part = box.most >= 0.01 ? ` · ${Math.round(100 * box.most)} %` : "";
+  const where = wrapped(box.where, Math.floor((wide - 44) / 6), 1)[0];
+  const does = wrapped(box.title.replace(/`/g, ""),
+      Math.floor((wide - (open ? 44 : 22)) / 6.8), open ? 1 : 2);
   const under = open ? [`${where} · ${many}${part}`] : [where, many + part];
   const line = (kind, first, step) => (text, i) => sv("text", { class: kind, x: x + 16,
     y: y + first + step * i }, text);
-  const turn = sv("text", { class: "turn", x: x + wide - 12, y: y + 17 },
+  const turn = sv("text", { class: "turn", x: x + wide - 10, y: y + (open ? 18 : 46) },
       open ? "▾" : "▸");
   return [turn, ...does.map(line("does", 18, 14)),
     ...under.map(line("where", open ? 33 : 46, 13))];
@@ -133,7 +133,8 @@ function arrowMarks(circuit, place) {
     arrowShare(circuit, a.arrow) - arrowShare(circuit, b.arrow));
   drawn.boxes.lines = [];
   for (const { arrow, i } of order) {
-    const mark = sv("path", { d: arrowPath(ports[i], place.down, arrow.bundle),
+    const head = arrow.bundle ? 4 + 5 * arrow.share : 0;
+    const mark = sv("path", { d: arrowPath(ports[i], place.down, head),
       "data-arrow": i });
     drawn.boxes.lines[i] = mark;
     group.append(mark);
@@ -142,47 +143,49 @@ function arrowMarks(circuit, place) {
 }
 
 // Where each arrow leaves and ends: side by side along the edges of boxes, in the order
-// of their other ends.
+// of their other ends. `way`: 1 to a later column, 0 within one, -1 back.
 function portsOf(arrows, { frames, down }) {
-  const ends = new Map();
-  const middle = (f) => down ? f.x + f.wide / 2 : f.y + f.high / 2;
-  arrows.forEach((arrow, i) => {
-    for (const [own, other, side] of [[arrow.src, arrow.dst, "from"],
-      [arrow.dst, arrow.src, "to"]]) {
-      const key = side + own;
-      if (!ends.has(key)) ends.set(key, []);
-      ends.get(key).push({ i, side, own, at: middle(frames.get(other)) });
-    }
+  const [at, long, across, wide] = down ? ["y", "high", "x", "wide"]
+    : ["x", "wide", "y", "high"];
+  const ways = arrows.map(({ src, dst }) => {
+    const [a, b] = [frames.get(src), frames.get(dst)];
+    return b[at] >= a[at] + a[long] ? 1 : a[at] >= b[at] + b[long] ? -1 : 0;
   });
-  const ports = arrows.map(() => ({}));
+  const ends = new Map();
+  arrows.forEach(({ src, dst }, i) => {
+    const far = [ways[i] >= 0, ways[i] <= 0]; // at the far edge of its box
+    [[src, dst], [dst, src]].forEach(([own, other], end) => {
+      const key = own + far[end];
+      const f = frames.get(other);
+      if (!ends.has(key)) ends.set(key, []);
+      ends.get(key).push({ i, end, own, far: far[end], rank: f[across] + f[wide] / 2 });
+    });
+  });
+  const ports = arrows.map((_, i) => ({ way: ways[i], ends: [] }));
   for (const list of ends.values()) {
-    list.sort((a, b) => a.at - b.at);
-    list.forEach(({ i, side, own }, k) => {
+    list.sort((a, b) => a.rank - b.rank);
+    list.forEach(({ i, end, own, far }, k) => {
       const f = frames.get(own);
       const part = own[0] === "b" ? 0.12 + 0.76 * (k + 0.5) / list.length : 0.5;
-      ports[i][side] = down
-        ? { x: f.x + f.wide * part, y: side === "from" ? f.y + f.high : f.y }
-        : { x: side === "from" ? f.x + f.wide : f.x, y: f.y + f.high * part };
+      ports[i].ends[end] = [f[at] + (far ? f[long] : 0), f[across] + f[wide] * part];
     });
   }
   return ports;
 }
 
-function arrowPath({ from, to }, down, headed) {
-  const one = (x) => Math.round(x * 10) / 10;
-  const at = (x, y) => `${one(x)} ${one(y)}`;
-  if (down) {
-    const pull = to.y > from.y ? Math.min(70, (to.y - from.y) * 0.5) : 60;
-    return `M${at(from.x, from.y)}C${at(from.x, from.y + pull)} ` +
-      `${at(to.x, to.y - pull)} ${at(to.x, to.y)}` +
-      (headed ? `M${at(to.x - 4, to.y - 6)}L${at(to.x, to.y)}L${at(to.x + 4,
-          to.y - 6)}` : "");
-  }
-  const pull = to.x > from.x ? Math.min(90, (to.x - from.x) * 0.5) : 70;
-  return `M${at(from.x, from.y)}C${at(from.x + pull, from.y)} ` +
-    `${at(to.x - pull, to.y)} ${at(to.x, to.y)}` +
-    (headed ? `M${at(to.x - 6, to.y - 4)}L${at(to.x, to.y)}L${at(to.x - 6, to.y + 4)}`
-      : "");
+// From one end to the other, with a head of this size.
+function arrowPath({ way, ends: [from, to] }, down, head) {
+  const point = (along, across) => (down ? [across, along] : [along, across])
+    .map((v) => Math.round(v * 10) / 10).join(" ");
+  const apart = Math.abs(to[0] - from[0]);
+  const pull = way ? Math.min(90, apart * 0.5)
+    : Math.min(60, 16 + 0.12 * Math.abs(to[1] - from[1]));
+  const side = way > 0 ? -1 : 1; // of the last box, on which the arrow comes in
+  const tip = to[0] + side * head * 0.3;
+  return `M${point(...from)}C${point(from[0] + (way < 0 ? -pull : pull), from[1])} ` +
+    `${point(to[0] + side * pull, to[1])} ${point(tip, to[1])}` + (head
+    ? `M${point(tip + side * head, to[1] - 0.7 * head)}L${point(tip, to[1])}` +
+      `L${point(tip + side * head, to[1] + 0.7 * head)}` : "");
 }
 
 function arrowText(circuit, arrow) {

@@ -74,8 +74,8 @@ function groupOverview(circuit) {
       "the same; an arrow sums all weights between two boxes, and is thicker for a " +
       "larger sum. Click a box to open it: its nodes are inside. Click it again to " +
       "close it."),
-    el("p", { class: "note" }, "“carries 56 %”: one node of the group, given its " +
-      "value from the other prompt, turns 56 % of the decision."),
+    el("p", { class: "note" }, "“56 %”: one node of the group, given its value from " +
+      "the other prompt, turns 56 % of the decision."),
     el("h3", {}, count(boxes.length, "group")),
     el("ol", { class: "rows" }, boxes.map((box) => el("li", {},
       el("span", {}, groupLink(box, box.title), el("small", {},

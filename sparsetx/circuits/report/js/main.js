@@ -44,8 +44,6 @@ function showGrouped(circuit) {
       change({ groups, ...(groups ? { over: "", query: "" } : {}) }) } }, name);
   fill("grouped", circuit.raw.groups && [turn(true, "groups"),
     turn(false, "all nodes")]);
-  const weak = byId("metric").parentElement;
-  weak.hidden = on && !openBoxes(circuit).size; // groups are joined by weights
 }
 
 function showLegend() {

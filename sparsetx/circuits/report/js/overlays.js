@@ -86,7 +86,8 @@ function outline(kind, size) {
 function outlineNodes(circuit, place) {
   for (const node of circuit.nodes) {
     const { gap } = place.place[node.i];
-    const first = Math.max(2, Math.min(6.5, gap * 0.42)) + 1.5;
+    const first = node.text === undefined ? Math.max(2, Math.min(6.5, gap * 0.42)) + 1.5
+      : 4;
     const step = Math.max(1.2, Math.min(3, gap * 0.16));
     const mark = drawn.nodes[node.i];
     circuit.over.forEach((kind, k) => {
