@@ -53,7 +53,7 @@ def annotate(page: Page) -> None:
     page.key("Escape")
     write(page, "#panel [data-field=label]", "the type")
     write(page, "#panel [data-field=note]", "made by ❤")
-    write(page, "#stepper .prompt.b [data-field=note]", "easy")
+    write(page, "#stepper [data-side=b] [data-field=note]", "easy")
 
 
 def save(page: Page, folder: Path) -> Path:
@@ -113,7 +113,7 @@ def test_few_notes_are_in_the_address(own: Page, browser: Browser) -> None:
     assert other.js("document.querySelector('#panel h3').textContent") == "which quote"
     assert other.complaints() == []
     other.close()
-    write(own, "#stepper .prompt.a [data-field=note]", "long " * 500)
+    write(own, "#stepper [data-side=a] [data-field=note]", "long " * 500)
     assert "too long for the address" in own.js(TOLD)
     assert own.until("!location.hash.includes('x=')")
 

@@ -142,14 +142,16 @@ function groupOf(circuit, node) {
     groupLink(boxes[of[node.i]]));
 }
 
-// A note on a prompt, under its text.
+// A name and a note of a prompt, under the texts.
 function promptNote(side) {
   const { prompts } = rawCircuit(state.circuit);
   const target = prompts.pairs[pairIndex(prompts)][side];
-  return el("details", { class: "edit", open: Boolean(target.note || target.label) },
-    el("summary", {}, "Name and note of this prompt"),
-    el("label", {}, "name", noteField(target, "label", `name of prompt ${side
-        .toUpperCase()}`, "a short name")),
-    el("label", {}, "note", noteField(target, "note", `note on prompt ${side
-        .toUpperCase()}`, "what you found out")));
+  const prompt = `prompt ${side.toUpperCase()}`;
+  return el("details", { class: "edit", "data-side": side,
+    open: Boolean(target.note || target.label) },
+  el("summary", {}, `Name and note of ${prompt}`),
+  el("label", {}, "name", noteField(target, "label", `name of ${prompt}`,
+      "a short name")),
+  el("label", {}, "note", noteField(target, "note", `note on ${prompt}`,
+      "what you found out")));
 }

@@ -103,6 +103,7 @@ function showStepper() {
       el("output", { id: "where", "aria-live": "polite" })),
     el("p", { class: "note", id: "looks" }),
     el("div", { class: "two prompts" }, SIDES.map((side) => promptOf(pair, side))),
+    el("div", { class: "two prompts" }, SIDES.map(promptNote)),
     el("div", { class: "two" }, el("div", { id: "margin" }),
         el("div", { id: "changes" })));
   showStep();
@@ -131,8 +132,7 @@ function promptOf(pair, side) {
       code(told.answer, "answer"), el("span",
           { class: "outcome", id: "outcome-" + side })),
     el("div", { class: "sheet", id: "sheet-" + side },
-      el("pre", {}, tokensOf(pair, side, (token) => token.replace(/\n/g, "⏎\n")))),
-    promptNote(side));
+      el("pre", {}, tokensOf(pair, side, (token) => token.replace(/\n/g, "⏎\n")))));
 }
 
 function showStep() {
