@@ -149,7 +149,8 @@ function promptNote(side) {
   const prompt = `prompt ${side.toUpperCase()}`;
   return el("details", { class: "edit", "data-side": side,
     open: Boolean(target.note || target.label) },
-  el("summary", {}, `Name and note of ${prompt}`),
+  el("summary", {}, `Name and note of ${prompt}`, target.label
+    ? `: ${target.label}` : ""),
   el("label", {}, "name", noteField(target, "label", `name of ${prompt}`,
       "a short name")),
   el("label", {}, "note", noteField(target, "note", `note on ${prompt}`,
