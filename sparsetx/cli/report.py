@@ -33,7 +33,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--notes",
         metavar="FILE.json",
-        help="names and notes of nodes, groups and prompts, shown on the page",
+        help="names and notes of nodes, groups and prompts, and groups of your own, as "
+        "the page saves them",
     )
     parser.add_argument(
         "--graph",
@@ -59,6 +60,10 @@ def main(args: argparse.Namespace) -> int:
     out = files.place(args.out or files.place(args.paths[0]) / "report.html")
     found = runs_and_circuits.subjects(args.paths)
     files.check_writable(out.parent)
+    if args.graph:
+        files.check_writable(files.place(args.graph).parent)
+    if args.attribution_graphs:
+        files.check_writable(files.place(args.attribution_graphs))
     line = ProgressLine()
     wishes = Wishes(args.task_file, measured=args.costs)
     own = files.read_json(args.notes, "notes") if args.notes else None

@@ -1,12 +1,18 @@
 """Fixtures of the browser tests, which only run when this folder is named."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sparsetx.circuits.report import runs_and_circuits
 from sparsetx.circuits.report.page import page
+from sparsetx.circuits.report.page_data import Wishes, payload
+from tests import runs
 from tests.browser import cdp, synthetic
+from tests.circuits import handmade, known
 
 HERE = Path(__file__).parent
 
@@ -43,3 +49,26 @@ def desk(browser: cdp.Browser, large: str) -> Iterator[cdp.Page]:
     found.close()
     assert complaints == []
     assert {r.partition("#")[0] for r in requests} == {large}
+
+
+@pytest.fixture(scope="session")
+def told() -> dict[str, Any]:
+    """The data of a page of the compiled model, with a circuit of two kinds."""
+    run = runs.once("known-kinds", known.made_of_two_kinds) / "run"
+    wishes = Wishes(run.parent / f"{handmade.TASK}.jsonl")
+    return payload(runs_and_circuits.subjects([run]), wishes)
+
+
+@contextmanager
+def opened(
+    browser: cdp.Browser, told: dict[str, Any], path: Path, wide: int = 1280
+) -> Iterator[cdp.Page]:
+    """The page of this data; fails if it had errors or requested anything else."""
+    path.write_text(page(told))
+    found = browser.page(wide, 900)
+    found.open(path.as_uri())
+    yield found
+    complaints, requests = found.complaints(), found.requests()
+    found.close()
+    assert complaints == []
+    assert {r.partition("#")[0] for r in requests} == {path.as_uri()}

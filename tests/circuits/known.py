@@ -1,6 +1,7 @@
 """The compiled model's known circuit, saved in a run folder without a search."""
 
 import dataclasses
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,13 @@ from sparsetx.circuits.report import runs_and_circuits
 from sparsetx.circuits.report.runs_and_circuits import Cut
 from sparsetx.circuits.search import pools
 from sparsetx.data.tokenizer import Tokenizer
+from sparsetx.nodes import Node
 from sparsetx.run import TOKENIZER, Run, load_run, params_hash
 from sparsetx.tasks import task_file
 from sparsetx.tasks.pairs import Pairs
 from tests.circuits import compiled, handmade
+
+PLAIN = compiled.CIRCUIT - {Node(nodes.MLP_IN, 0, 1)} | {Node(nodes.Q, 1, 0)}
 
 
 def made(folder: Path) -> Path:
@@ -33,10 +37,31 @@ def made(folder: Path) -> Path:
     return run.path
 
 
-def save(run: Run, folder: Path, tokens_BL: Any, **more: Any) -> None:
+def made_of_two_kinds(folder: Path) -> None:
+    """The same with a plain circuit beside it, of nearly the same nodes: it has the
+    constant query, and not the node that tells the quotes apart."""
+    run = load_run(made(folder))
+    file = folder / f"{handmade.TASK}.jsonl"
+    asked = task_file.file_pairs(file, run.tokenizer, "train", context=32)
+    save(
+        run,
+        run.path / runs_and_circuits.CIRCUITS / handmade.TASK / "plain",
+        questions.of(asked).tokens_BL,
+        PLAIN,
+        search=facts.Search(length=32, honest=0.0),
+    )
+
+
+def save(
+    run: Run,
+    folder: Path,
+    tokens_BL: Any,
+    nodes_kept: Collection[Node] = compiled.CIRCUIT,
+    **more: Any,
+) -> None:
     config = run.config.model
     keep = {s: np.zeros(n, np.float32) for s, n in nodes.shapes(config).items()}
-    for node in compiled.CIRCUIT:
+    for node in nodes_kept:
         keep[node.site][node.layer, node.index] = 1
     means = ablations.means(config, run.params, jnp.asarray(tokens_BL)[None])
     order = np.flatnonzero(nodes.flatten(config, keep))

@@ -181,16 +181,27 @@ def _usual(
 
 
 def _flow(graph: Graph, found: Sequence[GraphNode]) -> Matrix:
-    """[from, to]: absolute weights, and what reads take from writes."""
-    place = {node.name: i for i, node in enumerate(found)}
-    flow_NN = np.zeros((len(found), len(found)))
-    for edge in sorted(graph.edges, key=lambda e: (e.src, e.dst)):
-        if edge.src in place and edge.dst in place:
-            flow_NN[place[edge.src], place[edge.dst]] += abs(edge.weight)
+    weights = sorted((e.src, e.dst, e.weight) for e in graph.edges)
+    channels = sorted((c.src, c.dst) for c in graph.couplings)
+    return flow([node.name for node in found], weights, channels)
+
+
+def flow(
+    names: Sequence[str],
+    weights: Iterable[tuple[str, str, float]],
+    channels: Iterable[tuple[str, str]],
+) -> Matrix:
+    """[from, to]: absolute weights, and what reads take from writes. `channels`: writes
+    with the reads of their channel."""
+    place = {name: i for i, name in enumerate(names)}
+    flow_NN = np.zeros((len(names), len(names)))
+    for src, dst, weight in weights:
+        if src in place and dst in place:
+            flow_NN[place[src], place[dst]] += abs(weight)
     taken_N = flow_NN.sum(1)
     writes: dict[str, list[str]] = {}
-    for c in sorted(graph.couplings, key=lambda c: (c.src, c.dst)):
-        writes.setdefault(c.dst, []).append(c.src)
+    for src, dst in channels:
+        writes.setdefault(dst, []).append(src)
     for read, before in writes.items():
         for write in before:
             flow_NN[place[write], place[read]] += taken_N[place[read]] / len(before)

@@ -15,14 +15,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 SCRIPTS = (
-    "dom", "state", "model", "layout", "drawing", "panel", "mechanism", "stepper",
+    "dom", "state", "model", "layout", "drawing", "groups", "box_layout",
+    "box_drawing", "overlays", "panel", "group_panel", "notes", "mechanism", "stepper",
     "charts", "tables", "minis", "export", "arrays", "tokenizer", "network",
     "intervention", "live", "acts", "trial", "main",
 )  # fmt: skip
+STYLES = ("page", "groups")
 
 
 def page(payload: Mapping[str, Any]) -> str:
-    style = "\n" + _own("page.css")
+    style = "\n" + "".join(_own(f"{name}.css") for name in STYLES)
     body = "".join(_own(f"js/{name}.js") for name in SCRIPTS)
     script = f'\n"use strict";\n(() => {{\n{body}}})();\n'
     policy = f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}"

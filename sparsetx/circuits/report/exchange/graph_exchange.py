@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsetx import nodes
+from sparsetx.circuits.report.exchange import edited_groups
 from sparsetx.circuits.report.page_data.drawn_graph import (
     ANSWER,
     EMBED,
@@ -55,7 +56,7 @@ def own(told: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _own(circuit: Circuit) -> dict[str, Any]:
-    boxes = (circuit.get("groups") or {}).get("boxes", [])
+    boxes = edited_groups.boxes(circuit)
     group = {name: i for i, box in enumerate(boxes) for name in box["nodes"]}
     return {
         "id": circuit["id"],
@@ -96,7 +97,7 @@ def attribution(circuit: Circuit, scan: str, pair: int, side: str) -> dict[str, 
     groups = [
         [box.get("label") or box["name"]]
         + [ids[name, at] for name in box["nodes"] for at in copies.get(name, {})]
-        for box in (circuit.get("groups") or {}).get("boxes", [])
+        for box in edited_groups.boxes(circuit)
     ]
     slug = f"{circuit['id']}-{pair + 1}{side}".replace("/", "-").replace("_", "-")
     return {

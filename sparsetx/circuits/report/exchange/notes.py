@@ -2,22 +2,28 @@
 
     {"version": 1, "circuits": {CIRCUIT: {
         "nodes": {"mlp_neuron/0/1": {"name": "quote", "note": "see the text"}},
-        "groups": {"layer 0 neuron: quote type": {"name": "which quote"}},
+        "groups": {"layer 0 neuron: quote type": {"name": "which quote"},
+                   "group 1": {"nodes": ["mlp_neuron/0/1", "mlp_out/0/4"]}},
         "prompts": {"1A": {"note": "the easiest one"}}}}}
 
 CIRCUIT is a circuit's id on the page, a group is named as `sparsetx inspect` prints it,
 and prompts are counted from 1, with the side of the pair. Each entry has a name, a note
-or both. They become the fields `label` and `note` of the page's data.
+or both; a group may also have `nodes`, which take the place of those that were computed
+for it, and is new if it has another name than these. They become the fields `label`,
+`note` and `members` of the page's data. The page saves such a file.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sparsetx.circuits.report.exchange import edited_groups
 from sparsetx.system.errors import refuse_all
 
 VERSION = 1
-PARTS = ("nodes", "groups", "prompts")
-FIELDS = {"name": "label", "note": "note"}  # in the file, and in the page's data
+GROUPS, NODES = "groups", "nodes"
+PARTS = (NODES, GROUPS, "prompts")
+# In the file, and in the page's data.
+FIELDS = {"name": "label", "note": "note", NODES: edited_groups.MEMBERS}
 
 
 def bake(told: Mapping[str, Any], notes: Any, where: str) -> None:
@@ -25,20 +31,32 @@ def bake(told: Mapping[str, Any], notes: Any, where: str) -> None:
     nothing."""
     known = {c["id"]: _targets(c) for c in told["circuits"] if c["detail"]}
     refuse_all(f"notes in {where} that cannot be used", _offences(notes, known))
-    for circuit, parts in notes["circuits"].items():
+    circuits = {circuit["id"]: circuit for circuit in told["circuits"]}
+    for name, parts in notes["circuits"].items():
+        _add(circuits[name], parts.get(GROUPS, {}))
+        targets = _targets(circuits[name])
         for part, entries in parts.items():
-            for name, entry in entries.items():
-                for field, text in entry.items():
-                    known[circuit][part][name][FIELDS[field]] = text
+            for target, entry in entries.items():
+                for field, value in entry.items():
+                    targets[part][target][FIELDS[field]] = value
+
+
+def _add(circuit: Mapping[str, Any], groups: Mapping[str, Any]) -> None:
+    """The groups that were not computed."""
+    known = _targets(circuit)[GROUPS]
+    circuit_boxes = circuit["groups"]["boxes"] if groups else []
+    for name, entry in groups.items():
+        if name not in known:
+            circuit_boxes.append(edited_groups.made(name, entry[NODES]))
 
 
 def _targets(circuit: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """What can have notes: the entries of the page's data, by name."""
-    graph, groups = circuit.get("graph") or {}, circuit.get("groups") or {}
+    graph, groups = circuit.get("graph") or {}, circuit.get(GROUPS) or {}
     pairs = (circuit.get("prompts") or {}).get("pairs", [])
     return {
-        "nodes": {node["id"]: node for node in graph.get("nodes", [])},
-        "groups": {box["name"]: box for box in groups.get("boxes", [])},
+        NODES: {node["id"]: node for node in graph.get(NODES, [])},
+        GROUPS: {box["name"]: box for box in groups.get("boxes", [])},
         "prompts": {
             f"{number}{side.upper()}": pair[side]
             for number, pair in enumerate(pairs, 1)
@@ -75,13 +93,42 @@ def _of_part(
         yield f"{where}: wanted an object"
         return
     for name, entry in entries.items():
-        if name not in known[part]:
+        new = part == GROUPS and known[GROUPS] and _names_nodes(entry)
+        if name not in known[part] and not new:
             yield f"{where}: {name}: not in this circuit"
         if not isinstance(entry, dict):
             yield f"{where}: {name}: wanted an object with name, note or both"
             continue
         for field, text in entry.items():
-            if field not in FIELDS:
+            if field == NODES and part == GROUPS:
+                continue
+            if field not in FIELDS or field == NODES:
                 yield f"{where}: {name}: {field}: no such field (wanted: name, note)"
             elif not isinstance(text, str):
                 yield f"{where}: {name}: {field}: wanted text, got {text!r}"
+    if part == GROUPS:
+        yield from _of_members(where, entries, known[NODES])
+
+
+def _names_nodes(entry: Any) -> bool:
+    return isinstance(entry, dict) and NODES in entry
+
+
+def _of_members(
+    where: str, groups: Mapping[str, Any], known: Mapping[str, Any]
+) -> Iterator[str]:
+    """Each node of a group is a node of the circuit, and of no other group."""
+    seen: dict[str, str] = {}
+    for name, entry in groups.items():
+        if not _names_nodes(entry):
+            continue
+        if not isinstance(entry[NODES], list):
+            yield f"{where}: {name}: nodes: wanted a list, got {entry[NODES]!r}"
+            continue
+        for node in entry[NODES]:
+            if not isinstance(node, str) or "text" in known.get(node, {"text": ""}):
+                yield f"{where}: {name}: nodes: {node!r}: not a node of this circuit"
+            elif node in seen:
+                yield f"{where}: {name}: nodes: {node} is also in {seen[node]}"
+            else:
+                seen[node] = name

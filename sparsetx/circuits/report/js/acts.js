@@ -5,7 +5,8 @@ const ACTS = { mean: "knocked out to its mean", zero: "knocked out to zero",
   patch: "as in the other prompt", freeze: "attention frozen" };
 
 function canAct(raw, node) {
-  return canRun(raw) && node.index !== undefined && cutOf(raw).means.has(node.site);
+  return canRun(raw) && node.index !== undefined && cutOf(raw).means.has(node.site) &&
+    (!node.kinds || node.kinds.has(raw.kind));
 }
 
 function actsOf(circuit, node) {
@@ -84,14 +85,56 @@ function nameOfAct(circuit, one) {
   return at === undefined ? keyOf(one) : circuit.nodes[at].title;
 }
 
+// All nodes of a group at once; its heads' attention too. Each is one step to undo.
+function groupActs(circuit, box) {
+  const nodes = box.nodes.map((i) => circuit.nodes[i])
+    .filter((node) => !node.free && canAct(circuit.raw, node));
+  if (!nodes.length) return null;
+  const heads = [...new Set(nodes.filter((n) => n.head !== null && n.head !== undefined)
+    .map((n) => `${n.layer} ${n.head}`))].map((key) => key.split(" ").map(Number));
+  const acts = (kind) => kind === "freeze"
+    ? heads.map(([layer, head]) => ({ site: "attn_pattern", layer, indices: [head] }))
+    : nodes.map(({ site, layer, index }) => ({ site, layer, indices: [index] }));
+  const now = new Map(live.acts.map((one) => [keyOf(one), one.act]));
+  const turn = (kind, name) => {
+    const list = acts(kind).map((one) => ({ ...one, act: kind, by: box.name }));
+    const keys = new Set(list.map(keyOf));
+    const on = list.every((one) => now.get(keyOf(one)) === kind);
+    return el("button", { type: "button", "aria-pressed": String(on), "data-act": kind,
+      on: { click: () => setActs([...live.acts.filter((x) => !keys.has(keyOf(x))),
+        ...(on ? [] : list)]) } }, name);
+  };
+  return el("div", { class: "acts of-group", role: "group",
+    "aria-label": "change this group in the model" },
+  turn("mean", "knock out: mean"), turn("zero", "knock out: zero"),
+  turn("patch", "patch from the other prompt"),
+  heads.length > 0 && turn("freeze", `freeze attention of ${count(heads.length,
+      "head")}`));
+}
+
+// What is on, with all changes that were made to a group at once as one entry.
+function listedActs(circuit) {
+  const found = new Map();
+  for (const one of live.acts) {
+    const key = one.by ? `${one.by} ${one.act}` : keyOf(one);
+    if (!found.has(key)) found.set(key, { one, all: [] });
+    found.get(key).all.push(one);
+  }
+  return [...found.values()].map(({ one, all }) => ({ one, all, name: one.by
+    ? `${one.by} (${count(all.length, one.act === "freeze" ? "head" : "node")})`
+    : nameOfAct(circuit, one) }));
+}
+
 // Everything that shows what is on, after a change that is not the slider's.
 function showActs() {
   showActList();
-  const circuit = prepared(state.circuit);
-  const card = byId("panel").querySelector(".acts");
+  const circuit = shownCircuit();
+  const group = byId("panel").querySelector(".acts.of-group");
+  const card = group || byId("panel").querySelector(".acts[data-node]");
   if (card) {
     const place = [...card.children].indexOf(document.activeElement);
-    const made = actsOf(circuit, circuit.nodes[circuit.places.get(state.node)]);
+    const made = group ? groupActs(circuit, chosenBox(circuit))
+      : actsOf(circuit, circuit.nodes[circuit.places.get(state.node)]);
     card.replaceWith(made);
     if (place >= 0) made.children[place].focus({ preventScroll: true });
   }
@@ -108,11 +151,12 @@ function showActList() {
   const kept = byId("acts").contains(document.activeElement);
   fill("acts", el("span", {}, live.acts.length ? "On: "
     : "Nothing is changed. Choose a node in the drawing to change it."),
-  el("ul", { class: "on" }, live.acts.map((one) => el("li", {},
-    nameOfAct(circuit, one), " ",
+  el("ul", { class: "on" }, listedActs(circuit).map(({ one, all, name }) => el("li", {},
+    name, " ",
     one.act === "value" ? `at ${number(one.value)}` : ACTS[one.act], " ",
     el("button", { type: "button", "aria-label": "take this change back",
-      on: { click: () => setActs(live.acts.filter((x) => x !== one)) } }, "×")))),
+      on: { click: () => setActs(live.acts.filter((x) => !all.includes(x))) } },
+    "×")))),
   el("label", {}, el("input", { id: "freeze", type: "checkbox", checked: live.frozen,
     on: { change: (e) => setActs(live.acts, e.target.checked) } }),
   "freeze all attention"),

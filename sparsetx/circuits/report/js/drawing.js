@@ -2,15 +2,19 @@
 // choices only change classes and colours of its elements.
 
 const drawn = { circuit: null, layout: null, svg: null, nodes: [], edges: [],
-    seen: null };
+    seen: null, boxes: null, over: [] };
 
 function drawCircuit() {
-  const circuit = prepared(state.circuit);
-  drawn.circuit = circuit;
+  const circuit = shownCircuit();
+  Object.assign(drawn, { circuit, boxes: null, over: [] });
   byId("explorer").hidden = !circuit;
   if (!circuit) return;
   const room = byId("drawing").clientWidth || 900;
   const high = Math.max(380, Math.min(640, window.innerHeight - 410)) * state.zoom;
+  if (isGrouped(circuit)) {
+    drawBoxes(circuit, room * state.zoom, high);
+    return;
+  }
   const place = layout(circuit, room * state.zoom, high);
   drawn.layout = place;
   const svg = sv("svg", {
@@ -20,8 +24,9 @@ function drawCircuit() {
       ": arrow keys move, Enter pins a node, Escape unpins it",
   });
   const [boxes, names] = heads(place);
-  svg.append(bands(place), boxes, edgeMarks(circuit, place), names,
-      nodeMarks(circuit, place));
+  svg.append(bands(place), boxes, circuit.over ? outlineEdges(circuit, place) : "",
+      edgeMarks(circuit, place), names, nodeMarks(circuit, place));
+  if (circuit.over) outlineNodes(circuit, place);
   drawn.svg = svg;
   listen(svg);
   fill("drawing", svg);
@@ -153,6 +158,11 @@ function spoken(node) {
 function paint() {
   const circuit = drawn.circuit;
   if (!circuit) return;
+  if (drawn.boxes) {
+    if (boxesFit(circuit)) paintBoxes(circuit);
+    else drawCircuit();
+    return;
+  }
   const seen = visible(circuit);
   drawn.seen = seen;
   const pinned = circuit.places.get(state.node);
@@ -190,6 +200,7 @@ function paint() {
       (hits && hits.has(node.i) ? " hit" : ""));
     mark.setAttribute("aria-pressed", String(node.i === pinned));
   }
+  if (circuit.over) paintOverlays(circuit);
   tellCounts(circuit, seen, met, hits);
   shade();
   offerFocus(pinned ?? 0);
@@ -221,6 +232,7 @@ function shade() {
     mark.firstChild.style.fill = part < 3 ? ""
       : tint(value, part, "var(--card)");
   });
+  if (drawn.boxes) shadeBoxes(circuit, values);
 }
 
 // --- Pointer and keys ---------------------------------------------------------------
@@ -232,8 +244,10 @@ function nodeOf(event) {
 
 function listen(svg) {
   svg.addEventListener("click", (event) => {
+    if (event.target.closest("[data-box]")) return;
     const node = nodeOf(event);
-    change({ node: node && node.id !== state.node ? node.id : "" });
+    change({ node: node && node.id !== state.node ? node.id : "",
+      group: node ? state.group : "" });
   });
   svg.addEventListener("pointermove", (event) => {
     const node = nodeOf(event);
@@ -271,7 +285,7 @@ function onKey(event) {
     change({ node: node.id === state.node ? "" : node.id });
     return;
   }
-  const next = neighbour(node, event.key);
+  const next = drawn.boxes ? null : neighbour(node, event.key);
   if (!next) return;
   event.preventDefault();
   offerFocus(next.i);

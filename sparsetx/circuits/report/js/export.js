@@ -41,7 +41,7 @@ function saveSvg() {
 
 function saveJson() {
   const circuit = drawn.circuit;
-  const strip = ({ i, ins, outs, title, ...rest }) => rest;
+  const strip = ({ i, ins, outs, title, kinds, ...rest }) => rest;
   const value = {
     circuit: state.circuit, view: { ...state },
     nodes: circuit.nodes.map(strip),

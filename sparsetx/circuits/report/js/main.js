@@ -32,10 +32,22 @@ function showTools() {
   byId("threshold").value = state.threshold;
   byId("query").value = state.query;
   byId("links").checked = state.links;
+  showGrouped(circuit);
+  showOverlays();
+}
+
+// Groups or all nodes; circuits laid over it are always drawn with all nodes.
+function showGrouped(circuit) {
+  const on = isGrouped(circuit);
+  const turn = (groups, name) => el("button", { type: "button",
+    "aria-pressed": String(on === groups), on: { click: () =>
+      change({ groups, ...(groups ? { over: "", query: "" } : {}) }) } }, name);
+  fill("grouped", circuit.raw.groups && [turn(true, "groups"),
+    turn(false, "all nodes")]);
 }
 
 function showLegend() {
-  const circuit = prepared(state.circuit);
+  const circuit = shownCircuit();
   if (!circuit) return;
   const cost = metricOf(circuit) === "cost";
   const left = circuit.raw.graph.left_out;
@@ -44,7 +56,12 @@ function showLegend() {
       "its value in the other prompt confirms the answer"],
     a: ["positive on A", "negative on A"], b: ["positive on B", "negative on B"],
     diff: ["more on A", "more on B"] }[state.view] || ["", ""];
-  fill("legend",
+  const over = circuit.over ? overlayLegend(circuit) : [];
+  if (isGrouped(circuit)) {
+    fill("legend", groupLegend(nodes));
+    return;
+  }
+  fill("legend", over,
     el("span", {}, el("i", { class: "stroke up" }),
         cost ? "ablation cost above zero" : "positive weight"),
     el("span", {}, el("i", { class: "stroke down" }),
@@ -59,6 +76,16 @@ function showLegend() {
     left > 0 && el("span", {}, count(left, "weaker edge") + " not drawn"));
 }
 
+function groupLegend(nodes) {
+  const mark = (kind, text) => el("span", {}, el("i", { class: kind }), text);
+  return [mark("stroke wide", "arrow between groups: the sum of the absolute " +
+    "weights, also through the residual"),
+  mark("stroke up", "most of it positive weights"),
+  mark("stroke down", "most of it negative weights"),
+  mark("disc up", `bar of a group, by its strongest node: ${nodes[0]}`),
+  mark("disc down", nodes[1])];
+}
+
 function showCircuit() {
   const raw = rawCircuit(state.circuit);
   forget(true);
@@ -68,6 +95,7 @@ function showCircuit() {
   showMechanism(raw);
   showTools();
   drawCircuit();
+  showNotes();
   showLegend();
   showPanel();
   showStepper();
@@ -84,9 +112,12 @@ function showCircuit() {
 
 function watchAll() {
   watch(["circuit"], showCircuit);
-  watch(["node", "threshold", "metric", "links", "query"], paint);
+  watch(["groups", "over"], () => { drawCircuit(); showPanel(); });
+  watch(["groups", "over", "query"], showLegend);
+  watch(["groups", "over", "open", "node"], showTools);
+  watch(["node", "threshold", "metric", "links", "query", "open", "group"], paint);
   watch(["view", "pair", "step"], () => drawn.circuit && shade());
-  watch(["node", "query"], showPanel);
+  watch(["node", "query", "open", "group"], showPanel);
   watch(["zoom"], drawCircuit);
   watch(["metric", "view"], showLegend);
   watch(["metric", "view", "threshold", "query", "links"], showTools);
@@ -101,9 +132,10 @@ function listenAll() {
     const same = DATA.circuits.filter((c) => c.task === e.target.value &&
         (c.detail || !c.graph));
     const best = same.find((c) => c.kind === kind && c.model === 0) || same[0];
-    change({ ...START, circuit: best.id });
+    change({ ...START, groups: state.groups, circuit: best.id });
   });
-  on("circuit", "change", (e) => change({ ...START, circuit: e.target.value }));
+  on("circuit", "change", (e) => change({ ...START, groups: state.groups,
+    circuit: e.target.value }));
   on("query", "input", (e) => change({ query: e.target.value }));
   on("metric", "change", (e) => change({ metric: e.target.value }));
   on("view", "change", (e) => change({ view: e.target.value }));
@@ -122,11 +154,13 @@ function listenAll() {
     byId("glossary").firstElementChild.focus({ preventScroll: true });
   });
   window.addEventListener("hashchange", () => {
+    if (readNotes()) refreshNotes();
     const wanted = readAddress();
     change({ ...wanted, circuit: chosenCircuit(wanted.circuit) });
   });
   document.addEventListener("keydown", (e) => {
     if (e.key === "Escape" && state.node) change({ node: "" });
+    else if (e.key === "Escape" && state.group) change({ group: "" });
     if (e.target !== document.body || e.altKey || e.ctrlKey || e.metaKey) return;
     if (e.key === "ArrowLeft") stepBy(-1);
     if (e.key === "ArrowRight") stepBy(1);
@@ -163,6 +197,7 @@ function turnTheme() {
 byId("title").textContent = DATA.title;
 Object.assign(state, readAddress());
 state.circuit = chosenCircuit(state.circuit);
+startNotes();
 showTheme();
 watchAll();
 listenAll();

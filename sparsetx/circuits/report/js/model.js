@@ -23,7 +23,8 @@ function prepared(id) {
 function prepare(raw) {
   const nodes = raw.graph.nodes.map((node, i) => {
     const whole = { ...node, ...parsed(node.id, raw.d_head), i, ins: [], outs: [] };
-    return { ...whole, kind: node.title, title: node.label || titleOf(whole) };
+    return { ...whole, kind: node.label || node.title,
+      title: node.label || titleOf(whole) };
   });
   const given = raw.graph.edges;
   const edges = given.src.map((src, i) => ({

@@ -1,11 +1,12 @@
 // The panel beside the drawing: all about the pinned node; without one, an overview.
 
 function showPanel() {
-  const circuit = prepared(state.circuit);
+  const circuit = shownCircuit();
   if (!circuit) return;
   const at = circuit.places.get(state.node);
-  fill("panel", at === undefined ? overview(circuit)
-      : about(circuit, circuit.nodes[at]));
+  const box = isGrouped(circuit) ? chosenBox(circuit) : null;
+  fill("panel", at !== undefined ? about(circuit, circuit.nodes[at])
+    : box ? aboutGroup(circuit, box) : overview(circuit));
   byId("panel").scrollTop = 0;
 }
 
@@ -20,6 +21,7 @@ function overview(circuit) {
   const hits = matching(circuit, state.query);
   if (hits) return [el("h3", {}, count(hits.size, "node") + " found"),
       found(circuit, hits)];
+  if (isGrouped(circuit)) return groupOverview(circuit);
   const strongest = circuit.nodes.filter((n) => n.cost !== null &&
       n.cost !== undefined)
     .sort((a, b) => Math.abs(b.cost) - Math.abs(a.cost)).slice(0, 10);
@@ -40,7 +42,7 @@ function overview(circuit) {
 
 // A few words about a node, for lists.
 function briefly(node) {
-  const text = node.kind || (node.says || "").split(";")[0];
+  const text = (!node.label && node.kind) || (node.says || "").split(";")[0];
   return text && el("small", {}, prose(text));
 }
 
@@ -109,9 +111,11 @@ function about(circuit, node) {
         on: { click: () => change({ node: "" }) } }, "×")),
     el("p", { class: "says" }, node.says ? prose(node.says)
       : node.index === undefined ? "" : "It has no description."),
-    node.note && el("p", { class: "note" }, node.note),
+    kindsOf(node),
+    groupOf(circuit, node),
     looksOf(circuit, node),
     actsOf(circuit, node),
+    editNode(circuit, node),
     el("dl", { class: "facts" }, facts(node).flatMap(([name, value, kind]) =>
       [el("dt", {}, name), el("dd", { class: kind }, value)])),
     classes(node),
@@ -120,7 +124,7 @@ function about(circuit, node) {
     contexts(node),
     el("p", { class: "note" }, el("code", {}, node.id), " ",
       el("a", { href: addressOf() }, "link to this view")),
-  ].flat();
+  ].flat(2);
 }
 
 function looksOf(circuit, node) {

@@ -1,10 +1,12 @@
 // What the reader has chosen. It is kept in the address, so that a view can be shared.
 
 const START = {
+  groups: true, group: "", open: "", over: "",
   circuit: "", node: "", metric: "cost", threshold: 0, query: "", view: "cost",
   links: true, zoom: 1, pair: -1, step: -1, head: "largest",
 };
 const SHORT = {
+  groups: "g", group: "u", open: "o", over: "w",
   circuit: "c", node: "n", metric: "m", threshold: "t", query: "q", view: "v",
   links: "r", zoom: "z", pair: "p", step: "i", head: "h",
 };
@@ -32,6 +34,7 @@ function addressOf(patch = {}) {
   for (const key of Object.keys(START)) {
     if (told[key] !== START[key]) parts.set(SHORT[key], String(told[key]));
   }
+  if (noted.packed) parts.set("x", noted.packed);
   return "#" + parts.toString();
 }
 

@@ -103,6 +103,7 @@ function showStepper() {
       el("output", { id: "where", "aria-live": "polite" })),
     el("p", { class: "note", id: "looks" }),
     el("div", { class: "two prompts" }, SIDES.map((side) => promptOf(pair, side))),
+    el("div", { class: "two prompts" }, SIDES.map(promptNote)),
     el("div", { class: "two" }, el("div", { id: "margin" }),
         el("div", { id: "changes" })));
   showStep();

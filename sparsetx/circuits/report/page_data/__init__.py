@@ -16,6 +16,7 @@ circuits     id, task, model, kind (plain, honest, faithful), status, size, test
              no_prompts: why something is not there
 engine       the first model, its weights and tokenizer; or why they are absent
 label, note  of a node, a box or a prompt: a reader's own (notes.py)
+members      of a box: nodes that a reader chose for it (edited_groups.py)
 
 The first model's circuits can be explored, those of the others are only compared.
 """
