@@ -124,7 +124,7 @@ account() {
   local at
   at=$(now)
   case $is in READY | ACTIVE | RE*) paid=$((paid + at - looked)) ;; esac
-  looked=$at
+  [ "$is" = UNKNOWN ] || looked=$at # of a time in the dark it is known later
   if [ "$is" = READY ] && [ $((at - ${recorded:-0})) -ge 600 ]; then record; fi
   [ -z "${MAX_USD:-}" ] ||
     awk -v s="$(spent)" -v m="$MAX_USD" 'BEGIN { exit s < m }' ||

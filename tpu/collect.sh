@@ -7,10 +7,13 @@ settings
 need RUN
 need_bucket
 out=${OUT:-sparsetx-report.tar.gz}
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-trap 'exit 130' INT TERM
-mkdir "$folder/report"
+folder=FOLDER
+if ! dry; then
+  folder=$(mktemp -d)
+  trap 'rm -rf "$folder"' EXIT
+  trap 'exit 130' INT TERM
+  mkdir "$folder/report"
+fi
 
 note() { # FILE COMMAND…: what it says, and its code where that is not 0
   local file=$folder/report/$1 code=0
@@ -26,9 +29,8 @@ asked() {
     EXP "${EXP:-}" TIER "${TIER:-spot}" commit "$(git -C "$TPU" rev-parse HEAD || true)"
 }
 
-machine='uname -a; free -g; df -h .; ls -l /dev/accel* /dev/vfio; python3 -V
-readlink .sparsetx/code; ls -l .sparsetx .sparsetx/unit .sparsetx/data
-.sparsetx/venv/bin/python -m pip freeze'
+machine="uname -a; free -g; df -h .; ls -l /dev/accel* /dev/vfio; python3 -V; \
+ls -l $REMOTE $REMOTE/unit $REMOTE/data; $REMOTE/venv/bin/python -m pip freeze"
 note asked.txt asked
 note gcloud.txt run gcloud version
 note state.txt state

@@ -140,6 +140,8 @@ def test_sigterm_while_a_save_is_in_flight(experiment: Path, slow_store: None) -
         row.told = f"exit 42 after {spent:.1f} s, with steps {first} and {last}"
 
 
+# The limit is set between fork and exec, of which JAX warns.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_host_that_cannot_write_its_part_says_so(
     experiment: Path, tmp_path: Path
 ) -> None:

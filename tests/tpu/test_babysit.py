@@ -77,11 +77,12 @@ def test_what_it_may_cost_counts_what_calls_before_have_spent(cloud: Cloud) -> N
     first = cloud.run("babysit", "train", MAX_USD="9.60", POLL="1800", WORKERS="1")
     assert "MAX_USD=9.60 is reached" in first.err
     assert (cloud.folder / "spent").read_text() == f"9.60 {1770000000 + 3600}\n"
+    cloud.plan(2, READY)
     more = {"MAX_USD": "14.40", "POLL": "1800", "WORKERS": "1"}
     second = cloud.run("babysit", "train", **more)
     assert "babysit: 9.60 USD so far" in second.err
     assert "MAX_USD=14.40 is reached" in second.err
-    assert cloud.clock() == 3600 + 1800
+    assert (cloud.folder / "spent").read_text() == f"14.40 {1770000000 + 5400}\n"
     third = cloud.run("babysit", "train", **more)
     assert third.code == 1  # nothing is left to spend
     assert sum(" create " in line for line in cloud.log) == 2
