@@ -255,7 +255,7 @@ def _is_on_cpu(leaf: Any) -> bool:
 
 @jax.jit
 def _copies(leaves: list[jax.Array]) -> list[jax.Array]:
-    return jax.tree.map(jnp.copy, leaves)
+    return [jnp.copy(leaf) for leaf in leaves]
 
 
 def _compare(facts: Mapping[str, Any], found: Mapping[str, int]) -> None:

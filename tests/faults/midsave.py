@@ -1,4 +1,4 @@
-"""Kills while a save is in flight: `python -m tests.faults.midsave [KILLS]`.
+"""Kills while a save is in flight: `python -m tests.faults.midsave [KILLS [SEED]]`.
 
 A run with larger arrays is killed (SIGKILL) at a random moment of a save, again and
 again, and taken up each time. What a kill may cost is one interval, and what was done
@@ -70,12 +70,12 @@ def killed(nursery: Nursery, rng: random.Random) -> bool:
     return True
 
 
-def main(kills: int) -> int:
+def main(kills: int = 50, seed: int = 0) -> int:
     steps = kills * MORE
     changes = [*WIDE, f"train.steps={steps}", f"train.save_every={SAVE_EVERY}"]
     changes += ["train.eval_every=1000000", "train.log_every=1"]
     nursery = Nursery.of(Path(tempfile.mkdtemp(prefix="midsave-")), changes)
-    rng, lost = random.Random(0), Lost(SAVE_EVERY)
+    rng, lost = random.Random(seed), Lost(SAVE_EVERY)
     began = time.monotonic()
     while len(lost.during) < kills and killed(nursery, rng):
         seen, saved = nursery.seen("killed"), nursery.saved("killed")
@@ -91,4 +91,4 @@ def main(kills: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 50))
+    sys.exit(main(*map(int, sys.argv[1:])))
