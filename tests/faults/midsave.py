@@ -20,7 +20,7 @@ from tests.faults.lives import Nursery
 
 SAVE_EVERY = 20
 WIDE = ("model.d_model=256", "model.d_mlp=1024", "train.batch=2")  # 24 MB of state
-MORE = 50  # steps of the run for every kill: it gets on by 10 to 40
+MORE = 25  # steps of the run for every kill: it gets on by 0 to 20
 LONGEST = 0.2  # seconds into a save
 
 
