@@ -150,7 +150,7 @@ rehearse: install ## simulate a pod here: train, stop, resume, prune (NPROC=2 DE
 # Runs on TPUs (tpu/README.md). Set PROJECT= ZONE= TPU_TYPE= RUN=gs://…, on the command
 # line or exported; DRY_RUN=1 only prints the commands. Needs bash, git and gcloud.
 TPU := tpu-plan tpu-create tpu-wait tpu-setup tpu-train tpu-prune tpu-status tpu-logs \
-  tpu-stop tpu-resume tpu-fetch tpu-delete tpu-list tpu-reap tpu-babysit
+  tpu-stop tpu-resume tpu-fetch tpu-delete tpu-list tpu-reap tpu-babysit tpu-collect
 .PHONY: $(TPU)
 
 tpu-plan: ## print the size and cost of a TPU_TYPE (sends no request)
@@ -181,6 +181,8 @@ tpu-list: ## list all TPUs requested by these targets, and their age
 	@tpu/list.sh
 tpu-reap: ## delete those that failed or were preempted
 	@tpu/reap.sh
+tpu-collect: ## what to send back when something went wrong, in one file
+	@tpu/collect.sh
 tpu-babysit: ## create, set up, start and resume until the run is done (VERB=prune MAX_USD=)
 	@tpu/babysit.sh $(or $(VERB),train) $(ARGS)
 

@@ -153,7 +153,10 @@ class TrainConfig:
     eval_batches: int = setting(8, "batches of the validation split", at_least=1)
     log_every: int = setting(10, "steps between rows of metrics.jsonl", at_least=1)
     save_every: int = setting(
-        1000, "steps between checkpoints; a kill loses no more", at_least=1
+        1000,
+        "steps between checkpoints; a kill loses no more than these, and the steps "
+        "that are done in the time of one save",
+        at_least=1,
     )
     keep_last: int = setting(2, "checkpoints to keep", at_least=1)
     keep_every: int | None = setting(

@@ -5,7 +5,8 @@
 # started again; one that ended with 1 or 2 never is: it would fail again, for money.
 #   RESTARTS=5: give up after so many in a row without a newly saved step
 #   BACKOFF=30: seconds before a second start; doubled each time, up to ten minutes
-#   MAX_USD=: save, give the machine back and end when this call of it has spent so much
+#   MAX_USD=: save, give the machine back and end when the run has spent so much: this
+#     call of it and those before, of which it keeps an account in RUN/spent
 #   POLL=60: seconds between two looks   KEEP=1: never give the machine back at the end
 . "$(dirname "$0")/lib.sh"
 verb=${1:-}
@@ -33,7 +34,7 @@ fi
 committed
 COMMIT=$commit # of machines to come as well, whatever is done to the checkout meanwhile
 export COMMIT
-launched='' restarts=0 best=0 paid=0 looked=$(now) is=''
+launched='' restarts=0 best=0 paid=0 before=0 looked=$(now) recorded='' is=''
 
 # What is saved: the last step of training, the number of circuits of pruning.
 progress() {
@@ -48,8 +49,37 @@ progress() {
     fi
 }
 
-spent() {
-  awk -v s="$paid" -v h="$(usd_per_hour)" 'BEGIN { printf "%.2f", s / 3600 * h }'
+spent() { # USD: of the calls before, and of this one
+  awk -v b="$before" -v s="$paid" -v h="$(usd_per_hour)" \
+    'BEGIN { printf "%.2f", b + s / 3600 * h }'
+}
+
+# The account of the run, on its bucket: USD, and when it was true. A machine that has
+# been there since, with nobody to look after it, has cost money too.
+recall() {
+  local found since created
+  say "+ $(quoted gcloud storage cat "$RUN/spent")"
+  if ! found=$(gcloud storage cat "$RUN/spent" 2>&1); then
+    case $found in *"matched no objects"* | *"not found"* | *404*) return 0 ;; esac
+    fail "what $RUN has cost so far cannot be read: $found"
+  fi
+  read -r before since <<<"$found"
+  case $before in '' | *[!0-9.]*) fail "$RUN/spent: wanted USD, got '$before'" ;; esac
+  case $since in '' | *[!0-9]*) fail "$RUN/spent: wanted seconds, got '$since'" ;; esac
+  created=$(requests |
+    awk -F , -v name="$NAME" "$EPOCH"' $1 == name { print epoch($3) }')
+  if [ -n "$created" ]; then
+    [ "$created" -le "$since" ] || since=$created
+    [ "$since" -ge "$looked" ] || looked=$since
+  fi
+  say "babysit: $before USD so far, by the account in $RUN/spent"
+}
+
+record() {
+  say "+ $(quoted gcloud storage cp - "$RUN/spent")"
+  printf '%s %s\n' "$(spent)" "$looked" | gcloud storage cp - "$RUN/spent" >/dev/null ||
+    say "babysit: the account could not be written; it is tried again"
+  recorded=$looked
 }
 
 give_back() {
@@ -67,9 +97,11 @@ finish() { # CODE MESSAGE
   say "babysit: $2"
   [ "$is" != READY ] || [ "$1" = 0 ] || worker stop "${GRACE:-120}" || true
   give_back
-  say "babysit: about $(spent) USD, by list price, since it began; the run is in $RUN"
+  [ -z "$recorded" ] || record
+  say "babysit: about $(spent) USD, by list price, since the run began; it is in $RUN"
   exit "$1"
 }
+recall # before anything could be given back: where it fails, nothing is done
 trap 'finish 130 "stopped by you: saving, and giving the machine back"' INT TERM HUP
 trap 'finish 1 "it failed, see above: saving, and giving the machine back"' EXIT
 
@@ -92,7 +124,8 @@ account() {
   local at
   at=$(now)
   case $is in READY | ACTIVE | RE*) paid=$((paid + at - looked)) ;; esac
-  looked=$at
+  [ "$is" = UNKNOWN ] || looked=$at # of a time in the dark it is known later
+  if [ "$is" = READY ] && [ $((at - ${recorded:-0})) -ge 600 ]; then record; fi
   [ -z "${MAX_USD:-}" ] ||
     awk -v s="$(spent)" -v m="$MAX_USD" 'BEGIN { exit s < m }' ||
     return 0
@@ -112,7 +145,7 @@ begin() {
 tend() {
   local found codes
   found=$(units) || { say "babysit: the workers do not answer"; return 0; }
-  printf '%s\n' "$found" | cut -c 1-150 >&2
+  printf '%s\n' "$found" | cut -c 1-240 >&2
   codes=$(printf '%s\n' "$found" | sort -u |
     awk '$1 == "unit" { print ($3 == "running" ? "running" : $4) }')
   case " $(printf '%s' "$codes" | tr '\n' ' ') " in

@@ -160,6 +160,16 @@ machines() { # NAME,STATE
     '--format=csv[no-heading](name.basename(),state)'
 }
 
+# Seconds since 1970 of a time such as 2026-01-31T12:00:00Z, for awk.
+# shellcheck disable=SC2034
+EPOCH='function epoch(t,  y, m, d) {
+  y = substr(t, 1, 4); m = substr(t, 6, 2) + 0; d = substr(t, 9, 2)
+  if (m < 3) { y--; m += 12 }
+  d += 365 * y + int(y / 4) - int(y / 100) + int(y / 400)
+  d += int((153 * m - 457) / 5) - 719469
+  return 60 * (60 * (24 * d + substr(t, 12, 2)) + substr(t, 15, 2)) + substr(t, 18, 2)
+}'
+
 field() { awk -F , -v name="$1" -v at="$2" '$1 == name { print $at }'; }
 
 # One word: ABSENT, the state of the request, or, once that is ACTIVE, of its machine.

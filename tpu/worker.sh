@@ -158,8 +158,7 @@ print(d["name"], c["model"]["vocab_size"], d["tokens"], d["path"] or "")' \
     ;;
   esac
   if [ -n "$FROM" ]; then
-    mkdir -p "$folder"
-    gcloud storage rsync --recursive "$FROM" "$folder"
+    "$PYTHON" -m sparsetx data fetch "$FROM" --out "$folder" >/dev/null
   elif [ "$name" = tinypython ]; then
     "$PYTHON" -m sparsetx data prepare tinypython --vocab "$vocab" --tokens "$tokens" \
       --out "$folder" >/dev/null

@@ -108,6 +108,16 @@ def training(on: Target) -> Compiled:
     return on.compiled("train", lowered, _tokens(on), state)
 
 
+def attached(config: RunConfig, devices: Mesh) -> Tally:
+    """The training step as it is compiled for devices that are there, counted. The
+    loop's first step then finds it compiled."""
+    state = launch.state_shapes(config, devices)
+    step: Any = loop.step_function(config)
+    with jax.set_mesh(devices):
+        compiled = step.lower(state, _batch(config, devices)).compile()
+    return operation_counts.tally(compiled.as_text(), devices.size)
+
+
 def evaluation(on: Target) -> Compiled:
     """A batch of the validation split."""
     params = launch.state_shapes(on.config, on.devices).params
@@ -141,14 +151,19 @@ def _cut_along(on: Target, params: Any, axis: int) -> Any:
     return parameters.replaced(params, placed)
 
 
-def prune(config: RunConfig, pod: Slice, length: int | None = None) -> Compiled:
+def prune(
+    config: RunConfig,
+    pod: Slice,
+    length: int | None = None,
+    pairs: int | None = None,
+) -> Compiled:
     """One call of the circuit search on one host of a pod: each host searches with its
     own devices, one mask per lane. Half of the memory is for lanes, as in `prune`."""
     here = topology.host_of(pod)
     devices = topology.devices(here)
     run, effort = _as_a_loop(config).model, Effort()
     length = min(length or PROMPT, run.context)
-    plan = mask_search.Plan(run, effort.pairs, CALL)
+    plan = mask_search.Plan(run, pairs or effort.pairs, CALL)
     room = here.available / 2 * len(devices)
     deck = lanes.deck(plan, length, room, effort.settings, devices)
     on = Target(here, config, mesh.make(MeshConfig(), len(devices), devices))
@@ -198,8 +213,12 @@ def _each(count: int, *kinds: Any) -> list[jax.ShapeDtypeStruct]:
 
 
 def _rows(on: Target) -> jax.ShapeDtypeStruct:
-    shape = (on.config.train.batch, on.config.model.context + 1)
-    where = mesh.batch_sharding(on.devices)
+    return _batch(on.config, on.devices)
+
+
+def _batch(config: RunConfig, devices: Mesh) -> jax.ShapeDtypeStruct:
+    shape = (config.train.batch, config.model.context + 1)
+    where = mesh.batch_sharding(devices)
     return jax.ShapeDtypeStruct(shape, jnp.int32, sharding=where)
 
 

@@ -8,11 +8,16 @@ parallel. A real step takes longer. The vector unit's rate is an estimate (topol
 
 from dataclasses import dataclass
 
+import jax.numpy as jnp
+import numpy as np
+
+from sparsetx import projection
 from sparsetx.aot.operation_counts import Exchange, Tally, Work
 from sparsetx.aot.topology import Slice
 from sparsetx.config import RunConfig
 from sparsetx.model import parameters
 from sparsetx.model.kernels.plan import LANES
+from sparsetx.training.speed import Yardstick
 
 HOP = 1e-6  # seconds to the next chip
 HOUR = 3600.0
@@ -146,6 +151,26 @@ def bill(config: RunConfig, step: float, here: Slice, price: float) -> Bill:
     tokens = float(config.train.steps) * config.train.batch * config.model.context
     hours = config.train.steps * step / HOUR
     return Bill(config.train.steps, tokens, hours, hours * here.chips * price)
+
+
+def yardstick(config: RunConfig, here: Slice, step: Tally | None) -> Yardstick:
+    """What training on a slice is held against; `step`: its compiled step, counted."""
+    tokens = float(config.train.batch) * config.model.context
+    t = jnp.arange(config.train.steps + 1, dtype=jnp.float32) / config.train.steps
+    spared = np.zeros(config.train.steps + 1)  # operations of a token, by step
+    for budget in projection.budgets(config):
+        parameter = budget.parameter
+        if parameter.kind == "matrix" and parameter.path[0] != parameters.EMBED:
+            layers = config.model.n_layer if parameter.stacked else 1
+            kept = np.asarray(projection.kept_now(config, budget, t), np.float64)
+            spared += 6.0 * layers * (budget.size - kept)
+    useful = expected(config).useful
+    return Yardstick(
+        peak=here.chips * here.products,
+        dense=useful * tokens,
+        nonzeros=lambda done: float(useful - spared[done]) * tokens,
+        least=None if step is None else of(step, here).step,
+    )
 
 
 def utilisation(config: RunConfig, step: float, here: Slice) -> float:

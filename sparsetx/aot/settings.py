@@ -1,9 +1,12 @@
 """Find settings that fit a slice or are fastest: remat, accumulate, fsdp.
 
-These change the speed and memory of a run, but not what it computes.
+These change the speed and memory of a run, but not what it computes. Programs other
+than the training step have fewer of them: evaluation and projection only fsdp, the
+search for circuits the pairs of a batch and the length of a prompt.
 """
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +16,7 @@ from sparsetx.aot import program, roofline, topology
 from sparsetx.aot.memory import TooLarge
 from sparsetx.aot.program import Compiled
 from sparsetx.aot.topology import GIB, Slice
+from sparsetx.circuits.search.pruning import Effort
 from sparsetx.config import RunConfig
 from sparsetx.model import mesh
 from sparsetx.system.errors import Refusal
@@ -100,6 +104,56 @@ def fitting(config: RunConfig, here: Slice, tell: Tell) -> Setting | None:
         if compiled(setting.applied(config), here, tell):
             return setting
     return None
+
+
+def advice(
+    config: RunConfig, here: Slice, which: str, length: int | None, tell: Tell
+) -> str | None:
+    """The nearest setting with which a program fits, in words of the command line; None
+    if none of those that are tried does."""
+    if which == "train":
+        setting = fitting(config, here, tell)
+        return None if setting is None else setting.words
+    make = {"eval": program.evaluation, "project": program.projecting}.get(which)
+    if make is None:
+        return _shorter(config, here, length, tell)
+    fsdp = config.mesh.fsdp
+    for _ in range(TRIES):
+        fsdp *= 2
+        wider = dataclasses.replace(config, mesh=configuration.MeshConfig(None, fsdp))
+        if fsdp > widest(config, here) or list(configuration.offences(wider)):
+            return None
+        words = f"mesh.fsdp={fsdp}"
+        if _fits(functools.partial(make, program.target(wider, here)), words, tell):
+            return words
+    return None
+
+
+def _shorter(
+    config: RunConfig, here: Slice, length: int | None, tell: Tell
+) -> str | None:
+    """Options of `prune`: half of the pairs and half of the length, in turns."""
+    pairs = Effort().pairs
+    tokens = min(length or program.PROMPT, config.model.context)
+    for number in range(TRIES):
+        pairs, tokens = (pairs, tokens // 2) if number % 2 else (pairs // 2, tokens)
+        if min(pairs, tokens) < 2:
+            return None
+        words = f"--pairs {pairs} --length {tokens}"
+        make = functools.partial(program.prune, config, here, tokens, pairs)
+        if _fits(make, words, tell):
+            return words
+    return None
+
+
+def _fits(make: Callable[[], Compiled], words: str, tell: Tell) -> bool:
+    try:
+        found = make()
+    except TooLarge as large:
+        tell(f"{words}: {large.used / GIB:.2f} GiB, more than there is")
+        return False
+    tell(f"{words}: {found.memory.peak / GIB:.2f} GiB")
+    return True
 
 
 def _saves(setting: Setting, own: Setting) -> bool:

@@ -25,6 +25,16 @@ _VECTOR_CORES = {"v4": 2, "v5e": 1, "v5p": 2, "v6e": 1}
 _AVAILABLE = {"v4": 30.75, "v5e": 15.75, "v5p": 95.74, "v6e": 31.25}
 _MATRIX_UNITS = {"v4": 8 * 128**2, "v5e": 4 * 128**2, "v5p": 8 * 128**2}
 _MATRIX_UNITS |= {"v6e": 4 * 256**2}
+# What JAX calls the chips that are attached, in this or another version.
+_KINDS = {
+    "TPU v4": "v4",
+    "TPU v5 lite": "v5e",
+    "TPU v5e": "v5e",
+    "TPU v5": "v5p",
+    "TPU v5p": "v5p",
+    "TPU v6 lite": "v6e",
+    "TPU v6e": "v6e",
+}
 
 
 @dataclass(frozen=True)
@@ -105,6 +115,16 @@ def find(name: str, path: Path = TABLE) -> Slice:
             return one
     names = [one.name.replace("v5litepod-", "v5e-") for one in known]
     raise Refusal(f"no TPU slice {name!r}: {fields.near(name, names)}")
+
+
+def attached(devices: Sequence[Any]) -> Slice | None:
+    """The slice of these devices; None where they are in no row of the table, as a
+    CPU."""
+    generation = _KINDS.get(devices[0].device_kind)
+    if generation is None or not TABLE.exists():
+        return None
+    same = (generation, len(devices))
+    return next((row for row in table() if (row.generation, row.chips) == same), None)
 
 
 def host_of(one: Slice) -> Slice:

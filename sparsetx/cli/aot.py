@@ -108,7 +108,7 @@ def _one(
             made = _compiled(args, config, here, which)
         except TooLarge as large:
             print(f"DOES NOT FIT: {name}, {large} a chip on {topology.short(here)}")
-            _advise(config, here, which)
+            _advise(args, config, here, which)
             fits = False
             continue
         one = report.Found(name, config, here, made, price, priced)
@@ -147,21 +147,23 @@ def _compiled(
     return make(program.target(config, here))
 
 
-def _advise(config: "RunConfig", here: "Slice", which: str) -> None:
+def _advise(
+    args: argparse.Namespace, config: "RunConfig", here: "Slice", which: str
+) -> None:
+    """Print the nearest setting with which a program fits."""
     from sparsetx.aot import settings
 
-    if which != "train":  # remat and accumulate concern only training
-        other = "shorter prompts (--length), " if which == "prune" else "a wider fsdp, "
-        print(f"wanted {other}or a larger slice")
-        return
-    setting = settings.fitting(config, here, lambda text: _say(f"  tried {text}"))
-    if setting is None:
+    told = settings.advice(
+        config, here, which, args.length, lambda text: _say(f"  tried {text}")
+    )
+    if told is None:
+        tried = {"train": "remat, accumulate, fsdp", "prune": "--pairs, --length"}
         print(
-            "none of the settings tried (remat, accumulate, fsdp) fits: take a larger "
-            "slice"
+            f"{which}: none of the settings tried ({tried.get(which, 'fsdp')}) fits: "
+            "take a larger slice"
         )
     else:
-        print(f"the nearest setting that fits: {setting.words}")
+        print(f"{which}: the nearest setting that fits: {told}")
 
 
 def configured(args: argparse.Namespace, path: str, here: "Slice") -> "RunConfig":

@@ -7,7 +7,7 @@ the same command again to resume), Ctrl-C saves and exits with 130.
 import argparse
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from sparsetx.cli.experiment import EXPERIMENT_HELP
 
 if TYPE_CHECKING:
     from sparsetx.config import RunConfig
+    from sparsetx.training import speed
     from sparsetx.training.launch import Described, Launch
 
 
@@ -60,7 +61,7 @@ def main(args: argparse.Namespace) -> int:
         if hosts.is_first_host():
             print(describe(ready))
         try:
-            state = ready.train(args.stop, line)
+            state = ready.train(args.stop, line, yardstick(ready, notice))
         except (loop.Diverged, checkpoints.Unsaved) as error:
             line.close()
             print(f"sparsetx train: {error}", file=sys.stderr)
@@ -71,6 +72,27 @@ def main(args: argparse.Namespace) -> int:
     if hosts.is_first_host():
         print(ending(path, done, steps, int(state.skipped), clock(line.elapsed)))
     return args.stop.code if done < steps else 0
+
+
+def yardstick(
+    ready: "Launch", notice: Callable[[str], None]
+) -> "speed.Yardstick | None":
+    """What the first host holds the run's speed against, on chips whose peak is known;
+    never a reason to stop."""
+    from sparsetx.aot import topology
+    from sparsetx.system import hosts
+
+    here = topology.attached(list(ready.devices.devices.flat))
+    if here is None or not hosts.is_first_host():
+        return None
+    from sparsetx.aot import program, roofline
+
+    try:
+        step = program.attached(ready.config, ready.devices)
+    except Exception as error:  # another compiler may write what is not understood
+        notice(f"the compiled step could not be counted ({error!r}): no least time")
+        step = None
+    return roofline.yardstick(ready.config, here, step)
 
 
 def describe(ready: "Launch") -> str:

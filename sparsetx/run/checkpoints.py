@@ -5,8 +5,10 @@ on the disk would load without an error. So a checksum of every array is saved b
 the arrays, and a step that does not match is moved to `quarantine` before another is
 saved.
 
-`save` returns when the step is on the disk: if it were written in the background, a
-kill could lose the steps of two intervals, and `train.save_every` promises one.
+`save` returns when the arrays are copied to the host's memory, and the step is written
+in the background. One step is written at a time: the next `save` waits for it, and so
+do `wait` and `close`. A kill therefore loses at most the steps since the save before
+the one in flight: one interval, and what was done in the time of one save.
 
 A step holds two items: `state`, nested dicts of arrays, and `facts`, JSON.
 """
@@ -22,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from sparsetx.system import files, hosts
+from sparsetx.system import files, hosts, signals
 from sparsetx.system.errors import Refusal, refuse_all
 
 CHECKPOINTS = "checkpoints"
@@ -31,6 +33,7 @@ STATE, FACTS = "state", "facts"
 SUMS = "checksums"
 PARAMS = "params"
 COMMITTED = "commit_success.txt"  # Orbax marks a complete step on a store by it
+PATIENCE = 3600  # seconds that a host waits for the others to have written their parts
 Tree = Mapping[str, Any]
 
 
@@ -54,14 +57,19 @@ class Checkpoints:
             max_to_keep=keep_last,
             keep_period=keep_every,
             cleanup_tmp_directories=True,
-            enable_async_checkpointing=False,
+            async_options=ocp.AsyncOptions(timeout_secs=PATIENCE),
         )
-        self.manager = _manager(self.run, self.options)
+        self.manager = _manager(self.run, self.options, self._explained)
+        self.in_flight = False
 
     def save(self, step: int, tree: Tree, facts: Mapping[str, Any]) -> None:
-        """Write a step; it is on the disk when this returns."""
+        """Begin to write a step, after the one before it is written. When this returns,
+        the buffers of the arrays may be reused."""
+        self.wait()
         whole = dict(facts) | {"step": step, SUMS: checksums(tree)}
-        items = {STATE: ocp.args.PyTreeSave(tree), FACTS: ocp.args.JsonSave(whole)}
+        own = ocp.args.PyTreeSave(_copied(tree))
+        items = {STATE: own, FACTS: ocp.args.JsonSave(whole)}
+        self.in_flight = True
         with self._explained():
             saved = self.manager.save(step, args=ocp.args.Composite(**items))
         if not saved:
@@ -70,8 +78,24 @@ class Checkpoints:
                 f"{self.manager.latest_step()}"
             )
 
+    def check(self) -> None:
+        """Raise `Unsaved` if the step in flight could not be written; does not wait."""
+        if self.in_flight and not self.manager.is_saving_in_progress():
+            self.wait()
+
+    def wait(self) -> None:
+        """Wait until the step in flight is on the disk; raises `Unsaved` if it cannot
+        be written."""
+        self.in_flight = False
+        with self._explained():
+            self.manager.wait_until_finished()
+
     def close(self) -> None:
-        self.manager.close()
+        """Wait for the step in flight, and end the threads that write."""
+        try:
+            self.wait()
+        finally:
+            self.manager.close()
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -129,7 +153,7 @@ class Checkpoints:
             files.move_away(self.folder / str(step), self.run / QUARANTINE)
         hosts.wait_for_all("the step is moved away")
         self.manager.close()
-        self.manager = _manager(self.run, self.options)
+        self.manager = _manager(self.run, self.options, self._explained)
 
 
 def steps(run: files.PathLike) -> list[int]:
@@ -211,6 +235,29 @@ def _checksum(x: jax.Array) -> jax.Array:
     return jnp.sum(bits * odd, dtype=jnp.uint32)
 
 
+def _copied(tree: Tree) -> Tree:
+    """Arrays whose memory the next step does not reuse. Orbax copies those of a TPU to
+    the host before its `save` returns; those of a CPU it only looks at."""
+    leaves, structure = jax.tree.flatten(tree)
+    on_cpu = [i for i, leaf in enumerate(leaves) if _is_on_cpu(leaf)]
+    copies = _copies([leaves[i] for i in on_cpu])
+    for i, copy in zip(on_cpu, copies, strict=True):
+        leaves[i] = copy
+    copied: Tree = jax.tree.unflatten(structure, leaves)
+    return copied
+
+
+def _is_on_cpu(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array) and all(
+        device.platform == "cpu" for device in leaf.devices()
+    )
+
+
+@jax.jit
+def _copies(leaves: list[jax.Array]) -> list[jax.Array]:
+    return [jnp.copy(leaf) for leaf in leaves]
+
+
 def _compare(facts: Mapping[str, Any], found: Mapping[str, int]) -> None:
     wrong = [name for name, value in found.items() if facts[SUMS].get(name) != value]
     if wrong:
@@ -218,11 +265,41 @@ def _compare(facts: Mapping[str, Any], found: Mapping[str, int]) -> None:
         raise Damaged(f"the checksum of {wrong[0]}{more} is not the one that was saved")
 
 
-def _manager(run: files.PathLike, options: ocp.CheckpointManagerOptions) -> Any:
-    handlers = {
-        STATE: ocp.PyTreeCheckpointHandler(),
-        FACTS: ocp.JsonCheckpointHandler(),
-    }
+class _Part:
+    """This host's part of a step while it is written. If it cannot be, the process ends
+    here: the others wait for the part, and only this one knows why it does not come."""
+
+    def __init__(self, written: Any, explained: Callable[[], Any]):
+        self.written, self.explained = written, explained
+
+    def result(self, timeout: int | None = None) -> Any:
+        try:
+            with self.explained():
+                return self.written.result(timeout)
+        except Unsaved as error:
+            signals.end(1, f"sparsetx: {error}")
+
+
+def _arrays(explained: Callable[[], Any]) -> Any:
+    """Orbax's handler of arrays; on several hosts it watches what it writes."""
+    handler: Any = ocp.PyTreeCheckpointHandler()
+    begin = handler.async_save
+
+    async def async_save(*args: Any, **kwargs: Any) -> list[_Part]:
+        parts = await begin(*args, **kwargs)
+        return [_Part(part, explained) for part in parts or []]
+
+    if jax.process_count() > 1:
+        handler.async_save = async_save
+    return handler
+
+
+def _manager(
+    run: files.PathLike,
+    options: ocp.CheckpointManagerOptions,
+    explained: Callable[[], Any] = contextlib.nullcontext,
+) -> Any:
+    handlers = {STATE: _arrays(explained), FACTS: ocp.JsonCheckpointHandler()}
     folder = files.absolute(run) / CHECKPOINTS
     with _unwarned():
         return ocp.CheckpointManager(folder, options=options, item_handlers=handlers)

@@ -12,6 +12,17 @@ from sparsetx.system import files
 from sparsetx.system.errors import Refusal
 
 Row = dict[str, Any]
+# Metrics that say how fast a run was: the only ones that differ where it is run again.
+TIMES = frozenset(
+    {
+        "tokens_per_second",
+        "step_seconds",  # mean of the steps since the last row
+        "input_wait",  # share of the time in which the loop waited for batches
+        "save_seconds",  # for which training stood still, to copy arrays and to wait
+        "mfu",
+        "mfu_nonzeros",
+    }
+)
 
 
 class Log:
@@ -99,6 +110,11 @@ def _numbers(row: Row) -> list[tuple[str, float]]:
         for name, value in row.items()
         if name != "step" and isinstance(value, int | float)
     ]
+
+
+def untimed(rows: list[Row]) -> list[Row]:
+    """The rows without how fast they were made."""
+    return [{k: v for k, v in row.items() if k not in TIMES} for row in rows]
 
 
 def read(path: files.PathLike) -> list[Row]:

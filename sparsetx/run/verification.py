@@ -80,7 +80,7 @@ def _rows(folder: Path) -> Iterator[Finding]:
         problems.append(f"{len(lines) - len(rows)} lines are not rows")
     last: dict[str, int] = {}
     for row in rows:
-        kind = json.dumps(sorted(set(row) - {"tokens_per_second"}))
+        kind = json.dumps(sorted(set(row) - metrics_log.TIMES))
         if row["step"] <= last.get(kind, -1):
             problems.append(f"a second row for step {row['step']:,}")
         last[kind] = row["step"]

@@ -28,7 +28,8 @@ from sparsetx.run.metrics_log import Row
 from sparsetx.system import files, hosts, lock
 from sparsetx.system.progress import Reporter, silent
 from sparsetx.system.signals import Stop
-from sparsetx.training import loop
+from sparsetx.training import loop, profile
+from sparsetx.training.speed import Yardstick
 from sparsetx.training.step import State, as_tree, eval_step, from_tree, init_state
 
 Notice = Callable[[str], None]
@@ -51,26 +52,32 @@ class Launch:
         """The first step: 0, or the step that the run resumes from."""
         return int(self.state.step)
 
-    def train(self, stop: Stop, report: Reporter = silent) -> State:
+    def train(
+        self, stop: Stop, report: Reporter = silent, yardstick: Yardstick | None = None
+    ) -> State:
         """Train to the last step or until stopped; the state is saved in both cases."""
+        first = self.step
         with (
-            sinks(self.config, self.path, self.step) as rows,
+            sinks(self.config, self.path, first) as rows,
             jax.set_mesh(self.devices),
         ):
             evaluate = evaluation(self.config, self.feed, stop)
             evaluate(self.state.params, warm=True)
             outlets = loop.Outlets(
-                rows_at=self.feed.ahead(self.step, self.config.train.steps),
+                rows_at=self.feed.ahead(first, self.config.train.steps),
                 evaluate=evaluate,
                 save=functools.partial(self._save, rows),
                 log=rows,
                 report=report if hosts.is_first_host() else silent,
                 stop=functools.partial(hosts.told, stop),
-                before=functools.partial(profiled, self.config, self.path),
+                before=self._before,
                 unsaved=functools.partial(setattr, stop, "unsaved", True),
+                yardstick=yardstick,
             )
             state = loop.fit(self.config, self.state, outlets, self._owes_evaluation())
+            self.checkpoints.wait()
             stop.unsaved = False
+            profile.after(self.config, self.path, first, int(state.step))
             return state
 
     def _owes_evaluation(self) -> bool:
@@ -81,6 +88,11 @@ class Launch:
             return False
         rows = metrics_log.read(self.path / METRICS)
         return not any(r["step"] == step and "validation_loss" in r for r in rows)
+
+    def _before(self, step: int) -> None:
+        """Called before a step: end here if the last save has failed meanwhile."""
+        self.checkpoints.check()
+        profile.before(self.config, self.path, step)
 
     def _save(self, rows: "Rows", state: State) -> None:
         rows.flush()  # first: rows after the saved step are dropped on resume
@@ -233,17 +245,6 @@ def beside(path: Path) -> Path:
     """Where libraries write that cannot use an object store: the run's folder, or a
     local folder of its name."""
     return Path("runs") / path.name if files.is_remote(path) else path
-
-
-def profiled(config: RunConfig, path: Path, step: int) -> None:
-    """Called before a step: start or stop the profile, as configured."""
-    begin = config.train.profile_at
-    if begin is None:
-        return
-    if step == begin:
-        jax.profiler.start_trace(beside(path) / "profile")
-    elif step == begin + config.train.profile_steps:
-        jax.profiler.stop_trace()
 
 
 @dataclass(frozen=True)

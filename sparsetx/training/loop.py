@@ -17,6 +17,7 @@ import numpy as np
 from sparsetx.config import RunConfig
 from sparsetx.run.metrics_log import Row
 from sparsetx.system.progress import Progress, Reporter, silent
+from sparsetx.training.speed import Speed, Yardstick
 from sparsetx.training.step import State, train_step
 
 T = TypeVar("T")
@@ -38,6 +39,7 @@ class Outlets:
     stop: Callable[[int], bool] = lambda step: False
     before: Callable[[int], None] = lambda step: None
     unsaved: Callable[[], None] = lambda: None  # called when there is unsaved work
+    yardstick: Yardstick | None = None
 
 
 @functools.cache
@@ -58,7 +60,7 @@ def fit(run: RunConfig, state: State, outlets: Outlets, owed: bool = False) -> S
         watch.evaluated(done, state.params)
     while done < run.train.steps and not outlets.stop(done):
         outlets.before(done)
-        state, metrics = step(state, outlets.rows_at(done))
+        state, metrics = step(state, watch.rows_at(done))
         if done == saved:
             outlets.unsaved()
         done += 1
@@ -67,7 +69,7 @@ def fit(run: RunConfig, state: State, outlets: Outlets, owed: bool = False) -> S
             watch.evaluated(done, state.params)
         if done % run.train.save_every == 0 and done < run.train.steps:
             watch.flush()  # the rows up to here must be written before the save
-            watch.aside(functools.partial(outlets.save, state))
+            watch.saved(functools.partial(outlets.save, state))
             saved = done
     watch.flush()
     if saved < done:
@@ -82,10 +84,15 @@ class _Watch:
         self.run, self.outlets = run, outlets
         self.pending: tuple[int, Any] | None = None
         self.validation = float("nan")
-        self.tokens = run.train.batch * run.model.context
-        self.marked: tuple[int, float] | None = None
-        self.paused = 0.0  # seconds of evaluations and saves since the mark
-        self.shown: tuple[int, Row, float] | None = None
+        tokens = run.train.batch * run.model.context
+        self.speed = Speed(tokens, outlets.yardstick)
+        self.shown: tuple[int, Row, Row] | None = None
+
+    def rows_at(self, step: int) -> jax.Array:
+        began = time.monotonic()
+        rows = self.outlets.rows_at(step)
+        self.speed.waited += time.monotonic() - began
+        return rows
 
     def step(self, done: int, metrics: Any) -> None:
         """Take the metrics of one step; process those of the step before it."""
@@ -99,16 +106,14 @@ class _Watch:
         self.pending = None
         row = {name: float(value) for name, value in metrics.items()}
         self._judge(done, int(row.pop("bad")))
-        if self.marked is None:  # the first step compiles: the clock starts after it
-            self.marked = (done, time.monotonic())
-        rate = self._rate(done)
-        self.shown = (done, row, rate)
+        self.speed.begin(done)
+        speed = self.speed.row(done)
+        self.shown = (done, row, speed)
         if tell:
             self.outlets.report(self._progress(*self.shown))
         if done % self.run.train.log_every == 0 or done == self.run.train.steps:
-            speed = {"tokens_per_second": rate} if rate else {}
             self.outlets.log({"step": done} | row | speed)
-            self.marked, self.paused = (done, time.monotonic()), 0.0
+            self.speed.set(done)
 
     def evaluated(self, done: int, params: Any) -> None:
         """Evaluate; then report the step's progress, with the validation loss."""
@@ -121,27 +126,24 @@ class _Watch:
         if self.shown:
             self.outlets.report(self._progress(*self.shown))
 
+    def saved(self, save: Callable[[], None]) -> None:
+        """Save; the time that training stands still for it goes into the next row."""
+        before = self.speed.paused
+        self.aside(save)
+        self.speed.saving += self.speed.paused - before
+
     def aside(self, do: Callable[[], T]) -> T:
         """Run something whose time does not count in tokens per second."""
         began = time.monotonic()
         found = do()
-        self.paused += time.monotonic() - began
+        self.speed.paused += time.monotonic() - began
         return found
 
-    def _rate(self, done: int) -> float:
-        """Tokens per second of training since the last logged row."""
-        if self.marked is None or done == self.marked[0]:
-            return 0.0
-        elapsed = time.monotonic() - self.marked[1] - self.paused
-        return (done - self.marked[0]) * self.tokens / max(elapsed, 1e-9)
-
-    def _progress(self, done: int, row: Row, rate: float) -> Progress:
+    def _progress(self, done: int, row: Row, speed: Row) -> Progress:
         figures: dict[str, float | str] = {"loss": f"{row['loss']:.3f}"}
         if np.isfinite(self.validation):
             figures["validation"] = f"{self.validation:.3f}"
-        figures |= {"kept": row["kept"], "lr": row["lr"]}
-        if rate:
-            figures["tokens/s"] = f"{rate:,.0f}"
+        figures |= {"kept": row["kept"], "lr": row["lr"], **self.speed.figures(speed)}
         return Progress("train", done, self.run.train.steps, "steps", figures)
 
     def _judge(self, done: int, bad: int) -> None:

@@ -5,9 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import pytest
 
-from sparsetx.aot import cache, memory, program, report, settings, topology
+from sparsetx.aot import (
+    cache,
+    memory,
+    program,
+    report,
+    roofline,
+    settings,
+    topology,
+)
 from sparsetx.aot.memory import TooLarge
 from sparsetx.aot.report import Found
 from sparsetx.aot.settings import Setting
@@ -19,7 +28,9 @@ from sparsetx.config import (
     SparsityConfig,
     TrainConfig,
 )
+from sparsetx.model import mesh
 from sparsetx.system.errors import Refusal
+from sparsetx.training import launch, loop
 
 HERE = topology.find("v5e-8")
 SHAPE = ModelConfig(
@@ -202,6 +213,85 @@ def test_the_command_where_nothing_fits(
     out = capsys.readouterr().out
     assert "DOES NOT FIT: small, train: 1.86 GiB of 0.93 GiB a chip on v5e-8" in out
     assert "take a larger slice" in out
+
+
+def limited(monkeypatch: pytest.MonkeyPatch, which: str, fits: Any) -> None:
+    """A program that fits only where `fits` says so of what it is made with."""
+    made = getattr(program, which)
+
+    def one(*words: Any) -> Any:
+        if not fits(*words):
+            raise memory.TooLarge(which, 2e9, 1e9)
+        return made(*words)
+
+    monkeypatch.setattr(program, which, one)
+
+
+@pytest.mark.parametrize("which", ["eval", "project"])
+def test_advice_for_what_has_only_fsdp(
+    which: str,
+    experiment: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = {"eval": "evaluation", "project": "projecting"}[which]
+    limited(monkeypatch, name, lambda on: on.config.mesh.fsdp >= 4)
+    words = ["aot", experiment, "--topology", "v5e-8", "--programs", which]
+    assert main.main(words) == 1
+    out, err = capsys.readouterr()
+    assert f"{which}: the nearest setting that fits: mesh.fsdp=4\n" in out
+    assert "tried mesh.fsdp=2: 1.86 GiB, more than there is" in err
+    main.main([*words, "--mesh", "fsdp=8"])
+    assert "DOES NOT FIT" not in capsys.readouterr().out
+    limited(monkeypatch, name, lambda on: False)
+    assert main.main(words) == 1
+    wanted = f"{which}: none of the settings tried (fsdp) fits: take a larger slice\n"
+    assert wanted in capsys.readouterr().out
+
+
+def test_advice_for_a_search(
+    experiment: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fits(config: Any, here: Any, length: int, pairs: int | None = None) -> bool:
+        return pairs == 8 and length == 16
+
+    limited(monkeypatch, "prune", fits)
+    words = ["aot", experiment, "--topology", "v5e-8", "--programs", "prune"]
+    assert main.main(words) == 1
+    out, err = capsys.readouterr()
+    assert "prune: the nearest setting that fits: --pairs 8 --length 16\n" in out
+    tried = [line.partition(":")[0] for line in err.splitlines() if "tried" in line]
+    assert [line.split()[2] for line in tried] == ["16", "16", "8"]
+
+
+def test_the_step_of_devices_that_are_there_is_compiled_once() -> None:
+    """What it is counted from is what the loop then runs."""
+    compiled: list[str] = []
+
+    def heard(name: str, *_: Any, **__: Any) -> None:
+        if name.endswith("backend_compile_duration"):
+            compiled.append(name)
+
+    devices = mesh.make(MeshConfig(), 16, jax.devices())
+    loop.step_function.cache_clear()
+    where = mesh.batch_sharding(devices)
+    rows = jax.device_put(np.zeros((16, SHAPE.context + 1), np.int32), where)
+    state = launch.first_state(RUN, None, devices)  # type: ignore[arg-type]
+    jax.monitoring.register_event_duration_secs_listener(heard)
+    try:
+        tally = program.attached(RUN, devices)
+        once = len(compiled)
+        with jax.set_mesh(devices):
+            jax.block_until_ready(loop.step_function(RUN)(state, rows))
+    finally:
+        jax.monitoring.unregister_event_duration_listener(heard)
+    assert once >= 1
+    assert len(compiled) == once
+    tokens = 16 * SHAPE.context
+    wanted = roofline.expected(RUN).training * tokens
+    assert tally.products * devices.size == pytest.approx(wanted, rel=0.1)
 
 
 @pytest.mark.parametrize(

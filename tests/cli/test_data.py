@@ -6,6 +6,7 @@ import pytest
 
 from sparsetx.cli.main import main
 from sparsetx.data import prepare as prep
+from sparsetx.data.token_files import open_prepared
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +33,35 @@ def test_it_prepares_and_sums_up(capsys, tmp_path: Path) -> None:
         assert words in first
     assert main(arguments) == 0  # and finds it done
     assert capsys.readouterr().out == first
+
+
+def test_what_was_prepared_is_fetched(capsys, tmp_path: Path) -> None:
+    prepared = ["data", "prepare", "tinypython", "--vocab", "512", "--tokens", "20000"]
+    assert main(prepared) == 0
+    made = tmp_path / "tinypython-512"
+    told = capsys.readouterr().out
+    copy = tmp_path / "copy"
+    words = ["data", "fetch", str(made), "--out", str(copy)]
+    assert main(words) == 0
+    assert capsys.readouterr().out == told.replace(str(made), str(copy))
+    names = {path.name for path in made.iterdir()} - {"lock"}
+    assert {path.name for path in copy.iterdir()} == names
+    before = (copy / "meta.json").stat().st_mtime_ns
+    assert main(words) == 0  # and finds it done
+    assert (copy / "meta.json").stat().st_mtime_ns == before
+    # Other tokens take its place, and never stand beside it.
+    assert main([*prepared, "--seed", "1", "--out", str(tmp_path / "other")]) == 0
+    words[2] = str(tmp_path / "other")
+    assert main(words) == 0
+    fingerprints = [open_prepared(p, "").fingerprint for p in (copy, words[2], made)]
+    assert fingerprints[0] == fingerprints[1] != fingerprints[2]
+
+
+def test_nothing_prepared_is_nothing_to_fetch(capsys, tmp_path: Path) -> None:
+    words = ["data", "fetch", str(tmp_path / "none"), "--out", str(tmp_path / "copy")]
+    assert main(words) == 2
+    assert "wanted prepared data at" in capsys.readouterr().err
+    assert not (tmp_path / "copy").exists()
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from sparsetx.cli.main import main
-from sparsetx.run import checkpoints
-from sparsetx.training import launch, loop
+from sparsetx.run import checkpoints, metrics_log
+from sparsetx.training import loop, profile
 from tests import runs
 
 
@@ -24,7 +24,7 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def rows(run: Path) -> list[dict]:
     found = [json.loads(x) for x in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in r.items() if k != "tokens_per_second"} for r in found]
+    return metrics_log.untimed(found)
 
 
 def sums(run: Path) -> dict:
@@ -41,7 +41,7 @@ def test_ctrl_c_is_130_with_the_state_saved(
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.5)
 
-    monkeypatch.setattr(launch, "profiled", interrupted)
+    monkeypatch.setattr(profile, "before", interrupted)
     run = tmp_path / "run"
     assert main(["train", str(experiment), "--run", str(run)]) == 130
     assert "stopped at step 3 of 12" in capsys.readouterr().out

@@ -132,3 +132,50 @@ def test_utilisation_is_of_useful_work() -> None:
     share = roofline.utilisation(config, step, POD)
     useful = roofline.expected(config).useful * 16 * 256
     assert math.isclose(share, useful / (step * 16 * 1e12))
+
+
+class Chip:
+    def __init__(self, kind: str):
+        self.device_kind = kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "name"),
+    [
+        ("TPU v4", 16, "v4-32"),
+        ("TPU v5 lite", 16, "v5litepod-16"),
+        ("TPU v5e", 4, "v5litepod-4"),
+        ("TPU v5", 64, "v5p-128"),
+        ("TPU v6 lite", 256, "v6e-256"),
+        ("cpu", 8, None),
+        ("NVIDIA H100", 8, None),
+        ("TPU v5 lite", 3, None),
+    ],
+)
+def test_the_slice_of_devices_that_are_there(
+    kind: str, count: int, name: str | None
+) -> None:
+    found = topology.attached([Chip(kind)] * count)
+    assert (None if found is None else found.name) == name
+
+
+def test_what_a_run_is_held_against() -> None:
+    """Dense: the operations of every weight. Of nonzeros: in the end, of each matrix
+    that is multiplied with, its budget."""
+    shape = ModelConfig(n_layer=2, d_model=256, d_mlp=1024, n_head=16, d_head=16)
+    run = RunConfig(model=shape, train=TrainConfig(steps=100, batch=4))
+    tally = Tally([work(passes=1e12)])
+    yard = roofline.yardstick(run, POD, tally)
+    tokens = 4 * shape.context
+    assert yard.peak == POD.chips * 1e12
+    assert yard.least == 2.0
+    assert yard.dense == roofline.expected(run).useful * tokens
+    assert yard.nonzeros(0) == pytest.approx(yard.dense)
+    weights = {"qkv": 256 * 768, "out": 256 * 256, "fc": 256 * 1024, "proj": 1024 * 256}
+    block = 2 * sum(weights.values())
+    last = shape.vocab_size * 256  # the unembedding; an embedding is only looked up
+    kept = run.sparsity.kept_block(256) * block + run.sparsity.kept_embed(256) * last
+    attention = 3 * roofline.expected(run).attention
+    assert yard.nonzeros(100) == pytest.approx((6 * kept + attention) * tokens)
+    assert yard.nonzeros(100) < yard.nonzeros(25) < yard.dense
+    assert roofline.yardstick(run, POD, None).least is None

@@ -3,7 +3,8 @@
 Objects appear whole or not at all. There is no rename, no append, no fsync and no
 flock: what is not written here does not exist. Writes may be made conditional on the
 generation that an object has (0: on there being none), as the real store allows; locks
-rest on that. Run as a program it prints its address.
+rest on that. Run as a program it prints its address; a number makes it slow: bytes
+per second that it takes from all writers together.
 """
 
 import base64
@@ -14,6 +15,7 @@ import json
 import re
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -39,6 +41,13 @@ class Store:
         self.gate = threading.RLock()
         self.generation = 0
         self.calls: dict[str, int] = {}
+        self.wire = threading.Lock()
+        self.rate = float("inf")  # bytes per second
+
+    def arrive(self, size: int) -> None:
+        """Take the time that writing so much takes."""
+        with self.wire:
+            time.sleep(size / self.rate)
 
     def write(
         self, bucket: str, name: str, data: bytes, wanted: str | None
@@ -122,6 +131,7 @@ class Handler(BaseHTTPRequestHandler):
         return self.reply(404, {"error": {"code": 404, "message": f"no {path}"}})
 
     def upload(self, bucket: str, query: dict[str, str], body: bytes) -> None:
+        self.store.arrive(len(body))
         wanted = query.get("ifGenerationMatch")
         kind = query.get("uploadType")
         if kind == "media":
@@ -280,9 +290,10 @@ class Quiet(ThreadingHTTPServer):
         """A client that was killed is no error."""
 
 
-def served() -> tuple[Quiet, str, Store]:
+def served(rate: float = float("inf")) -> tuple[Quiet, str, Store]:
     """A store that answers from a thread of its own, and its address."""
     store = Store()
+    store.rate = rate
     handler = type("Bound", (Handler,), {"store": store})
     server = Quiet(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -299,6 +310,6 @@ def environment(address: str) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    server, address, _ = served()
+    server, address, _ = served(*map(float, sys.argv[1:]))
     print(address, flush=True)
     sys.stdin.read()

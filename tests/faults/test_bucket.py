@@ -64,8 +64,7 @@ def there(command: list[str], run: str = RUN) -> list[str]:
 
 
 def rows(run: str | Path) -> list[dict[str, object]]:
-    found = metrics_log.read(files.place(run) / "metrics.jsonl")
-    return [{k: v for k, v in r.items() if k != "tokens_per_second"} for r in found]
+    return metrics_log.untimed(metrics_log.read(files.place(run) / "metrics.jsonl"))
 
 
 def waited_for(true: object) -> None:
@@ -159,6 +158,27 @@ def test_a_damaged_step_there_is_set_aside(experiment: Path, whole: Path) -> Non
     assert f"step {runs.STEPS} is damaged" in end.err
     assert checkpoints.read_facts(RUN, runs.STEPS)["checksums"] == sums(whole)
     assert [p.name for p in (files.place(RUN) / "quarantine").iterdir()] == ["12-0"]
+
+
+def test_tokens_are_fetched_from_there(tmp_path: Path, capsys) -> None:
+    for file in files.inside(runs.data()):
+        there = files.place("gs://bucket/data") / str(file.relative_to(runs.data()))
+        there.write_bytes(file.read_bytes())
+    copy = tmp_path / "copy"
+    assert main(["data", "fetch", "gs://bucket/data", "--out", str(copy)]) == 0
+    for file in copy.iterdir():
+        assert file.read_bytes() == (runs.data() / file.name).read_bytes()
+    capsys.readouterr()
+
+
+def test_a_profile_is_copied_there(experiment: Path, tmp_path: Path) -> None:
+    run = "gs://bucket/runs/profiled"
+    command = hosts.train(experiment, Path("."), "train.profile_at=5")
+    process = hosts.started(there(command, run), hosts.environment(1))
+    end = hosts.ended(process)[0]
+    assert end.code == 0, end.err
+    found = files.inside(f"{run}/profile")
+    assert [p.name for p in found if p.name.endswith(".xplane.pb")]
 
 
 def test_two_writers_are_one_too_many(experiment: Path) -> None:

@@ -73,6 +73,61 @@ def test_the_most_that_it_may_cost(cloud: Cloud) -> None:
     assert cloud.left() == []
 
 
+def test_what_it_may_cost_counts_what_calls_before_have_spent(cloud: Cloud) -> None:
+    first = cloud.run("babysit", "train", MAX_USD="9.60", POLL="1800", WORKERS="1")
+    assert "MAX_USD=9.60 is reached" in first.err
+    assert (cloud.folder / "spent").read_text() == f"9.60 {1770000000 + 3600}\n"
+    cloud.plan(2, READY)
+    more = {"MAX_USD": "14.40", "POLL": "1800", "WORKERS": "1"}
+    second = cloud.run("babysit", "train", **more)
+    assert "babysit: 9.60 USD so far" in second.err
+    assert "MAX_USD=14.40 is reached" in second.err
+    assert (cloud.folder / "spent").read_text() == f"14.40 {1770000000 + 5400}\n"
+    third = cloud.run("babysit", "train", **more)
+    assert third.code == 1  # nothing is left to spend
+    assert sum(" create " in line for line in cloud.log) == 2
+    assert cloud.left() == []
+
+
+def test_a_machine_that_nobody_looked_after_has_cost_money(cloud: Cloud) -> None:
+    """A babysitter is killed, which gives nothing back; another comes an hour later."""
+    process = cloud.begun(
+        "babysit",
+        "train",
+        when=(cloud.folder / "worker0" / "words").exists,
+        WORKERS="1",
+    )
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert cloud.left()
+    clock = cloud.folder / "clock"
+    clock.write_text(f"{int(clock.read_text()) + 3600}\n")
+    end = cloud.run("babysit", "train", MAX_USD="9.60", WORKERS="1")
+    assert "MAX_USD=9.60 is reached" in end.err
+    assert cloud.left() == []
+
+
+def test_time_before_the_machine_was_asked_for_is_not_paid(cloud: Cloud) -> None:
+    (cloud.folder / "spent").write_text("1.00 1760000000\n")
+    (cloud.folder / "created").write_text("2026-02-02T02:40:00Z\n")  # it is so now
+    assert cloud.run("create").code == 0
+    cloud.unit(1, "0 0")
+    end = cloud.run("babysit", "train", MAX_USD="9.60", WORKERS="1")
+    assert end.code == 0, end.err
+    assert float((cloud.folder / "spent").read_text().split()[0]) < 2.0
+
+
+def test_an_account_that_cannot_be_read_is_no_empty_one(cloud: Cloud) -> None:
+    (cloud.folder / "store-is-away").touch()
+    end = cloud.run("babysit", "train", MAX_USD="9.60")
+    assert (end.code, "has cost so far cannot be read" in end.err) == (1, True)
+    (cloud.folder / "store-is-away").unlink()
+    (cloud.folder / "spent").write_text("much\n")
+    end = cloud.run("babysit", "train", MAX_USD="9.60")
+    assert (end.code, "wanted USD, got 'much'" in end.err) == (1, True)
+    assert not any(" create " in line for line in cloud.log)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_ctrl_c_saves_and_gives_back(cloud: Cloud, number: int) -> None:
     """And so does a terminal that is closed."""

@@ -1,5 +1,8 @@
 """Each script by itself: what it says and sends, what it refuses, what it leaves."""
 
+import tarfile
+from pathlib import Path
+
 import pytest
 
 from tests.tpu.cloud import GOLDEN, READY, Cloud, tools
@@ -9,6 +12,7 @@ TARGETS = {
     "train": "ARGS='train.steps=10 --allow train.steps'", "prune": "ARGS='--tasks all'",
     "status": "", "logs": "ARGS='-f -w 1'", "stop": "", "resume": "EXP=", "fetch": "",
     "delete": "", "list": "", "reap": "", "babysit": "MAX_USD=100 POLL=30",
+    "collect": "",
 }  # fmt: skip
 NEEDED = (
     "awk", "basename", "bash", "cat", "cut", "date", "dirname", "git", "head", "make",
@@ -36,7 +40,7 @@ def test_dry_runs_of_every_target(cloud: Cloud) -> None:
 @pytest.mark.parametrize(
     "script",
     ["create", "wait", "setup", "launch", "status", "logs", "stop", "resume", "delete",
-     "list", "reap", "babysit", "fetch", "unlock"],
+     "list", "reap", "babysit", "fetch", "unlock", "collect"],
 )  # fmt: skip
 def test_what_is_not_set_is_named(cloud: Cloud, script: str) -> None:
     words = ["train"] if script in ("launch", "babysit") else []
@@ -233,6 +237,37 @@ def test_fetch_needs_no_machine(cloud: Cloud) -> None:
         "gcloud storage rsync --recursive '--exclude=^lock$' 'gs://bucket/my run' "
         "'CLOUD/x y'"
     ]
+
+
+def test_what_to_send_back_is_one_file(cloud: Cloud) -> None:
+    """Also where workers do not answer, which is when it is wanted."""
+    up(cloud)
+    assert cloud.run("launch", "train").code == 0
+    out = cloud.folder / "report.tar.gz"
+    end = cloud.run("collect", OUT=str(out))
+    assert end.code == 0, end.err
+    found = read(out)
+    assert "step 1" in found["logs.txt"]
+    assert "unit w1 running" in found["units.txt"]
+    assert found["state.txt"].endswith("READY\n")
+    assert "TPU_TYPE=v5litepod-8\n" in found["asked.txt"]
+    assert found["metrics.jsonl"] == "{}\n"
+    assert "proj" not in found["asked.txt"]
+    calls = int((cloud.folder / "count-ssh").read_text())
+    bad = range(calls + 1, calls + 20)
+    (cloud.folder / "bad-calls").write_text("".join(f"{n}\n" for n in bad))
+    end = cloud.run("collect", OUT=str(out))
+    assert end.code == 0, end.err
+    assert "Connection refused" in read(out)["logs.txt"]
+    assert read(out)["logs.txt"].endswith("ended with 255\n")
+    cloud.run("stop")
+
+
+def read(archive: Path) -> dict[str, str]:
+    with tarfile.open(archive) as tar:
+        files = [member for member in tar.getmembers() if member.isfile()]
+        texts = {m.name.rpartition("/")[2]: tar.extractfile(m) for m in files}
+        return {name: file.read().decode() for name, file in texts.items() if file}
 
 
 def test_unlock_asks_every_worker(cloud: Cloud) -> None:

@@ -1,5 +1,7 @@
 """What other launchers are given runs the same worker script."""
 
+import os
+import subprocess
 from typing import Any
 
 import pytest
@@ -7,6 +9,8 @@ import yaml
 
 from tests.house import ROOT
 from tests.tpu.cloud import Cloud
+
+FROM_DATA = '${DATA:+--from "$DATA"} data "$EXP"'
 
 
 def filled(cloud: Cloud, **more: str) -> Any:
@@ -39,8 +43,29 @@ def test_a_jobset(cloud: Cloud, kind: str, hosts: int, chips: int, label: str) -
     given = {item["name"]: item["value"] for item in container["env"]}
     assert (given["RUN"], given["EXP"]) == ("gs://bucket/My run", "experiments/tiny.py")
     assert len(given["SPARSETX_COMMIT"]) == 40
+    assert given["DATA"] == ""
     (command,) = container["args"]
+    assert f"worker.sh {FROM_DATA} &&" in command
     assert 'worker.sh run train "$EXP" --run "$RUN"' in command
+
+
+def test_a_jobset_with_data_of_a_bucket(cloud: Cloud) -> None:
+    """Its command, run by a real shell, hands the bucket's name to the worker."""
+    found = filled(cloud, DATA="gs://bucket/my data")
+    pod = found["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    given = {item["name"]: item["value"] for item in container["env"]}
+    (command,) = container["args"]
+    told = command.partition(" &&")[0].replace("bash", 'printf "%s\\n"', 1)
+    words = subprocess.run(
+        ["bash", "-c", told],
+        env={**os.environ, **given},
+        capture_output=True,
+        text=True,
+    )
+    where, *rest = words.stdout.splitlines()
+    assert where == "/sparsetx/tpu/worker.sh"
+    assert rest == ["--from", "gs://bucket/my data", "data", "experiments/tiny.py"]
 
 
 def test_what_a_jobset_refuses(cloud: Cloud) -> None:
@@ -56,4 +81,5 @@ def test_a_sky_task() -> None:
     recovery = found["resources"]["job_recovery"]
     assert recovery["recover_on_exit_codes"] == [42, 134, 137, 143]
     assert recovery["max_restarts_on_errors"] == 0
-    assert 'worker.sh data "$EXP" || exit\n' in found["run"]  # its code is the job's
+    assert f"worker.sh {FROM_DATA} || exit\n" in found["run"]  # its code is the job's
+    assert found["envs"]["DATA"] == ""

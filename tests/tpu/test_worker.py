@@ -144,6 +144,18 @@ def test_data_on_a_bucket_is_read_from_there(cloud: Cloud) -> None:
     assert not (cloud.folder / "worker0" / ".sparsetx" / "data").exists()
 
 
+def test_data_are_fetched_from_a_bucket_without_gcloud(cloud: Cloud) -> None:
+    """By our own Python: images for GKE have no gcloud."""
+    (cloud.folder / "path" / "gcloud").write_text("#!/bin/sh\nexit 9\n")
+    (cloud.folder / "path" / "gcloud").chmod(0o755)
+    words = ["--from", "gs://bucket/corpus", "data", "experiments/x.py"]
+    end = cloud.worker(0, *words)
+    assert (end.code, end.out) == (0, "data w0 of-corpus\n"), end.err
+    words[1] = "gs://nowhere/data"
+    end = cloud.worker(0, *words)
+    assert (end.code, "wanted prepared tokens" in end.err) == (2, True)
+
+
 def test_unlock_ends_who_holds_the_tpu_and_spares_the_unit(cloud: Cloud) -> None:
     tpu = cloud.folder / "accel0"
     tpu.touch()

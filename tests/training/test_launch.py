@@ -16,7 +16,7 @@ from sparsetx.run import metrics_log, provenance
 from sparsetx.system import hosts
 from sparsetx.system.errors import Refusal
 from sparsetx.system.signals import Stop
-from sparsetx.training import launch
+from sparsetx.training import launch, profile
 from tests import runs
 
 
@@ -28,10 +28,34 @@ def config(**train: object) -> RunConfig:
 def test_the_profile_window_writes_a_profile(tmp_path: Path) -> None:
     run = config(profile_at=1, profile_steps=2)
     for step in range(5):
-        launch.profiled(run, tmp_path, step)
+        profile.before(run, tmp_path, step)
         jnp.ones(3).sum().block_until_ready()
         assert (tmp_path / "profile").exists() == (step >= 3)
     assert list((tmp_path / "profile").rglob("*.xplane.pb"))
+    profile.after(run, tmp_path, 0, 5)  # nothing is left to end
+
+
+@pytest.mark.parametrize(("first", "done"), [(0, 2), (0, 3), (1, 3)])
+def test_a_run_that_ends_in_the_window_ends_the_profile(
+    tmp_path: Path, first: int, done: int
+) -> None:
+    run = config(profile_at=1, profile_steps=2)
+    for step in range(first, done):
+        profile.before(run, tmp_path, step)
+    assert not (tmp_path / "profile").exists()
+    profile.after(run, tmp_path, first, done)
+    assert list((tmp_path / "profile").rglob("*.xplane.pb"))
+
+
+@pytest.mark.parametrize(("first", "done"), [(0, 1), (2, 3)])
+def test_a_run_that_has_not_begun_one_ends_none(
+    tmp_path: Path, first: int, done: int
+) -> None:
+    run = config(profile_at=1, profile_steps=2)
+    for step in range(first, done):
+        profile.before(run, tmp_path, step)
+    profile.after(run, tmp_path, first, done)
+    assert not (tmp_path / "profile").exists()
 
 
 def test_rows_go_to_every_sink_that_was_asked_for(
