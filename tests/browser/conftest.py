@@ -2,11 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sparsetx.circuits.report import runs_and_circuits
 from sparsetx.circuits.report.page import page
+from sparsetx.circuits.report.page_data import Wishes, payload
+from tests import runs
 from tests.browser import cdp, synthetic
+from tests.circuits import handmade, known
 
 HERE = Path(__file__).parent
 
@@ -30,6 +35,23 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The address of a page with 2,000 edges, in which every text is hostile."""
     path = tmp_path_factory.mktemp("page") / "large.html"
     path.write_text(page(synthetic.payload()))
+    return path.as_uri()
+
+
+@pytest.fixture(scope="session")
+def known_told() -> dict[str, Any]:
+    """The page's data of the compiled model and its known circuit."""
+    run = runs.once("known", lambda folder: known.made(folder) and None) / "run"
+    wishes = Wishes(run.parent / f"{handmade.TASK}.jsonl")
+    return payload(runs_and_circuits.subjects([run]), wishes)
+
+
+@pytest.fixture(scope="session")
+def known_page(
+    known_told: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    path = tmp_path_factory.mktemp("page") / "known.html"
+    path.write_text(page(known_told))
     return path.as_uri()
 
 

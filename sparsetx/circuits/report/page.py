@@ -16,13 +16,14 @@ from typing import Any
 
 SCRIPTS = (
     "dom", "state", "model", "layout", "drawing", "panel", "mechanism", "stepper",
-    "charts", "tables", "minis", "export", "arrays", "tokenizer", "network",
-    "intervention", "live", "acts", "trial", "main",
+    "charts", "tables", "ladder", "minis", "export", "arrays", "tokenizer", "network",
+    "intervention", "live", "acts", "trial", "picture", "story", "whole_model", "main",
 )  # fmt: skip
+STYLES = ("page", "story")
 
 
 def page(payload: Mapping[str, Any]) -> str:
-    style = "\n" + _own("page.css")
+    style = "\n" + "".join(_own(f"{name}.css") for name in STYLES)
     body = "".join(_own(f"js/{name}.js") for name in SCRIPTS)
     script = f'\n"use strict";\n(() => {{\n{body}}})();\n'
     policy = f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}"

@@ -65,6 +65,7 @@ function showCircuit() {
   document.title = `${raw.task}, ${raw.kind}: ${DATA.title}`;
   showPickers();
   showHero(raw);
+  showStory(raw);
   showMechanism(raw);
   showTools();
   drawCircuit();
@@ -72,14 +73,14 @@ function showCircuit() {
   showPanel();
   showStepper();
   showTrial();
+  showLadder(raw);
   showControls(raw);
   showCurve(raw);
   showHistory(raw);
   showBeside(raw);
   showTable();
-  if (window.requestIdleCallback) requestIdleCallback(() => showMinis(raw),
-      { timeout: 600 });
-  else setTimeout(() => showMinis(raw), 50);
+  showWholeModel();
+  whenIdle(() => showMinis(raw));
 }
 
 function watchAll() {
@@ -90,7 +91,13 @@ function watchAll() {
   watch(["zoom"], drawCircuit);
   watch(["metric", "view"], showLegend);
   watch(["metric", "view", "threshold", "query", "links"], showTools);
-  watch(["pair"], () => { forget(false); showStepper(); showTrial(); });
+  watch(["scene"], showScene);
+  watch(["pair"], () => {
+    forget(false);
+    showStepper();
+    showTrial();
+    showStory(rawCircuit(state.circuit));
+  });
   watch(["step", "head", "node"], showStep);
 }
 
@@ -114,6 +121,9 @@ function listenAll() {
   on("save-svg", "click", saveSvg);
   on("save-json", "click", saveJson);
   on("theme", "click", turnTheme);
+  on("try", "click", tryIt);
+  on("back", "click", () => goBy(-1));
+  on("next", "click", () => goBy(1));
   on("skip", "click", (e) => { e.preventDefault(); byId("drawing").focus(); });
   on("to-glossary", "click", (e) => { // the address holds the view: it must not change
     e.preventDefault();
@@ -126,6 +136,7 @@ function listenAll() {
     change({ ...wanted, circuit: chosenCircuit(wanted.circuit) });
   });
   document.addEventListener("keydown", (e) => {
+    endTyping();
     if (e.key === "Escape" && state.node) change({ node: "" });
     if (e.target !== document.body || e.altKey || e.ctrlKey || e.metaKey) return;
     if (e.key === "ArrowLeft") stepBy(-1);
@@ -138,6 +149,7 @@ function listenAll() {
     wide = window.innerWidth;
     drawCircuit();
     redrawCharts();
+    paintStory();
     showStep();
     drawMinis();
   });
@@ -170,4 +182,6 @@ showCircuit();
 showComparison();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change",
     () => { showTheme(); drawMinis(); });
+document.addEventListener("pointerdown", endTyping);
+warmUp();
 document.documentElement.dataset.ready = String(Math.round(performance.now()));

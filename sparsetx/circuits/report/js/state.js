@@ -3,10 +3,11 @@
 const START = {
   circuit: "", node: "", metric: "cost", threshold: 0, query: "", view: "cost",
   links: true, zoom: 1, pair: -1, step: -1, head: "largest",
+  scene: 0,
 };
 const SHORT = {
   circuit: "c", node: "n", metric: "m", threshold: "t", query: "q", view: "v",
-  links: "r", zoom: "z", pair: "p", step: "i", head: "h",
+  links: "r", zoom: "z", pair: "p", step: "i", head: "h", scene: "s",
 };
 const state = { ...START };
 const watchers = [];
