@@ -80,15 +80,24 @@ class Browser:
         found: dict[str, Any] = json.loads(line)
         return found
 
-    def page(self, wide: int, high: int, dark: bool = False) -> "Page":
+    def page(
+        self, wide: int, high: int, dark: bool = False, still: bool = False
+    ) -> "Page":
+        """A new page. still: its reader does not want motion."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
         page = Page(self, attached["sessionId"], target)
         for domain in ("Page", "Runtime", "Log", "Network"):
             page.call(f"{domain}.enable")
         page.size(wide, high)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        page.call("Emulation.setEmulatedMedia", features=[scheme])
+        features = {
+            "prefers-color-scheme": "dark" if dark else "light",
+            "prefers-reduced-motion": "reduce" if still else "no-preference",
+        }
+        page.call(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": name, "value": x} for name, x in features.items()],
+        )
         return page
 
     def close(self) -> None:

@@ -39,6 +39,23 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> str:
     return path.as_uri()
 
 
+@pytest.fixture(scope="session")
+def known_told() -> dict[str, Any]:
+    """The page's data of the compiled model and its known circuit."""
+    run = runs.once("known", lambda folder: known.made(folder) and None) / "run"
+    wishes = Wishes(run.parent / f"{handmade.TASK}.jsonl")
+    return payload(runs_and_circuits.subjects([run]), wishes)
+
+
+@pytest.fixture(scope="session")
+def known_page(
+    known_told: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    path = tmp_path_factory.mktemp("page") / "known.html"
+    path.write_text(page(known_told))
+    return path.as_uri()
+
+
 @pytest.fixture
 def desk(browser: cdp.Browser, large: str) -> Iterator[cdp.Page]:
     """The page at desktop size; fails if it had errors or requested anything else."""

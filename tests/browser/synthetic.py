@@ -89,7 +89,17 @@ def circuit(name: str, number: int, kind: str, edges: int, text: str) -> dict[st
              "figure": {}, "baseline": {}},
         ],
         "graph": graph,
-        "mechanism": [{"text": text, "nodes": ["mlp_neuron/3/2", "attn_out/0/1"]}],
+        "mechanism": [{"kind": "neuron", "text": text,
+                       "nodes": ["mlp_neuron/3/2", "attn_out/0/1"]}],
+        "story": [
+            {"kind": kind, "text": f"{kind} {text}", "does": text, "carrier": carrier,
+             "nodes": names, "heads": heads, "acts": [["mean", names]]}
+            for kind, names, heads, carrier in (
+                (text, [], [], None),
+                ("attention", ["k/0/1", "attn_out/0/1"], [[0, 0]], None),
+                ("neuron", ["mlp_neuron/3/2"], [], "mlp_neuron/3/2"),
+            )
+        ],
         "prompts": prompts(kept, text),
         "example": {side: {"tokens": ["<eot>", text, "x"], "answer": text}
                     for side in "ab"},

@@ -54,7 +54,9 @@ def test_hostile_text_is_only_text(desk: Page) -> None:
     desk.click(at(NEURON))
     places = (
         "#asks",
-        "#example",
+        "#sentence",
+        "#picture",
+        "#scenes",
         "#steps",
         "#panel",
         "#stepper",

@@ -6,26 +6,16 @@ from typing import Any
 
 import pytest
 
-from sparsetx.circuits.report import runs_and_circuits
 from sparsetx.circuits.report.page import page
-from sparsetx.circuits.report.page_data import Wishes, payload
-from tests import runs
 from tests.browser.cdp import Browser, Page
-from tests.circuits import handmade, known
 
 KEY = 50  # ms from a key to everything drawn anew
 CLOSE = 2e-3  # the page's packed margins have four digits
 
 
-def made(folder: Path) -> None:
-    known.made(folder)
-
-
 @pytest.fixture(scope="module")
-def told() -> dict[str, Any]:
-    run = runs.once("known", made) / "run"
-    wishes = Wishes(run.parent / f"{handmade.TASK}.jsonl")
-    return payload(runs_and_circuits.subjects([run]), wishes)
+def told(known_told: dict[str, Any]) -> dict[str, Any]:
+    return known_told
 
 
 @pytest.fixture(params=[1280, 390])
@@ -36,6 +26,7 @@ def own(
     path.write_text(page(told))
     found = browser.page(request.param, 900)
     found.open(path.as_uri())
+    found.until("document.getElementById('trial').dataset.warm")
     yield found
     complaints, requests = found.complaints(), found.requests()
     found.close()

@@ -29,8 +29,15 @@ SUBLAYER = {nodes.ATTN_OUT: "the attention", nodes.MLP_OUT: "the MLP"}
 T = TypeVar("T")
 
 
+# What a step is about.
+DIFFERENCE, HEADS, NEURON, ANSWERS, OTHERS = (
+    "difference", "heads", "neuron", "answers", "others",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Step:
+    kind: str
     text: str
     nodes: tuple[str, ...]
 
@@ -67,11 +74,12 @@ class Sentences:
             places = self.sample.apart_BL.sum(1)
             what = "one token" if (places == 1).all() else "some tokens"
             text = f"The two prompts of a pair differ in {what}: {one} in A, {other} in"
-            return Step(f"{text} B.", ())
+            return Step(DIFFERENCE, f"{text} B.", ())
         sides = zip("AB", (one, other), strict=True)
         more = [f"{side} has more of {own}" for side, own in sides if own]
         text = "The two prompts of a pair are not equally long"
-        return Step(f"{text}: {' and '.join(more)}." if more else f"{text}.", ())
+        text += f": {' and '.join(more)}." if more else "."
+        return Step(DIFFERENCE, text, ())
 
     @property
     def _aligned(self) -> bool:
@@ -111,6 +119,7 @@ class Sentences:
         if any(others):
             named = [_count(others[0], "head"), _count(others[1], "neuron")]
             yield Step(
+                OTHERS,
                 f"It also keeps {_and(text for text in named if text)}, where no node "
                 f"has an ablation cost above {_nats(max(costs))}.",
                 (),
@@ -187,7 +196,7 @@ class Sentences:
         own = [node for h in heads for node in self._inside(h)]
         text += f". The largest ablation cost of {its} nodes is {cost}."
         text += _interchange(own)
-        return Step(text, tuple(node.name for node in (*own, *writes)))
+        return Step(HEADS, text, tuple(node.name for node in (*own, *writes)))
 
     def _value(self, names: Sequence[str]) -> str:
         """What the value of the largest ablation cost is."""
@@ -218,7 +227,7 @@ class Sentences:
         text += f". {does}Its ablation cost is {_nats(_cost(neuron))}."
         text += _interchange([neuron])
         around = (node.name for node in (*reads, *writes))
-        return Step(text, (neuron.name, *around))
+        return Step(NEURON, text, (neuron.name, *around))
 
     def _of_answers(self) -> Iterator[Step]:
         """The writes of the largest direct effects on the answers."""
@@ -240,6 +249,7 @@ class Sentences:
         others = sum(size > 0 for size in sizes.values()) - len(chosen)
         rest = f"; {_count(others, 'write')} more add{'s' * (others == 1)} less"
         yield Step(
+            ANSWERS,
             f"The answers are read from {each}{rest * (others > 0)}.",
             tuple(node.name for node in chosen),
         )

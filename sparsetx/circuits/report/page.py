@@ -17,10 +17,10 @@ from typing import Any
 SCRIPTS = (
     "dom", "state", "model", "layout", "drawing", "groups", "box_layout",
     "box_drawing", "overlays", "panel", "group_panel", "notes", "mechanism", "stepper",
-    "charts", "tables", "minis", "export", "arrays", "tokenizer", "network",
-    "intervention", "live", "acts", "trial", "main",
+    "charts", "tables", "ladder", "minis", "export", "arrays", "tokenizer", "network",
+    "intervention", "live", "acts", "trial", "picture", "story", "whole_model", "main",
 )  # fmt: skip
-STYLES = ("page", "groups")
+STYLES = ("page", "groups", "story")
 
 
 def page(payload: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ const ACTS = { mean: "knocked out to its mean", zero: "knocked out to zero",
   patch: "as in the other prompt", freeze: "attention frozen" };
 
 function canAct(raw, node) {
-  return canRun(raw) && node.index !== undefined && cutOf(raw).means.has(node.site) &&
+  return canRun(raw) && node.index !== undefined && Boolean(raw.run.means[node.site]) &&
     (!node.kinds || node.kinds.has(raw.kind));
 }
 
@@ -76,7 +76,7 @@ function knockOf(raw, ids) {
       const rest = live.acts.filter((x) => !keys.has(keyOf(x)));
       const on = e.target.getAttribute("aria-pressed") === "true";
       setActs(on ? rest : [...rest, ...list]);
-    } } }, "knock out");
+    } } }, "try without it");
 }
 
 function nameOfAct(circuit, one) {
@@ -148,6 +148,7 @@ function showActList() {
     const all = button.dataset.keys.split(" ").every((key) => on.get(key) === "mean");
     button.setAttribute("aria-pressed", String(all));
   }
+  showClaims();
   const kept = byId("acts").contains(document.activeElement);
   fill("acts", el("span", {}, live.acts.length ? "On: "
     : "Nothing is changed. Choose a node in the drawing to change it."),

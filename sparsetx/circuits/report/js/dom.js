@@ -91,6 +91,11 @@ function bytes(packed) {
   return found;
 }
 
+function whenIdle(run) {
+  if (window.requestIdleCallback) requestIdleCallback(run, { timeout: 600 });
+  else setTimeout(run, 50);
+}
+
 // Show the tooltip for what the pointer or the focus is on.
 function tell(text, x, y) {
   const tip = byId("tip");

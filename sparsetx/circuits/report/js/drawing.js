@@ -4,6 +4,9 @@
 const drawn = { circuit: null, layout: null, svg: null, nodes: [], edges: [],
     seen: null, boxes: null, over: [] };
 
+const NARROW = 620; // a narrower drawing has its layers downward,
+const DEEP = 50; // so many pixels apart
+
 function drawCircuit() {
   const circuit = shownCircuit();
   Object.assign(drawn, { circuit, boxes: null, over: [] });
@@ -15,7 +18,9 @@ function drawCircuit() {
     drawBoxes(circuit, room * state.zoom, high);
     return;
   }
-  const place = layout(circuit, room * state.zoom, high);
+  const place = room < NARROW
+    ? turned(layout(circuit, Infinity, room * state.zoom, DEEP, 1))
+    : layout(circuit, room * state.zoom, high);
   drawn.layout = place;
   const svg = sv("svg", {
     width: place.width, height: place.height, role: "group", class: "circuit",
@@ -38,17 +43,19 @@ function bands(place) {
   place.columns.forEach((column, c) => {
     const same = (other) => other && other.layer === column.layer &&
         half(other) === half(column);
-    group.append(sv("text", { x: column.x, y: 42, class: "step" },
-        TITLES[column.step]));
+    group.append(sv("text", place.down ? { x: 4, y: column.x + 3.5, class: "step side" }
+      : { x: column.x, y: 42, class: "step" }, TITLES[column.step]));
     if (column.layer === null || same(place.columns[c - 1])) return;
     let last = c;
     while (same(place.columns[last + 1])) last++;
     const left = column.x - place.step * 0.42;
     const wide = place.columns[last].x - column.x + place.step * 0.84;
-    group.prepend(sv("rect", { x: left, y: 8, width: wide, height: place.height - 12,
-        rx: 8 }));
-    group.append(sv("text", { x: left + wide / 2, y: 25, class: "layer" },
-        bandName(column.layer, half(column), wide)));
+    const across = (place.down ? place.width : place.height) - 12;
+    group.prepend(sv("rect", { ...rectOf(place, left, place.down ? 2 : 8, wide,
+      across + (place.down ? 8 : 0)), rx: 8 }));
+    group.append(sv("text", place.down ? { x: 4, y: left + 11, class: "layer side" }
+      : { x: left + wide / 2, y: 25, class: "layer" },
+    bandName(column.layer, half(column), place.down ? Infinity : wide)));
   });
   return group;
 }
@@ -68,11 +75,12 @@ function heads(place) {
   const names = sv("g", { class: "heads" });
   for (const box of place.boxes) {
     const high = Math.max(6, box.bottom - box.top);
-    boxes.append(sv("rect", { x: box.x - 13, y: box.top, width: 26, height: high,
+    boxes.append(sv("rect", { ...rectOf(place, box.x - 13, box.top, 26, high),
         rx: 7 }));
     if (high > 11) {
-      names.append(sv("text", { x: box.x - 16, y: box.top + high / 2 + 3 },
-          "h" + box.head));
+      const middle = box.top + high / 2;
+      names.append(sv("text", place.down ? { x: middle + 6, y: box.x - 16 }
+        : { x: box.x - 16, y: middle + 3 }, "h" + box.head));
     }
   }
   return [boxes, names];
@@ -87,23 +95,22 @@ function edgeMarks(circuit, place) {
   for (const edge of order) {
     const from = place.place[edge.src];
     const to = place.place[edge.dst];
-    const mark = sv("path", { d: bend(from, to), "data-edge": edge.i });
+    const mark = sv("path", { d: bend(from, to, place.down), "data-edge": edge.i });
     drawn.edges[edge.i] = mark;
     group.append(mark);
   }
   return group;
 }
 
-function bend(from, to) {
-  const one = (x) => Math.round(x * 10) / 10;
-  if (from.x === to.x) { // a query beside its key
-    const out = one(from.x + 22);
-    return `M${one(from.x)} ${one(from.y)}C${out} ${one(from.y)} ${out} ${one(to.y)} ` +
-      `${one(to.x)} ${one(to.y)}`;
-  }
-  const pull = Math.min(90, (to.x - from.x) * 0.45);
-  return `M${one(from.x)} ${one(from.y)}C${one(from.x + pull)} ${one(from.y)} ` +
-    `${one(to.x - pull)} ${one(to.y)} ${one(to.x)} ${one(to.y)}`;
+function bend(from, to, down = false) {
+  const [x, y] = down ? ["y", "x"] : ["x", "y"];
+  const point = (along, across) => (down ? [across, along] : [along, across])
+    .map((v) => Math.round(v * 10) / 10).join(" ");
+  const pull = Math.min(90, (to[x] - from[x]) * 0.45);
+  const [out, back] = from[x] === to[x] ? [from[x] + 22, from[x] + 22] // query and key
+    : [from[x] + pull, to[x] - pull];
+  return `M${point(from[x], from[y])}C${point(out, from[y])} ` +
+    `${point(back, to[y])} ${point(to[x], to[y])}`;
 }
 
 function nodeMarks(circuit, place) {
@@ -119,17 +126,19 @@ function nodeMarks(circuit, place) {
     });
     if (outside) {
       const text = shown(node.text);
-      const side = node.site === "token" ? "end" : "start";
-      mark.append(sv("circle", { r: 3 }), sv("text", {
-        x: node.site === "token" ? -7 : 7, y: 3.5, class: "text", "text-anchor": side,
-      }, text.length > 6 ? text.slice(0, 5) + "…" : text));
+      const token = node.site === "token";
+      mark.append(sv("circle", { r: 3 }), sv("text", place.down
+        ? { x: 0, y: token ? -7 : 15, class: "text", "text-anchor": "middle" }
+        : { x: token ? -7 : 7, y: 3.5, class: "text",
+          "text-anchor": token ? "end" : "start" },
+      text.length > 6 ? text.slice(0, 5) + "…" : text));
     } else {
       mark.append(sv("circle", { r: size.toFixed(1) }));
-      if (gap >= 11) mark.append(sv("text", { x: size + 3, y: 3, class: "index" },
-          String(node.index)));
+      if (gap >= 11 && !place.down) mark.append(sv("text",
+          { x: size + 3, y: 3, class: "index" }, String(node.index)));
       const kind = fitting(node.constant ? "constant" : node.kind || "",
           place.step);
-      if (gap >= 26 && kind) mark.append(sv("text", { x: 0, y: size + 9,
+      if (gap >= 26 && kind && !place.down) mark.append(sv("text", { x: 0, y: size + 9,
         class: "kind" }, kind));
     }
     return mark;
@@ -292,22 +301,25 @@ function onKey(event) {
   drawn.nodes[next.i].focus();
 }
 
-// Up and down within a column; left and right along the strongest edge.
+// Up and down within a column; left and right along the strongest edge. Where layers go
+// downward, the other way round.
 function neighbour(node, key) {
   const { nodes } = drawn.circuit;
-  const { place } = drawn.layout;
+  const { place, down } = drawn.layout;
+  const keys = ["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight"];
+  const way = keys.indexOf(key);
+  if (way < 0) return null;
+  const back = way % 2 === 0;
+  const [along, across] = down ? ["y", "x"] : ["x", "y"];
   const here = place[node.i];
-  if (key === "ArrowUp" || key === "ArrowDown") {
-    const way = key === "ArrowUp" ? -1 : 1;
-    const away = (n) => way * (place[n.i].y - here.y);
-    return nodes.filter((n) => place[n.i].x === here.x && away(n) > 0)
+  if ((way < 2) !== Boolean(down)) {
+    const away = (n) => (back ? -1 : 1) * (place[n.i][across] - here[across]);
+    return nodes.filter((n) => place[n.i][along] === here[along] && away(n) > 0)
       .sort((a, b) => away(a) - away(b))[0];
   }
-  if (key !== "ArrowLeft" && key !== "ArrowRight") return null;
-  const left = key === "ArrowLeft";
-  const way = (left ? node.ins : node.outs).filter((e) => drawn.seen.has(e.i));
-  const best = way.sort((a, b) => b.weightShare - a.weightShare)[0];
-  return best ? nodes[left ? best.src : best.dst] : null;
+  const best = (back ? node.ins : node.outs).filter((e) => drawn.seen.has(e.i))
+    .sort((a, b) => b.weightShare - a.weightShare)[0];
+  return best ? nodes[back ? best.src : best.dst] : null;
 }
 
 // Tab reaches one node only; arrow keys move on from there.

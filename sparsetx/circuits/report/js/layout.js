@@ -104,24 +104,25 @@ function answersInOrder(circuit, columns) {
   }
 }
 
-// {columns, place: [{x, y}] by node, boxes of heads, width, height}
-function layout(circuit, wide, high, widest = Infinity) {
+// {columns, place: [{x, y}] by node, boxes of heads, width, height}. least: pixels from
+// a node to the next, at least.
+function layout(circuit, wide, high, widest = Infinity, least = 3) {
   const columns = columnsOf(circuit.nodes);
   ordered(circuit, columns);
   answersInOrder(circuit, columns);
   const rows = (column) => column.nodes.length + 1.7 * (column.groups.length - 1) +
     column.groups.reduce((s, g) => s + 0.5 * (g.parts.length - 1), 0);
   const tallest = Math.max(1, ...columns.map(rows));
-  const least = Math.max(3, Math.min(30, (high - TOP - 24) / tallest));
+  const close = Math.max(least, Math.min(30, (high - TOP - 24) / tallest));
   const step = Math.min(widest, Math.max(40,
       (wide - 96) / Math.max(1, columns.length - 1)));
-  const height = Math.max(high, TOP + least * tallest + 24);
+  const height = Math.max(high, TOP + close * tallest + 24);
   const place = [];
   const boxes = [];
   columns.forEach((column, c) => {
     column.x = 48 + c * step;
     // Short columns are spread out, which leaves room for titles.
-    const gap = column.gap = Math.max(3, Math.min(30,
+    const gap = column.gap = Math.max(least, Math.min(30,
         (height - TOP - 24) / rows(column)));
     let y = TOP + (height - TOP - 12 - gap * rows(column)) / 2 + gap / 2;
     for (const group of column.groups) {
@@ -143,4 +144,21 @@ function layout(circuit, wide, high, widest = Infinity) {
   });
   return { columns, place, boxes, step, height,
       width: 96 + (columns.length - 1) * step };
+}
+
+// The same with layers downward, for narrow screens: x and y change places. A column's
+// x and a box's x, top and bottom stay what they are along and across the layers.
+function turned(found) {
+  for (const spot of found.place) [spot.x, spot.y] = [spot.y, spot.x];
+  return { ...found, down: true, width: found.height, height: found.width };
+}
+
+// Where something is drawn that stands at a place along and across the layers.
+function spotOf(place, along, across) {
+  return place.down ? { x: across, y: along } : { x: along, y: across };
+}
+
+function rectOf(place, along, across, long, wide) {
+  const [width, height] = place.down ? [wide, long] : [long, wide];
+  return { ...spotOf(place, along, across), width, height };
 }

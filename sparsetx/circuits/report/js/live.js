@@ -3,7 +3,7 @@
 // that was computed before.
 
 const live = { net: null, words: null, cuts: new Map(), runs: {}, key: "", texts: null,
-  acts: [], past: [], frozen: false, pair: null, problem: "" };
+  acts: [], past: [], frozen: false, pair: null, problem: "", warm: false };
 
 function canRun(raw) {
   return Boolean(DATA.engine && !DATA.engine.absent && raw.run && raw.prompts &&
@@ -18,6 +18,20 @@ function cutOf(raw) {
   }
   if (!live.cuts.has(raw.id)) live.cuts.set(raw.id, circuitOf(raw.run));
   return live.cuts.get(raw.id);
+}
+
+// Unpack the network and run it a first time when the page has nothing else to do: it
+// takes longer than all else that a page does when it is opened.
+function warmUp() {
+  if (!canRun(rawCircuit(state.circuit))) return;
+  whenIdle(() => {
+    cutOf(rawCircuit(state.circuit));
+    whenIdle(() => {
+      live.warm = true;
+      showTrialResult();
+      byId("trial").dataset.warm = String(Math.round(performance.now()));
+    });
+  });
 }
 
 function textOf(side) {
@@ -157,6 +171,8 @@ function refreshLive() {
   showStepper();
   if (drawn.circuit) shade();
   showTrialResult();
+  showClaims();
+  paintStory();
   byId("trial").dataset.took = (performance.now() - began).toFixed(1);
 }
 

@@ -92,6 +92,7 @@ function showCircuit() {
   document.title = `${raw.task}, ${raw.kind}: ${DATA.title}`;
   showPickers();
   showHero(raw);
+  showStory(raw);
   showMechanism(raw);
   showTools();
   drawCircuit();
@@ -100,14 +101,14 @@ function showCircuit() {
   showPanel();
   showStepper();
   showTrial();
+  showLadder(raw);
   showControls(raw);
   showCurve(raw);
   showHistory(raw);
   showBeside(raw);
   showTable();
-  if (window.requestIdleCallback) requestIdleCallback(() => showMinis(raw),
-      { timeout: 600 });
-  else setTimeout(() => showMinis(raw), 50);
+  showWholeModel();
+  whenIdle(() => showMinis(raw));
 }
 
 function watchAll() {
@@ -121,7 +122,13 @@ function watchAll() {
   watch(["zoom"], drawCircuit);
   watch(["metric", "view"], showLegend);
   watch(["metric", "view", "threshold", "query", "links"], showTools);
-  watch(["pair"], () => { forget(false); showStepper(); showTrial(); });
+  watch(["scene"], showScene);
+  watch(["pair"], () => {
+    forget(false);
+    showStepper();
+    showTrial();
+    showStory(rawCircuit(state.circuit));
+  });
   watch(["step", "head", "node"], showStep);
 }
 
@@ -146,6 +153,9 @@ function listenAll() {
   on("save-svg", "click", saveSvg);
   on("save-json", "click", saveJson);
   on("theme", "click", turnTheme);
+  on("try", "click", tryIt);
+  on("back", "click", () => goBy(-1));
+  on("next", "click", () => goBy(1));
   on("skip", "click", (e) => { e.preventDefault(); byId("drawing").focus(); });
   on("to-glossary", "click", (e) => { // the address holds the view: it must not change
     e.preventDefault();
@@ -159,6 +169,7 @@ function listenAll() {
     change({ ...wanted, circuit: chosenCircuit(wanted.circuit) });
   });
   document.addEventListener("keydown", (e) => {
+    endTyping();
     if (e.key === "Escape" && state.node) change({ node: "" });
     else if (e.key === "Escape" && state.group) change({ group: "" });
     if (e.target !== document.body || e.altKey || e.ctrlKey || e.metaKey) return;
@@ -172,6 +183,7 @@ function listenAll() {
     wide = window.innerWidth;
     drawCircuit();
     redrawCharts();
+    paintStory();
     showStep();
     drawMinis();
   });
@@ -205,4 +217,6 @@ showCircuit();
 showComparison();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change",
     () => { showTheme(); drawMinis(); });
+document.addEventListener("pointerdown", endTyping);
+warmUp();
 document.documentElement.dataset.ready = String(Math.round(performance.now()));

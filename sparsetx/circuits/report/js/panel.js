@@ -27,7 +27,9 @@ function overview(circuit) {
     .sort((a, b) => Math.abs(b.cost) - Math.abs(a.cost)).slice(0, 10);
   return [
     el("h3", {}, "How to read it"),
-    el("p", {}, "Tokens are on the left, answers on the right. A dot is a node: one ",
+    el("p", {}, drawn.layout && drawn.layout.down
+        ? "Tokens are at the top, answers at the bottom. "
+        : "Tokens are on the left, answers on the right. ", "A dot is a node: one ",
       "channel of the network. A line is an edge: a weight that is not zero. Click a ",
       "dot to see what it does and everything before and after it."),
     ...paths(circuit),
@@ -180,11 +182,10 @@ function edgeList(circuit, node, side, title) {
     (b.kind === "weight") - (a.kind === "weight") || b.weightShare - a.weightShare);
   if (!list.length) return null;
   const row = (edge) => el("li", { class: edge.kind === "weight" ? "" : "soft" },
-    nodeLink(circuit, circuit.nodes[edge[end]]),
+    el("span", {}, nodeLink(circuit, circuit.nodes[edge[end]]),
+      edge.cost !== null && el("small", {}, `ablation cost ${signed(edge.cost)} nats`)),
     el("i", { class: "scale" }, bar(edge)),
-    el("b", { class: edge.weight < 0 ? "down" : "up",
-      title: edge.cost === null ? null
-        : "ablation cost " + signed(edge.cost) + " nats" },
+    el("b", { class: edge.weight < 0 ? "down" : "up" },
       edge.weight === null ? "" : signed(edge.weight)));
   const first = list.slice(0, 8).map(row);
   const rest = list.slice(8);
@@ -223,7 +224,7 @@ function contextsOf(texts, group) {
 
 function tinted(token, value, chosen) {
   const mark = el("span", { class: chosen ? "at" : "" }, token.replace(/\n/g, "⏎\n"));
-  const part = Math.round(70 * Math.min(1, Math.abs(value)));
+  const part = Math.round(45 * Math.min(1, Math.abs(value)));
   if (part > 4) {
     mark.style.background = tint(value, part, "transparent");
   }

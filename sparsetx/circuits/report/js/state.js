@@ -4,11 +4,12 @@ const START = {
   groups: true, group: "", open: "", over: "",
   circuit: "", node: "", metric: "cost", threshold: 0, query: "", view: "cost",
   links: true, zoom: 1, pair: -1, step: -1, head: "largest",
+  scene: 0,
 };
 const SHORT = {
   groups: "g", group: "u", open: "o", over: "w",
   circuit: "c", node: "n", metric: "m", threshold: "t", query: "q", view: "v",
-  links: "r", zoom: "z", pair: "p", step: "i", head: "h",
+  links: "r", zoom: "z", pair: "p", step: "i", head: "h", scene: "s",
 };
 const state = { ...START };
 const watchers = [];

@@ -12,10 +12,9 @@ function pairNow(circuit) {
   return pair;
 }
 
-// By default, the first pair with a distractor.
+// By default the first pair, which is the easiest to read.
 function pairIndex({ pairs }) {
-  if (state.pair >= 0) return Math.min(state.pair, pairs.length - 1);
-  return Math.max(0, pairs.findIndex((pair) => pair.distractor));
+  return Math.min(Math.max(0, state.pair), pairs.length - 1);
 }
 
 // By default, the head with the node of the largest ablation cost.
@@ -131,7 +130,8 @@ function promptOf(pair, side) {
     el("figcaption", {}, el("b", { class: side }, side.toUpperCase()), " right answer ",
       code(told.answer, "answer"), el("span",
           { class: "outcome", id: "outcome-" + side })),
-    el("div", { class: "sheet", id: "sheet-" + side },
+    el("div", { class: "sheet", id: "sheet-" + side, tabindex: "0", role: "group",
+      "aria-label": "prompt " + side.toUpperCase() },
       el("pre", {}, tokensOf(pair, side, (token) => token.replace(/\n/g, "⏎\n")))));
 }
 
@@ -180,7 +180,7 @@ function markTokens(box, circuit, pair, side, step) {
     mark.classList.toggle("later", i > here);
     mark.classList.toggle("odd", pair[side].tokens[i] !== other.tokens[i + shift]);
     const value = node === undefined ? 0 : pair[side].values(node, i);
-    const part = Math.round(75 * Math.abs(value));
+    const part = Math.round(45 * Math.abs(value));
     mark.style.background = part < 3 ? "" : tint(value, part, "transparent");
   });
   return marks;
@@ -240,7 +240,8 @@ function showStrip() {
     arrow("→", "later token", 1)), SIDES.map((side) => el("div",
         { class: "row " + side },
     el("b", { class: side }, side.toUpperCase()),
-    el("div", { class: "text", tabindex: "-1" },
+    el("div", { class: "text", tabindex: "0", role: "group",
+      "aria-label": "tokens of prompt " + side.toUpperCase() },
         tokensOf(pair, side, (t) => t.replace(/\n/g, "⏎"))))));
 }
 

@@ -3,6 +3,9 @@
 const NONE = "–";
 
 function table(head, rows, kind = "") {
+  for (const row of rows) { // on narrow screens each cell names its column
+    [...row.children].forEach((cell, i) => { cell.dataset.head = head[i]; });
+  }
   return el("div", { class: "scroll", tabindex: "0", role: "region",
       "aria-label": head.join(", ") },
     el("table", { class: kind }, el("thead", {},
@@ -38,21 +41,10 @@ function ladderOf(raw) {
 function showHero(raw) {
   const task = DATA.tasks[raw.task] || {};
   byId("asks").textContent = (task.asks || raw.task).replace(/`/g, "");
-  fill("example", raw.example ? SIDES.map((side) => el("div", { class: side },
-    el("b", { class: side }, side.toUpperCase()),
-    el("pre", {}, tail(raw.example[side].tokens.slice(1).join("")),
-      el("mark", {}, shown(raw.example[side].answer))))) : null);
   fill("verdict", verdictCard(raw), sizeCard(raw), doesCard(raw));
   const absent = byId("absent");
   absent.hidden = Boolean(raw.graph);
   absent.textContent = raw.missing || "";
-}
-
-// The last lines of a prompt, which the answer follows.
-function tail(text) {
-  const lines = text.split("\n");
-  const kept = lines.slice(-3).join("\n");
-  return (lines.length > 3 ? "…\n" : "") + kept;
 }
 
 function card(name, value, kind, ...more) {

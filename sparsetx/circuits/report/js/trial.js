@@ -10,7 +10,6 @@ function showTrial() {
         `This page cannot run the model: ${absent}.`));
     return;
   }
-  cutOf(raw);
   fill("trial", el("div", { class: "two" }, SIDES.map(boxOf)),
     el("div", { id: "acts", class: "tools", role: "group",
       "aria-label": "changes to the model that are on" }),
@@ -54,14 +53,19 @@ function typed() {
 
 // The tokens in which A and B differ, from the first to the last of them.
 function deciders({ a, b }) {
-  const [one, other] = [a.tokens, b.tokens];
+  const { start, end } = apart(a.tokens, b.tokens);
+  return [a, b].map(({ tokens }) => tokens.slice(start,
+      tokens.length - end).join(""));
+}
+
+// How many tokens two prompts share at their start, and how many at their end.
+function apart(one, other) {
   let start = 0;
   while (start < one.length && one[start] === other[start]) start++;
   let end = 0;
   while (end < Math.min(one.length, other.length) - start &&
     one[one.length - 1 - end] === other[other.length - 1 - end]) end++;
-  return [one, other].map((tokens) => tokens.slice(start,
-      tokens.length - end).join(""));
+  return { start, end };
 }
 
 // The last place with A's or B's deciding tokens gets those of the other; null where
@@ -94,11 +98,19 @@ function showTrialResult() {
   if (!byId("own-result")) return;
   const circuit = prepared(state.circuit);
   const given = givenPair();
-  const pair = livePair(circuit, given) || computed(circuit, given);
+  const pair = livePair(circuit, given) ||
+    (live.warm ? computed(circuit, given) : unrun(given));
   byId("problem").textContent = live.problem;
   if (!pair) return;
   fill("own-result", el("div", { class: "two" }, SIDES.map((side) =>
     resultOf(pair, side))));
+}
+
+// The given pair before the engine has run it: without the likeliest next tokens.
+function unrun(given) {
+  const told = (side) => ({ ...given[side], exact: true, before: {
+    cut: given[side].margin, whole: given[side].whole } });
+  return { a: told("a"), b: told("b") };
 }
 
 function resultOf(pair, side) {
@@ -123,7 +135,9 @@ function arrowed(before, after, written) {
   return old === now ? now : [el("span", { class: "quiet" }, old), " → ", now];
 }
 
-function nextOf({ before, now }) {
+function nextOf(next) {
+  if (!next) return "…";
+  const { before, now } = next;
   if (!now) {
     return el("span", { class: "note" }, "not shown, because this page does not hold " +
       "the bigram table's row of the last token.");

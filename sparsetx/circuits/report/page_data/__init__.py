@@ -10,11 +10,13 @@ circuits     id, task, model, kind (plain, honest, faithful), status, size, test
              val, scale, search, curve and history as in circuit.json; d_head; ladder;
              controls (None: not run); example (a pair's tokens and answers); graph
              (drawn_graph.py); prompts (token_steps.py); mechanism: sentences, each
-             with its nodes (mechanism.py); groups: boxes, each with its nodes, and
-             arrows between them (supernodes.py); detail: whether it can be explored
+             with its nodes (mechanism.py); story: its scenes (story.py); groups:
+             boxes, each with its nodes, and arrows between them (supernodes.py);
+             detail: whether it can be explored
              or is only compared; run: what the engine needs (page_model.py); missing,
              no_prompts: why something is not there
 engine       the first model, its weights and tokenizer; or why they are absent
+sites        {site: [layers, width]} of the first model
 label, note  of a node, a box or a prompt: a reader's own (notes.py)
 members      of a box: nodes that a reader chose for it (edited_groups.py)
 
@@ -29,15 +31,18 @@ from typing import Any
 import numpy as np
 
 import sparsetx
+from sparsetx import nodes
 from sparsetx.circuits import circuit
 from sparsetx.circuits.circuit import Circuit, name_of
 from sparsetx.circuits.explain import ablation_costs, explanation
-from sparsetx.circuits.explain.node_statistics import NodeStatistics
+from sparsetx.circuits.explain.explanation import Explanation
+from sparsetx.circuits.explain.node_statistics import NodeStatistics, Sample
 from sparsetx.circuits.facts import REACHED, Facts, ladder
 from sparsetx.circuits.report.page_data import (
     drawn_graph,
     model_comparison,
     page_model,
+    story,
     text_contexts,
     token_steps,
 )
@@ -92,6 +97,7 @@ def payload(
         "texts": _texts(text, subjects[0]),
         "circuits": entries,
         "engine": _engine(subjects[0], entries, text),
+        "sites": _sites(subjects[0]),
     }
 
 
@@ -118,6 +124,11 @@ def _engine(
         first=[*ends, *inside, *often],
         answers=[ask[side] for ask in asks for side in "ab"],
     )  # fmt: skip
+
+
+def _sites(subject: Subject) -> dict[str, list[int]]:
+    config = subject.cuts[0].facts.model.config
+    return {site: list(shape) for site, shape in nodes.shapes(config).items()}
 
 
 def _asks(name: str) -> dict[str, str]:
@@ -167,7 +178,7 @@ def _entry(model: int, subject: Subject, cut: Cut, wishes: Wishes) -> dict[str, 
         return entry | {"missing": str(refusal)}
     if model:
         return entry | {"graph": drawn_graph.small(found)}
-    return entry | _detail(cut, found, wishes)
+    return entry | _detail(cut, found, wishes, entry["ladder"])
 
 
 def _ladder(facts: Facts) -> list[dict[str, Any]]:
@@ -187,7 +198,9 @@ def _unreached(cut: Cut) -> str:
     return f"The search found no circuit with a loss of at most {target} nats."
 
 
-def _detail(cut: Cut, found: Circuit, wishes: Wishes) -> dict[str, Any]:
+def _detail(
+    cut: Cut, found: Circuit, wishes: Wishes, rungs: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
     """The parts of an explored circuit: graph, mechanism, prompts to step through."""
     try:
         file = None if cut.facts.task in table.TASKS else wishes.task_file
@@ -199,28 +212,21 @@ def _detail(cut: Cut, found: Circuit, wishes: Wishes) -> dict[str, Any]:
     pairs = pools.first_of(asked.pairs, explanation.PAIRS, found.config)
     trace = token_steps.traced(found, pairs)
     read = text_contexts.sample(found, wishes.text) if wishes.text else None
+    sample = trace.sample(found)
     seen = explanation.of(
-        found, pairs, trace.sample(found), tokenizer.token, read,
+        found, pairs, sample, tokenizer.token, read,
         ablation_costs.MOST if wishes.measured else None,
     )  # fmt: skip
-    each = text_contexts.each_of(len(found.nodes))
-    beside: dict[str, dict[str, Any]] = {
-        name_of(node): {
-            "title": seen.told[node].title or None,
-            "auc": _aucs(seen.told[node].statistics),
-            "classes": own,
-            "contexts": text_contexts.of_node(read.values[node], each)
-            if read
-            else None,
-        }
-        for node, own in zip(found.nodes, token_steps.classes(trace), strict=True)
-    }
+    beside = _beside(found, seen, trace, read)
     shown = token_steps.packed(trace, tokenizer)
     for head, look in zip(shown["heads"], seen.looks, strict=True):
         head["says"] = look.text
     return {
         "run": page_model.circuit(found),
         "mechanism": [fields.to_json(step) for step in seen.steps],
+        "story": [
+            fields.to_json(scene) for scene in story.of(seen, sample, rungs, tokenizer)
+        ],
         "groups": {
             "boxes": [fields.to_json(box) for box in seen.groups.boxes],
             "arrows": [fields.to_json(arrow) for arrow in seen.groups.arrows],
@@ -231,6 +237,24 @@ def _detail(cut: Cut, found: Circuit, wishes: Wishes) -> dict[str, Any]:
             side: {key: shown["pairs"][0][side][key] for key in ("tokens", "answer")}
             for side in ("a", "b")
         },
+    }
+
+
+def _beside(
+    found: Circuit, seen: Explanation, trace: token_steps.Trace, read: Sample | None
+) -> dict[str, dict[str, Any]]:
+    """What is told of each node besides its weights and costs."""
+    each = text_contexts.each_of(len(found.nodes))
+    return {
+        name_of(node): {
+            "title": seen.told[node].title or None,
+            "auc": _aucs(seen.told[node].statistics),
+            "classes": own,
+            "contexts": text_contexts.of_node(read.values[node], each)
+            if read
+            else None,
+        }
+        for node, own in zip(found.nodes, token_steps.classes(trace), strict=True)
     }
 
 

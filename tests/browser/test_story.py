@@ -1,0 +1,168 @@
+"""The first minute: a prompt types itself, scenes are tried in the model, claims are
+performed, and the ladder says under what the circuit holds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sparsetx.circuits.report.page import page
+from tests.browser.cdp import Browser, Page
+
+TEXT = "document.getElementById('{}').innerText"
+
+
+@pytest.fixture(params=[1280, 390])
+def read(browser: Browser, known_page: str, request: Any) -> Iterator[Page]:
+    found = browser.page(request.param, 844, still=True)
+    found.open(known_page)
+    found.until("document.getElementById('trial').dataset.warm")
+    yield found
+    assert found.complaints() == []
+    found.close()
+
+
+def text(page: Page, place: str) -> str:
+    return str(page.js(TEXT.format(place))).replace("\u2212", "-")
+
+
+def scene(page: Page, kind: str) -> None:
+    """Go to a scene by its button."""
+    for number in range(page.js("document.querySelectorAll('#scenes li').length")):
+        page.click(f"#scenes li:nth-child({number + 1}) button")
+        if page.js("document.getElementById('picture').dataset.scene") == kind:
+            return
+    raise AssertionError(f"no scene is about {kind}")
+
+
+def test_the_first_screen_is_a_picture_and_a_sentence(read: Page) -> None:
+    assert read.js("document.getElementById('picture').getBoundingClientRect().top") < (
+        200
+    )
+    before = read.js(
+        "document.body.innerText.split(document.getElementById('saying').innerText)[0]"
+    )
+    assert before.count(". ") + before.count(".\n") <= 1
+    assert read.js("document.querySelectorAll('#scenes li').length") <= 6
+    assert read.js("document.querySelectorAll('.wires .look').length") > 0
+    assert text(read, "answers").count("%") == 2
+
+
+def test_the_prompt_types_itself_unless_motion_is_not_wanted(
+    browser: Browser, known_page: str
+) -> None:
+    unsaid = "document.querySelectorAll('.unsaid').length"
+    watch = (
+        "window.most = 0; new MutationObserver(() => { window.most = Math.max("
+        f"window.most, {unsaid}); }}).observe(document, {{subtree: true, "
+        "childList: true, attributes: true})"
+    )
+    for still in (False, True):
+        found = browser.page(1280, 844, still=still)
+        found.call("Page.addScriptToEvaluateOnNewDocument", source=watch)
+        found.open(known_page)
+        found.until("!document.querySelector('.typing')")
+        assert found.js(unsaid) == 0
+        assert (found.js("window.most") < 3) == still
+        found.close()
+    found = browser.page(1280, 844)
+    found.open(known_page)
+    found.key("Tab")  # any key ends it
+    assert found.js(unsaid) == 0
+    found.close()
+
+
+def test_swapping_what_decides_flips_the_answer(read: Page) -> None:
+    before = text(read, "answers")
+    read.click("#try")
+    assert "the answer flips" in text(read, "outcome")
+    assert "In the circuit" in text(read, "outcome")
+    assert "In the whole model" in text(read, "outcome")
+    assert text(read, "answers") != before
+    assert read.js("document.getElementById('try').getAttribute('aria-pressed')") == (
+        "true"
+    )
+    assert read.js("document.getElementById('own-a').value") == read.js(
+        "document.getElementById('own-b').value"
+    )
+    read.click("#try")
+    assert text(read, "answers") == before
+    assert text(read, "outcome") == ""
+
+
+@pytest.mark.parametrize("kind", ["attention", "value", "answers"])
+def test_a_scene_lights_its_part_and_is_tried(read: Page, kind: str) -> None:
+    before = text(read, "answers")
+    scene(read, kind)
+    hits = read.js("document.querySelectorAll('.node.hit, .node.pinned').length")
+    assert hits > 0  # in the whole drawing, too
+    if kind != "answers":
+        assert read.js("document.querySelectorAll('.part.lit').length") == 1
+    read.click("#try")
+    assert " nats" in text(read, "outcome")
+    assert text(read, "answers") != before
+    assert read.js("document.querySelectorAll('#acts li').length") > 0
+    read.click("#next")  # another scene starts from the model as it is
+    assert text(read, "answers") == before
+    assert read.js("document.querySelectorAll('#acts li').length") == 0
+
+
+def test_both_deciding_tokens_and_a_prompt_of_ones_own(read: Page) -> None:
+    scene(read, "limits")
+    read.click("#try")
+    said = text(read, "saying")
+    assert '("' in said
+    assert "('" in said
+    read.put("#story-text", "print('red")
+    assert text(read, "saying").replace("\n", "").endswith("print('red")
+    assert read.js("document.getElementById('own-a').value") == "print('red"
+    assert text(read, "answers").startswith("circuit")
+
+
+def test_prompt_b_can_be_chosen(read: Page) -> None:
+    read.click("#side-b")
+    assert "('" in text(read, "saying")
+    assert "')" in text(read, "answers").split("%")[0]
+    read.click("#try")
+    assert "the answer flips" in text(read, "outcome")
+
+
+def test_a_claim_is_performed(read: Page) -> None:
+    read.click("#steps .swap")
+    assert "the answer flips" in text(read, "steps")
+    read.click("#steps .swap")
+    assert "flips" not in text(read, "steps")
+    flips = 0
+    for button in range(read.js("document.querySelectorAll('#steps .knock').length")):
+        knock = f"[...document.querySelectorAll('#steps .knock')][{button}]"
+        read.js(f"{knock}.click()")
+        came = read.js(f"{knock}.parentElement.querySelector('.came').innerText")
+        assert came.count("the answer ") == 2
+        flips += "flips" in came
+        read.js(f"{knock}.click()")
+    assert flips > 0
+
+
+def test_the_ladder_says_under_what_it_holds(read: Page) -> None:
+    told = text(read, "ladder")
+    assert "other nodes at their means" in told
+    assert "holds \u2713" in told
+    assert "loss 0.100 of 0.15 nats" in told
+    assert "Does it hold alone?" in text(read, "rungs")
+    assert "mean \u2713" in text(read, "rungs")
+
+
+def test_without_its_weights_the_story_is_still_told(
+    browser: Browser, known_told: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(page(known_told | {"engine": {"absent": "it is too large"}}))
+    found = browser.page(1280, 844, still=True)
+    found.open(path.as_uri())
+    assert found.js("document.getElementById('try').hidden")
+    found.click("#next")
+    found.click("#invite button")
+    assert "print" in text(found, "saying")
+    assert found.complaints() == []
+    found.close()
