@@ -2,9 +2,9 @@
 
 Every step allocates the same large arrays. By default glibc returns large blocks to the
 system when they are freed and requests them again: the page faults cost a third of a
-training step, and a fifth of a search on one core. So large blocks are not mapped separately (M_MMAP_MAX), the heap is not
-trimmed (M_TRIM_THRESHOLD), and all threads share one heap (M_ARENA_MAX), since only the
-main heap keeps large blocks.
+training step, and a fifth of a search on one core. So large blocks are not mapped
+separately (M_MMAP_MAX), the heap is not trimmed (M_TRIM_THRESHOLD), and all threads
+share one heap (M_ARENA_MAX), since only the main heap keeps large blocks.
 
 Not used for commands that mostly compile: there the compiler's threads would wait for
 one another at the one heap.
