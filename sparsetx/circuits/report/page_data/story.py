@@ -65,7 +65,9 @@ def of(
     if not seen.steps:
         return []
     teller = _Teller(seen, sample, tokenizer)
-    first, inside, last = [], [], []
+    first: list[Scene] = []
+    inside: list[Scene] = []
+    last: list[Scene] = []
     for step in seen.steps:
         if step.kind == mechanism.DIFFERENCE:
             first.append(Scene(DIFFERENCE, step.text))
