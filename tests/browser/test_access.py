@@ -13,6 +13,7 @@ from tests.browser.cdp import Browser, Page
 HERE = Path(__file__).parent
 # Contrast is computed here: axe 4.4 does not know colours that are mixed in oklab.
 RULES = {"rules": {"color-contrast": {"enabled": False}}}
+ALL_NODES = "#grouped button:nth-child(2)"  # instead of groups
 WIDTHS = {"desk": (1280, 844), "phone": (390, 844)}
 
 
@@ -46,6 +47,10 @@ def test_axe_finds_nothing(read: Page) -> None:
     read.click("#scenes li:nth-child(2) button")
     read.click("#steps .knock")
     read.js("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    read.js("document.querySelector('.box').focus()")
+    read.key("Enter")
+    assert broken(read) == []
+    read.click(ALL_NODES)
     read.js("document.querySelector('.node[data-node=\"3\"]').focus()")
     read.key("Enter")
     assert broken(read) == []
@@ -70,6 +75,10 @@ def test_text_has_contrast(
         found.click("#try")
         assert found.js(check) == []
     found.js("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    found.click(".box")
+    assert found.js("document.querySelectorAll('.box.open').length") > 0
+    assert found.js(check) == []
+    found.click(ALL_NODES)
     found.js("document.querySelector('.node[data-node=\"3\"]').focus()")
     found.key("Enter")
     found.put("#step", 4)
@@ -109,7 +118,24 @@ def test_tab_goes_through_the_page_in_its_order(read: Page) -> None:
     assert unseen == 0
 
 
+def test_groups_are_walked_and_opened_by_keys(read: Page) -> None:
+    read.js("document.querySelector('.box[tabindex=\"0\"]').focus()")
+    here = "document.activeElement.getAttribute('aria-label')"
+    walked = {read.js(here)}
+    for name in ["ArrowDown", "ArrowRight"] * 8 + ["ArrowUp", "ArrowLeft"] * 8:
+        read.key(name)
+        walked.add(read.js(here))
+    assert len(walked) > 3
+    read.js("document.querySelector('.box[tabindex], .box').focus()")
+    read.key("Enter")
+    assert read.js("document.activeElement.getAttribute('aria-expanded')") == "true"
+    assert read.js("document.querySelectorAll('.box.open').length") == 1
+    read.key("Enter")
+    assert read.js("document.querySelectorAll('.box.open').length") == 0
+
+
 def test_the_drawing_is_walked_by_arrow_keys(read: Page) -> None:
+    read.click(ALL_NODES)
     down = read.js("document.querySelector('.circuit').clientWidth") < 600
     read.js("document.querySelector('.node[tabindex=\"0\"]').focus()")
     number = "Number(document.activeElement.dataset.node)"
@@ -126,6 +152,15 @@ def test_the_drawing_is_walked_by_arrow_keys(read: Page) -> None:
     assert read.js("document.querySelectorAll('.node.pinned').length") == 0
 
 
+SCROLLS = (
+    "[...document.querySelectorAll('body *')].filter(e => e.tagName !== "
+    "'TEXTAREA' && ['auto', 'scroll'].some(k => [getComputedStyle(e).overflowX,"
+    " getComputedStyle(e).overflowY].includes(k)) && (e.scrollWidth > "
+    "e.clientWidth + 1 || e.scrollHeight > e.clientHeight + 1))"
+    ".map(e => e.id || e.className)"
+)
+
+
 def test_on_a_phone_layers_go_down_and_nothing_scrolls_inside(
     browser: Browser, known_page: str, large: str
 ) -> None:
@@ -133,14 +168,16 @@ def test_on_a_phone_layers_go_down_and_nothing_scrolls_inside(
         found = browser.page(390, 844, still=True)
         found.open(address)
         found.until("document.querySelectorAll('#minis .mini').length > 0")
-        inside = found.js(
-            "[...document.querySelectorAll('body *')].filter(e => e.tagName !== "
-            "'TEXTAREA' && ['auto', 'scroll'].some(k => [getComputedStyle(e).overflowX,"
-            " getComputedStyle(e).overflowY].includes(k)) && (e.scrollWidth > "
-            "e.clientWidth + 1 || e.scrollHeight > e.clientHeight + 1))"
-            ".map(e => e.id || e.className)"
-        )
-        assert inside == []
+        assert found.js(SCROLLS) == []
+        if address == known_page:  # it has groups
+            tops = found.js(
+                "[...document.querySelectorAll('.bands .step')]"
+                ".map(e => Number(e.getAttribute('y')))"
+            )
+            assert tops == sorted(tops)
+            assert len(set(tops)) > 2
+            found.click(ALL_NODES)
+        assert found.js(SCROLLS) == []
         assert found.js("document.documentElement.scrollWidth") <= 390
         places = found.js(
             "[...document.querySelectorAll('.node')].map(e => [e.ariaLabel, "

@@ -95,7 +95,8 @@ def test_swapping_what_decides_flips_the_answer(read: Page) -> None:
 def test_a_scene_lights_its_part_and_is_tried(read: Page, kind: str) -> None:
     before = text(read, "answers")
     scene(read, kind)
-    hits = read.js("document.querySelectorAll('.node.hit, .node.pinned').length")
+    lit = "'.node.hit, .node.pinned, .box.hit, .box.chosen'"
+    hits = read.js(f"document.querySelectorAll({lit}).length")
     assert hits > 0  # in the whole drawing, too
     if kind != "answers":
         assert read.js("document.querySelectorAll('.part.lit').length") == 1
