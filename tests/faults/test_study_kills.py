@@ -84,9 +84,9 @@ def test_killed_and_stopped_it_makes_the_same_tables(
             if process.poll() is None:
                 process.send_signal(number)
             process.communicate(timeout=200)
-            # On a loaded machine all may be done before a signal arrives.
-            assert process.returncode in (code, 0)
-            met += process.returncode == code
+            # A signal may come before it is listened to, or when all is done.
+            assert process.returncode in (code, 0, -number)
+            met += process.returncode != 0
         assert met >= 3
         assert (second / "times.json").exists()
         done(started(file, tmp_path))
