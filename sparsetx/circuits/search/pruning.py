@@ -39,6 +39,7 @@ SPREAD = {
 }
 GOAL = {"plain": 0.6, "honest": 0.3, "faithful": 0.1}
 TRIES, TIGHTER = 6, 0.97  # again with lower targets, where H is above the target
+LONGER = 12  # parts of the ranking that are tried after that
 NEAR = 0.9  # of the target: H above that leaves no room for removals
 # H plus so many standard errors should reach the target; if nothing does, plus fewer.
 # F, the worst of five figures, needs less.
@@ -284,18 +285,31 @@ def _honest(
 ) -> tuple[discretisation.Mask, float] | None:
     """A mask whose H (F, if it is to be faithful) reaches the target, and its H. The
     judge's loss may be lower than H: where H of the starting circuit is above the
-    target, the judge's target is lowered in proportion."""
-    held = target
+    target, the judge's target is lowered in proportion. Where that does not help, more
+    and more of the ranking is taken, up to the whole model."""
+    held, least = target, 1
     for _ in range(TRIES):
         point = begin(cutter, ranking, held)
         if point is None:
-            return None
+            break
+        least = max(least, point.nodes)
         mask = ranking.first(point.nodes)
         honesty = _honesty(cutter, mask, errors, target)
         if honesty <= target:
             return _reduced(cutter, (mask, honesty), held, target, errors)
         held = TIGHTER * min(point.loss, held * target / honesty)
-    return None
+    if begin is discretisation.wide:
+        return None
+    counts = np.geomspace(len(ranking.order), least, LONGER).round().astype(int)
+    found = discretisation.furthest(
+        [ranking.first(int(n)) for n in counts],
+        target,
+        lambda mask: _honesty(cutter, mask, errors, target),
+    )
+    if found is None:
+        return None
+    held = max(held, cutter.judge.one(found[0]))
+    return _reduced(cutter, found, held, target, errors)
 
 
 def _reduced(

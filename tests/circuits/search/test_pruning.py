@@ -71,6 +71,17 @@ def test_a_target_out_of_reach() -> None:
     assert len(found.chosen.curve) > 10
 
 
+def test_where_lower_targets_do_not_help_more_nodes_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pruning, "TRIES", 0)
+    effort = dataclasses.replace(EFFORT, rounds=((1, 25),))
+    (found,) = run(Aim(effort=effort), [case("one", 1)])
+    assert found.chosen.reached
+    assert TRUE[found.chosen.mask].sum() >= 8  # no circuit has fewer
+    assert found.chosen.loss <= 0.15
+
+
 def test_hard_concrete_gates_find_it_too() -> None:
     effort = dataclasses.replace(EFFORT, rounds=((2, 150),))
     aim = Aim(effort=effort, gates="hard-concrete")
