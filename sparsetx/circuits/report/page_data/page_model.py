@@ -31,7 +31,7 @@ from sparsetx.model import parameters
 from sparsetx.system import fields
 
 MOST = 4 * 10**6  # characters of a model's data in the page
-MOST_BIGRAM = 10**6  # of its bigram table
+MOST_BIGRAM = 8 * 10**5  # of its bigram table
 MOST_COLUMNS = 2**16  # that a column's number can tell apart
 Array = npt.NDArray[Any]
 
