@@ -16,9 +16,10 @@ from typing import Any
 
 SCRIPTS = (
     "dom", "state", "model", "layout", "drawing", "groups", "box_layout",
-    "box_drawing", "overlays", "panel", "group_panel", "notes", "mechanism", "stepper",
-    "charts", "tables", "ladder", "minis", "export", "arrays", "tokenizer", "network",
-    "intervention", "live", "acts", "trial", "picture", "story", "whole_model", "main",
+    "box_drawing", "box_keys", "overlays", "panel", "group_panel", "notes", "mechanism",
+    "stepper", "charts", "tables", "ladder", "minis", "export", "arrays", "tokenizer",
+    "network", "intervention", "live", "acts", "trial", "picture", "story",
+    "whole_model", "main",
 )  # fmt: skip
 STYLES = ("page", "groups", "story")
 

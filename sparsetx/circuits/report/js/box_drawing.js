@@ -4,10 +4,10 @@
 
 // Draw into the same record as the drawing of all nodes; nodes that are inside closed
 // boxes have no mark.
-function drawBoxes(circuit, room, high) {
+function drawBoxes(circuit, room, high, down) {
   const made = unitsOf(circuit);
   const arrows = arrowsOf(circuit, made.of);
-  const place = boxLayout(circuit, made, arrows, room, high);
+  const place = boxLayout(circuit, made, arrows, { room, high, down });
   drawn.boxes = { ...made, arrows, place, marks: new Map(), links: state.links };
   drawn.layout = place;
   drawn.edges = [];
@@ -22,10 +22,10 @@ function drawBoxes(circuit, room, high) {
   drawn.svg = svg;
   listen(svg);
   listenToBoxes(svg, circuit);
-  const focused = byId("drawing").contains(document.activeElement);
+  const held = heldUnit();
   fill("drawing", svg);
   paint();
-  if (focused) drawn.offered.focus({ preventScroll: true });
+  if (held) holdAgain(circuit, held);
 }
 
 // Whether the drawing still has what the reader chose: its open boxes and its links.
@@ -46,16 +46,19 @@ function openFrames(circuit, { columns }) {
     .filter((item) => item.open).flatMap((item) => [
       sv("rect", { class: "frame", x: item.x, y: item.y, width: item.wide,
         height: item.high, rx: 10 }),
-      item.place.boxes.map((head) => sv("rect", { class: "head",
-        x: item.shift.x + head.x - 13, y: item.shift.y + head.top, width: 26,
-        height: Math.max(6, head.bottom - head.top), rx: 7 }))]));
+      sv("g", { transform: `translate(${item.shift.x} ${item.shift.y})` },
+        item.place.boxes.map((head) => sv("rect", { class: "head", rx: 7,
+          ...rectOf(item.place, head.x - 13, head.top, 26,
+            Math.max(6, head.bottom - head.top)) })))]));
 }
 
 function innerNames({ columns }) {
+  const spot = (item, { x }) => item.place.down
+    ? { x: item.x + 16, y: item.shift.y + x + 3.5, class: "step inner side" }
+    : { x: item.shift.x + x, y: item.y + item.high - 7, class: "step inner" };
   return sv("g", { class: "bands" }, columns.flatMap(({ items }) => items)
     .filter((item) => item.open).flatMap((item) => item.place.columns.map((column) =>
-      sv("text", { class: "step inner", x: item.shift.x + column.x,
-        y: item.y + item.high - 7 }, TITLES[column.step]))));
+      sv("text", spot(item, column), TITLES[column.step]))));
 }
 
 // --- Boxes --------------------------------------------------------------------------
@@ -286,80 +289,4 @@ function shadeBoxes(circuit, values) {
     mark.classList.toggle("changed", live.acts.some((one) =>
       one.act !== "freeze" && box.nodes.includes(at(one))));
   }
-}
-
-// --- Pointer and keys ---------------------------------------------------------------
-
-function listenToBoxes(svg, circuit) {
-  const keyOfBox = (event) => {
-    const mark = event.target.closest("[data-box]");
-    return mark ? Number(mark.dataset.box) : null;
-  };
-  const turn = (key, focus) => {
-    turnBox(circuit, key);
-    const mark = drawn.boxes && (drawn.boxes.marks.get("b" + key) ||
-      drawn.boxes.marks.get("o" + key));
-    if (mark && focus) mark.focus();
-  };
-  svg.addEventListener("click", (event) => {
-    const key = keyOfBox(event);
-    if (key !== null) turn(key, false);
-  });
-  svg.addEventListener("pointermove", (event) => {
-    const key = keyOfBox(event);
-    const line = event.target.closest("[data-arrow]");
-    if (key !== null) {
-      tell(spokenBox(circuit, groupingOf(circuit).boxes[key]), event.clientX,
-          event.clientY);
-    } else if (line) {
-      tell(arrowText(circuit, drawn.boxes.arrows[Number(line.dataset.arrow)]),
-          event.clientX, event.clientY);
-    }
-  });
-  svg.addEventListener("keydown", (event) => {
-    const key = keyOfBox(event);
-    if (key !== null && (event.key === "Enter" || event.key === " ")) {
-      event.preventDefault();
-      turn(key, true);
-    } else if (event.key.startsWith("Arrow")) moveUnit(event);
-  });
-}
-
-// Everything that can have the focus: {mark, middle}.
-function unitMarks() {
-  const { marks, place } = drawn.boxes;
-  const middle = (f) => ({ x: f.x + f.wide / 2, y: f.y + f.high / 2 });
-  const boxes = [...marks].map(([id, mark]) =>
-    ({ mark, ...middle(place.frames.get(id)) }));
-  const nodes = drawn.nodes.map((mark, i) => ({ mark, ...place.place[i] }));
-  return [...boxes, ...nodes.filter(Boolean)];
-}
-
-// To the nearest in that direction.
-function moveUnit(event) {
-  const all = unitMarks();
-  const here = all.find(({ mark }) => mark === event.target);
-  if (!here) return;
-  const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1],
-    ArrowDown: [0, 1] }[event.key];
-  const best = all.map((one) => {
-    const along = (one.x - here.x) * dx + (one.y - here.y) * dy;
-    const aside = Math.abs((one.x - here.x) * dy) + Math.abs((one.y - here.y) * dx);
-    return { one, along, far: along + 2 * aside };
-  }).filter(({ along }) => along > 1).sort((a, b) => a.far - b.far)[0];
-  if (!best) return;
-  event.preventDefault();
-  event.stopPropagation();
-  offerUnit(best.one.mark);
-  best.one.mark.focus();
-}
-
-// Tab reaches one box only; arrow keys move on from there.
-function offerUnit(mark) {
-  const { marks } = drawn.boxes;
-  const first = mark || marks.get("b" + state.group) || marks.get("o" + state.group) ||
-    marks.values().next().value;
-  if (drawn.offered) drawn.offered.setAttribute("tabindex", "-1");
-  drawn.offered = first;
-  if (first) first.setAttribute("tabindex", "0");
 }

@@ -1,21 +1,19 @@
 // Positions of groups: one column for each step of the computation, or one row on a
 // narrow screen, with tokens first and answers last. An open box has its nodes inside,
-// laid out as in the drawing of all nodes.
+// laid out as in the drawing of all nodes: on a narrow screen, with layers downward.
 
 const BOX = { least: 128, most: 190, high: 68, title: 42, pad: 8, gap: 16 };
 const WAY = 46; // between columns, for the arrows
-const ROWS_BELOW = 640; // a narrower drawing has rows instead of columns
-const INNER = { step: 66, gap: 15, high: 460 };
+const INNER = { step: 66, gap: 15, high: 460, edge: 22 };
 
 // {units: {id: {x, y, wide, high}} (top left), open: [{box, x, y, wide, high, place}],
 //  place: by node, names of columns, wide, high, down}
-function boxLayout(circuit, { units, open }, arrows, room, high) {
-  const down = room < ROWS_BELOW;
+function boxLayout(circuit, { units, open }, arrows, { room, high, down }) {
   const columns = boxColumns(circuit, units, open);
   const size = boxWidth(columns, room, down);
   for (const column of columns) {
     for (const item of column.items) {
-      Object.assign(item, measured(circuit, item, size, room));
+      Object.assign(item, measured(circuit, item, size, down && room));
     }
   }
   sortBoxes(circuit, columns, arrows);
@@ -69,6 +67,7 @@ function boxWidth(columns, room, down) {
   return Math.round(Math.max(BOX.least, Math.min(BOX.most, free / Math.max(1, wide))));
 }
 
+// room: the width that there is where layers go downward, else false.
 function measured(circuit, item, size, room) {
   if (item.open) return inner(circuit, item.box, size, room);
   if (item.box) return { wide: size, high: BOX.high };
@@ -83,12 +82,24 @@ function inner(circuit, box, size, room) {
   const tallest = Math.max(...columns.map((c) => c.nodes.length + 1.7 *
     (c.groups.length - 1) + c.groups.reduce((s, g) => s + 0.5 * (g.parts.length - 1),
     0)));
-  const step = room < ROWS_BELOW ? Math.min(INNER.step, (room - 130) /
-    Math.max(1, columns.length - 1)) : INNER.step;
-  const place = layout({ nodes, raw: circuit.raw }, 96 + (columns.length - 1) * step,
-      TOP + 24 + Math.min(INNER.high, Math.max(34, tallest * INNER.gap)), step);
+  const found = { nodes, raw: circuit.raw };
+  const long = TOP + 24 + Math.max(34, tallest * INNER.gap);
+  if (room) {
+    const free = room - 16 - 2 * BOX.pad;
+    const place = turned(layout(found, Infinity, Math.min(free, long), DEEP, 1));
+    return { place, wide: Math.max(size, place.width + 2 * BOX.pad),
+      high: BOX.title + place.height - 96 + 2 * INNER.edge };
+  }
+  const place = layout(found, 96 + (columns.length - 1) * INNER.step,
+      Math.min(TOP + 24 + INNER.high, long), INNER.step);
   return { place, wide: Math.max(size, place.width + 2 * BOX.pad),
     high: place.height - TOP + BOX.title + 22 };
+}
+
+// By how much the nodes of an open box are moved, to be below its title.
+function shiftOf({ x, y, wide, place }) {
+  return { x: x + (wide - place.width) / 2,
+    y: y + BOX.title + (place.down ? INNER.edge - 48 : 14 - TOP) };
 }
 
 // In each column an order with few crossing arrows.
@@ -206,8 +217,7 @@ function finished(columns, down) {
     }
     frames.set(item.id, { x, y, wide, high: item.open ? BOX.title : high });
     if (!item.open) continue;
-    const shift = { x: x + (wide - item.place.width) / 2, y: y + BOX.title + 14 - TOP };
-    item.shift = shift;
+    const shift = item.shift = shiftOf(item);
     for (const i of item.box.nodes) {
       const own = item.place.place[i];
       place[i] = { x: own.x + shift.x, y: own.y + shift.y, gap: own.gap };

@@ -15,7 +15,7 @@ function drawCircuit() {
   const room = byId("drawing").clientWidth || 900;
   const high = Math.max(380, Math.min(640, window.innerHeight - 410)) * state.zoom;
   if (isGrouped(circuit)) {
-    drawBoxes(circuit, room * state.zoom, high);
+    drawBoxes(circuit, room * state.zoom, high, room < NARROW);
     return;
   }
   const place = room < NARROW

@@ -149,7 +149,7 @@ function layout(circuit, wide, high, widest = Infinity, least = 3) {
 // The same with layers downward, for narrow screens: x and y change places. A column's
 // x and a box's x, top and bottom stay what they are along and across the layers.
 function turned(found) {
-  for (const spot of found.place) [spot.x, spot.y] = [spot.y, spot.x];
+  found.place.forEach((spot) => { [spot.x, spot.y] = [spot.y, spot.x]; });
   return { ...found, down: true, width: found.height, height: found.width };
 }
 

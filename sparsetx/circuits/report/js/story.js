@@ -43,7 +43,7 @@ function goTo(i) {
   const scenes = scenesOf(rawCircuit(state.circuit));
   const ids = scenes[i].nodes;
   takeBack();
-  change({ scene: i, node: ids.length === 1 ? ids[0] : "",
+  change({ scene: i, group: "", node: ids.length === 1 ? ids[0] : "",
     query: ids.length === 1 ? "" : ids.join(" | ") });
 }
 
