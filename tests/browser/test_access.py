@@ -134,6 +134,60 @@ def test_groups_are_walked_and_opened_by_keys(read: Page) -> None:
     assert read.js("document.querySelectorAll('.box.open').length") == 0
 
 
+def walk(page: Page) -> tuple[set[str], set[str]]:
+    """What can have the focus in the drawing, and what arrow keys lead to."""
+    page.js("document.querySelector('.circuit [tabindex=\"0\"]').focus()")
+    here = "(d => d.box ? 'box ' + d.box : 'node ' + d.node)({}.dataset)"
+    every = page.js(
+        "[...document.querySelectorAll('.circuit [tabindex]')]"
+        f".map(e => {here.format('e')})"
+    )
+    first = page.js(here.format("document.activeElement"))
+    met, left = {first}, [first]
+    while left:
+        kind, number = left.pop().split()
+        for name in ("ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight"):
+            page.js(f"document.querySelector('[data-{kind}=\"{number}\"]').focus()")
+            page.key(name)
+            found = page.js(here.format("document.activeElement"))
+            if found not in met:
+                met.add(found)
+                left.append(found)
+    return set(every), met
+
+
+def test_arrow_keys_reach_every_box_and_every_node_of_open_ones(read: Page) -> None:
+    every, met = walk(read)
+    assert len(met) > 3
+    assert met == every
+    for key in range(read.js("document.querySelectorAll('.box').length")):
+        read.click(f".box[data-box='{key}']")
+    every, met = walk(read)
+    inside = "document.querySelectorAll('.node:not(:has(.text))').length"
+    assert sum(name.startswith("node") for name in met) > read.js(inside) > 3
+    assert met == every
+
+
+def test_the_focus_stays_on_a_node_that_is_pinned(read: Page) -> None:
+    read.js("document.querySelector('.box').focus()")
+    read.key("Enter")
+    node = ".node:not(:has(.text))"
+    read.js(f"document.querySelector('{node}').focus()")
+    number = read.js("document.activeElement.dataset.node")
+    read.key("Enter")
+    assert read.js("document.querySelector('.node.pinned').dataset.node") == number
+    assert read.js("document.activeElement.dataset.node") == number
+    assert read.js("document.activeElement.tabIndex") == 0
+    assert read.js("document.querySelectorAll('.circuit [tabindex=\"0\"]').length") == 1
+    read.key("Escape")
+    assert read.js("document.querySelectorAll('.node.pinned').length") == 0
+    assert read.js("document.activeElement.dataset.node") == number
+    read.js("document.querySelector('.box.open').focus()")
+    read.key("Enter")  # the box is closed, and has the focus
+    assert read.js("document.querySelectorAll('.box.open').length") == 0
+    assert read.js("document.activeElement.matches('.box')")
+
+
 def test_the_drawing_is_walked_by_arrow_keys(read: Page) -> None:
     read.click(ALL_NODES)
     down = read.js("document.querySelector('.circuit').clientWidth") < 600
@@ -176,18 +230,27 @@ def test_on_a_phone_layers_go_down_and_nothing_scrolls_inside(
             )
             assert tops == sorted(tops)
             assert len(set(tops)) > 2
+            for key in range(found.js("document.querySelectorAll('.box').length")):
+                found.click(f".box[data-box='{key}']")
+            assert found.js(SCROLLS) == []
+            go_down(found)
             found.click(ALL_NODES)
         assert found.js(SCROLLS) == []
         assert found.js("document.documentElement.scrollWidth") <= 390
-        places = found.js(
-            "[...document.querySelectorAll('.node')].map(e => [e.ariaLabel, "
-            "...e.getAttribute('transform').match(/[\\d.]+/g).map(Number)])"
-        )
-        reads = [y for name, _, y in places if name.startswith("layer 0 MLP: read")]
-        writes = [y for name, _, y in places if name.startswith("layer 0 MLP: write")]
-        assert max(reads) < min(writes)
-        assert all(0 < x < 390 for _, x, _ in places)
+        go_down(found)
         found.close()
+
+
+def go_down(page: Page) -> None:
+    """Nodes are drawn below what they read from, within the screen."""
+    places = page.js(
+        "[...document.querySelectorAll('.node')].map(e => [e.ariaLabel, "
+        "...e.getAttribute('transform').match(/[\\d.]+/g).map(Number)])"
+    )
+    reads = [y for name, _, y in places if name.startswith("layer 0 MLP: read")]
+    writes = [y for name, _, y in places if name.startswith("layer 0 MLP: write")]
+    assert max(reads) < min(writes)
+    assert all(0 < x < 390 for _, x, _ in places)
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

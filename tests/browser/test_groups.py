@@ -71,6 +71,14 @@ def test_it_opens_with_boxes_and_all_their_words(
 
 def test_boxes_do_not_overlap_and_words_fit(own: Page, told: dict[str, Any]) -> None:
     own.click(f".box[data-box='{largest(told)}']")
+    apart(own, told)
+    own.click(f".box[data-box='{largest(told)}']")
+    for key in range(len(boxes(told))):
+        own.click(f".box[data-box='{key}']")
+    apart(own, told)
+
+
+def apart(own: Page, told: dict[str, Any]) -> None:
     frames = own.js(
         "[...document.querySelectorAll('.box:not(.open) > .back, .frame')].map(r => "
         "['x', 'y', 'width', 'height'].map(a => Number(r.getAttribute(a))))"

@@ -109,6 +109,29 @@ def test_a_scene_lights_its_part_and_is_tried(read: Page, kind: str) -> None:
     assert read.js("document.querySelectorAll('#acts li').length") == 0
 
 
+def test_a_scene_lights_the_boxes_of_its_nodes(
+    read: Page, known_told: dict[str, Any]
+) -> None:
+    (circuit,) = (c for c in known_told["circuits"] if c.get("story"))
+    boxes = circuit["groups"]["boxes"]
+    numbers = {n["id"]: i for i, n in enumerate(circuit["graph"]["nodes"])}
+    for place, told in enumerate(circuit["story"]):
+        read.click(f"#scenes li:nth-child({place + 1}) button")
+        asked = set(told["nodes"])
+        wanted = [i for i, box in enumerate(boxes) if asked & set(box["nodes"])]
+        lit = "[...document.querySelectorAll({})].map(e => Number(e.dataset.{}))"
+        open_ = read.js(lit.format("'.box.open'", "box"))
+        nodes = [i for k in open_ for i in boxes[k]["nodes"]]
+        assert sorted(
+            read.js(lit.format("'.box.hit, .box.open'", "box"))
+        ) == sorted(wanted)  # fmt: skip
+        assert set(read.js(lit.format("'.node.hit, .node.pinned'", "node"))) == {
+            numbers[name]
+            for name in asked
+            if name in nodes or not any(name in box["nodes"] for box in boxes)
+        }
+
+
 def test_both_deciding_tokens_and_a_prompt_of_ones_own(read: Page) -> None:
     scene(read, "limits")
     read.click("#try")

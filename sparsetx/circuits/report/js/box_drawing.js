@@ -17,7 +17,7 @@ function drawBoxes(circuit, room, high, down) {
     "aria-label": "groups of the circuit of " + circuit.raw.task + ", " +
       circuit.raw.kind + ": arrow keys move, Enter opens and closes a group",
   });
-  svg.append(columnNames(place), openFrames(circuit, place), arrowMarks(circuit, place),
+  svg.append(openFrames(circuit, place), arrowMarks(circuit, place), columnNames(place),
       innerNames(place), boxMarks(circuit, place), nodesInBoxes(circuit, place));
   drawn.svg = svg;
   listen(svg);
@@ -84,13 +84,15 @@ function boxMarks(circuit, place) {
 function boxWords({ box, open, x, y, wide }) {
   const many = count(box.nodes.length, "node");
   const part = box.most >= 0.01 ? ` · ${Math.round(100 * box.most)} %` : "";
-  const where = wrapped(box.where, Math.floor((wide - 44) / 6), 1)[0];
+  const free = Math.floor((wide - 26) / 6);
+  const where = wrapped(box.where, open ? Math.max(8, free - many.length -
+    part.length - 3) : free, 1)[0];
   const does = wrapped(box.title.replace(/`/g, ""),
       Math.floor((wide - (open ? 44 : 22)) / 6.8), open ? 1 : 2);
   const under = open ? [`${where} · ${many}${part}`] : [where, many + part];
   const line = (kind, first, step) => (text, i) => sv("text", { class: kind, x: x + 16,
     y: y + first + step * i }, text);
-  const turn = sv("text", { class: "turn", x: x + wide - 10, y: y + (open ? 18 : 46) },
+  const turn = sv("text", { class: "turn", x: x + wide - 10, y: y + (open ? 18 : 59) },
       open ? "▾" : "▸");
   return [turn, ...does.map(line("does", 18, 14)),
     ...under.map(line("where", open ? 33 : 46, 13))];

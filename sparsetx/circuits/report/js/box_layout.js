@@ -3,8 +3,8 @@
 // laid out as in the drawing of all nodes: on a narrow screen, with layers downward.
 
 const BOX = { least: 128, most: 190, high: 68, title: 42, pad: 8, gap: 16 };
-const WAY = 46; // between columns, for the arrows
-const INNER = { step: 66, gap: 15, high: 460, edge: 22 };
+const WAY = { least: 40, most: 130, rows: 22 }; // between columns, for the arrows
+const INNER = { step: 66, gap: 15, high: 460, edge: 22, wide: 236 };
 
 // {units: {id: {x, y, wide, high}} (top left), open: [{box, x, y, wide, high, place}],
 //  place: by node, names of columns, wide, high, down}
@@ -62,7 +62,7 @@ function stageOf(node) {
 function boxWidth(columns, room, down) {
   if (down) return Math.min(BOX.most, Math.floor((room - 3 * BOX.gap) / 2));
   const wide = columns.filter((c) => c.items.some((item) => item.box)).length;
-  const ways = WAY * (columns.length + 1);
+  const ways = WAY.least * (columns.length + 1);
   const free = room - ways - 74 * (columns.length - wide);
   return Math.round(Math.max(BOX.least, Math.min(BOX.most, free / Math.max(1, wide))));
 }
@@ -87,7 +87,8 @@ function inner(circuit, box, size, room) {
   if (room) {
     const free = room - 16 - 2 * BOX.pad;
     const place = turned(layout(found, Infinity, Math.min(free, long), DEEP, 1));
-    return { place, wide: Math.max(size, place.width + 2 * BOX.pad),
+    const wide = Math.max(INNER.wide, place.width + 2 * BOX.pad);
+    return { place, wide: Math.min(room - 16, wide),
       high: BOX.title + place.height - 96 + 2 * INNER.edge };
   }
   const place = layout(found, 96 + (columns.length - 1) * INNER.step,
@@ -149,7 +150,7 @@ function spread(columns, room, high) {
   const sizes = columns.map(({ items }) => Math.max(...items.map((i) => i.wide)));
   const total = sizes.reduce((s, x) => s + x, 0);
   const free = (room - 24 - total) / Math.max(1, columns.length - 1);
-  const way = Math.max(WAY, Math.min(130, free));
+  const way = Math.max(WAY.least, Math.min(WAY.most, free));
   const tall = (items, gap) => items.reduce((s, i) => s + i.high + gap, -gap);
   const height = Math.max(high, 56 + Math.max(...columns.map(({ items }) =>
     tall(items, BOX.gap))) + 20);
@@ -196,7 +197,7 @@ function stacked(columns, room) {
       }
       y += Math.max(...line.map((item) => item.high)) + BOX.gap;
     }
-    y += WAY - BOX.gap - 8;
+    y += WAY.rows;
   }
   const widest = Math.max(...columns.flatMap((c) => c.items.map((i) => i.wide)));
   return { wide: Math.max(room - 2, widest + 16), high: y };
