@@ -93,7 +93,7 @@ function inner(circuit, box, size, room) {
   }
   const place = layout(found, 96 + (columns.length - 1) * INNER.step,
       Math.min(TOP + 24 + INNER.high, long), INNER.step);
-  return { place, wide: Math.max(size, place.width + 2 * BOX.pad),
+  return { place, wide: Math.max(size, BOX.most, place.width + 2 * BOX.pad),
     high: place.height - TOP + BOX.title + 22 };
 }
 
