@@ -324,7 +324,7 @@ def _reduced(
     for _ in range(TRIES):
         way = [each for each, _ in discretisation.clean(cutter, best[0], held)]
         fewer = _smallest_honest(cutter, way, target, errors)
-        if fewer is None:
+        if fewer is None or fewer[0].sum() == best[0].sum():
             return best
         best = fewer
         if best[1] > NEAR * target:
