@@ -26,8 +26,9 @@ from sparsetx.data import loader, token_files
 from sparsetx.data.batches import open_data
 from sparsetx.data.loader import Loader
 from sparsetx.nodes import Nodes
-from sparsetx.run import Run, provenance
-from sparsetx.system.progress import Reporter
+from sparsetx.run import Run, params_hash, provenance
+from sparsetx.system.errors import Refusal
+from sparsetx.system.progress import Progress, Reporter, silent
 
 REDRAWS = 3
 Mask = Mapping[str, npt.NDArray[np.bool_]]  # {site: [layer, width]}
@@ -62,12 +63,24 @@ class Understood:
 
 
 def circuits_of(run: Run, kind: str) -> dict[str, Circuit]:
-    """{task: circuit} of the run's circuits of one kind, in its own folder."""
-    found = {}
-    for file in sorted((run.path / "circuits").rglob(circuit.JSON)):
+    """{task: circuit} of the run's circuits of one kind, in its own folder. Refuses
+    none, and those of another step."""
+    found, folder, own = {}, run.path / "circuits", params_hash(run.params)
+    for file in sorted(folder.rglob(circuit.JSON)):
         told = circuit.load_facts(file.parent)
-        if told.search.kind == kind and told.status == REACHED:
-            found[told.task] = circuit.load_circuit(file.parent)
+        if told.search.kind != kind or told.status != REACHED:
+            continue
+        if told.model.hash != own:
+            raise Refusal(
+                f"wanted circuits of step {run.step:,} of {run.path}: {file.parent} is "
+                f"of {told.model.run}, step {told.model.step:,}"
+            )
+        found[told.task] = circuit.load_circuit(file.parent)
+    if not found:
+        raise Refusal(
+            f"wanted {kind} circuits in {folder}, found none. To search for them:\n"
+            f"    sparsetx prune {run.path}{' --faithful' * (kind == 'faithful')}"
+        )
     return found
 
 
@@ -88,6 +101,7 @@ def of_run(
         [one.keep for one in circuits],
         np.stack(tokens),
         frequency_V / frequency_V.sum(),
+        report,
     )
 
 
@@ -98,6 +112,7 @@ def understood(
     keeps: Sequence[Mapping[str, Any]],
     tokens_NBL: npt.NDArray[np.integer],
     frequency_V: npt.NDArray[np.floating],
+    report: Reporter = silent,
 ) -> Understood:
     """From the masks of circuits, rows of validation text, and how often each token is
     in training text."""
@@ -113,9 +128,12 @@ def understood(
         *(_redrawn(union, seed) for seed in range(REDRAWS)),
     ]
     means = {site: means[site] for site in sites}
-    nothing, circuits, whole, *others = (
-        _loss(config, params, means, mask, tokens_NBL) for mask in masks
-    )
+    losses = []
+    for done, mask in enumerate(masks):
+        report(Progress("understood", done, len(masks), "sets of nodes"))
+        losses.append(_loss(config, params, means, mask, tokens_NBL))
+    report(Progress("understood", len(masks), len(masks), "sets of nodes"))
+    nothing, circuits, whole, *others = losses
     served = np.bincount(np.concatenate([x.ravel() for x in count.values()]))
     target = np.asarray(tokens_NBL)[..., 1:]
     return Understood(

@@ -19,6 +19,8 @@ NOT_REACHED: Status = "not reached"
 NOT_DONE: Status = "not done by the model"
 
 ShuffledPart = Literal["all", "blocks"]
+# Learned masks, with step or hard-concrete gates; and baselines of a few passes.
+Rank = Literal["learned", "hard-concrete", "attribution", "integrated"]
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class Search:
     target: float = 0.15
     honest: float = 1.0
     faithful: float = 0.0
-    rank: Literal["learned", "hard-concrete", "attribution", "integrated"] = "learned"
+    rank: Rank = "learned"
     seed: int = 0
     rounds: tuple[str, ...] = ()  # "lanes x steps"
     pairs: int = 0  # in a batch

@@ -8,6 +8,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sparsetx.circuits.circuit import Circuit
     from sparsetx.cli.progress import ProgressLine
     from sparsetx.run import Run
 
@@ -47,6 +48,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
+    from sparsetx.circuits import circuit_union
     from sparsetx.cli.progress import ProgressLine
     from sparsetx.run import load_run
     from sparsetx.tasks import table
@@ -55,6 +57,8 @@ def main(args: argparse.Namespace) -> int:
     run = load_run(args.run, args.step)
     line = ProgressLine()
     tasks = table.chosen(args.tasks) if args.tasks else []
+    kind = args.understood
+    circuits = circuit_union.circuits_of(run, kind) if kind else {}
     found = evaluation.validation(run, args.batches)
     line.close()
     print(f"{run.path}, step {run.step:,}")
@@ -63,8 +67,8 @@ def main(args: argparse.Namespace) -> int:
         print(f"  {name.replace('_', ' ')}: {value:.4f}{unit}")
     if tasks:
         show_tasks(run, tasks, args.pairs, line)
-    if args.understood:
-        show_understood(run, args.understood, args.batches, line)
+    if kind:
+        show_understood(run, kind, circuits, args.batches, line)
     return 0
 
 
@@ -84,17 +88,14 @@ def show_tasks(run: "Run", tasks: list[str], pairs: int, line: "ProgressLine") -
 
 
 def show_understood(
-    run: "Run", kind: str, batches: int | None, line: "ProgressLine"
+    run: "Run",
+    kind: str,
+    tasks: "dict[str, Circuit]",
+    batches: int | None,
+    line: "ProgressLine",
 ) -> None:
     from sparsetx.circuits import circuit_union
-    from sparsetx.system.errors import Refusal
 
-    tasks = circuit_union.circuits_of(run, kind)
-    if not tasks:
-        raise Refusal(
-            f"wanted {kind} circuits in {run.path / 'circuits'}, found none. "
-            f"To search for them:\n    sparsetx prune {run.path}"
-        )
     found = circuit_union.of_run(run, list(tasks.values()), batches, line)
     line.close()
     print(f"  {kind} circuits of {len(tasks)} tasks: {', '.join(tasks)}")

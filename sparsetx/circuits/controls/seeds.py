@@ -10,13 +10,14 @@ from sparsetx.circuits.controls import thresholds
 from sparsetx.circuits.controls.entry import Entry, not_run
 from sparsetx.circuits.controls.evidence import Evidence
 from sparsetx.circuits.controls.repeated_search import Result, Searches
+from sparsetx.circuits.search import cutting
 
 SEEDS = 20
 FIRST_SEED = 10_001  # no search uses seeds as large for its own settings
 
 
 def seeds(evidence: Evidence, kept: Searches, count: int) -> Entry:
-    if evidence.search.rank in ("attribution", "integrated"):
+    if evidence.search.rank in cutting.SCORES:
         return not_run(
             thresholds.SEEDS,
             "The circuit was found by attribution, which uses no seed.",

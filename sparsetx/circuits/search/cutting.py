@@ -3,14 +3,14 @@
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from sparsetx import nodes
 from sparsetx.circuits import facts
 from sparsetx.circuits.circuit import Circuit, name_of
-from sparsetx.circuits.facts import CircuitKind, Facts, Losses, ShuffledPart
+from sparsetx.circuits.facts import CircuitKind, Facts, Losses, Rank, ShuffledPart
 from sparsetx.circuits.measure import edges
 from sparsetx.circuits.measure.node_means import Means
 from sparsetx.circuits.measure.questions import Task
@@ -33,8 +33,7 @@ from sparsetx.system.progress import Progress, Reporter, silent
 from sparsetx.tasks.pairs import Pairs
 from sparsetx.tasks.task import SPLITS
 
-# Learned masks, with a step or hard-concrete gates; and baselines of a few passes.
-Rank = Literal["learned", "hard-concrete", "attribution", "integrated"]
+# Rankings that are computed in a few passes, without a search.
 SCORES = {"attribution": attribution.scores, "integrated": attribution.integrated}
 
 

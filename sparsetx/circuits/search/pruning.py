@@ -39,7 +39,7 @@ SPREAD = {
 }
 GOAL = {"plain": 0.6, "honest": 0.3, "faithful": 0.1}
 TRIES, TIGHTER = 6, 0.97  # again with lower targets, where H is above the target
-LONGER = 12  # parts of the ranking that are tried after that
+LONGER = 12  # lengths of the ranking that are tried where nothing else helps
 NEAR = 0.9  # of the target: H above that leaves no room for removals
 # H plus so many standard errors should reach the target; if nothing does, plus fewer.
 # F, the worst of five figures, needs less.
@@ -268,6 +268,9 @@ def verified(cutter: Cutter, ranking: Ranking, aim: Aim) -> Chosen:
         found = [Chosen(*one, ranking.curve) for one in each if one]
         if found:
             return _smallest(cutter, found)
+    longer = _longer(cutter, ranking, aim.target, errors)
+    if longer:
+        return Chosen(*longer, ranking.curve)
     none = np.zeros(len(ranking.order), bool)
     return Chosen(none, min(p.loss for p in ranking.curve), ranking.curve)
 
@@ -285,22 +288,26 @@ def _honest(
 ) -> tuple[discretisation.Mask, float] | None:
     """A mask whose H (F, if it is to be faithful) reaches the target, and its H. The
     judge's loss may be lower than H: where H of the starting circuit is above the
-    target, the judge's target is lowered in proportion. Where that does not help, more
-    and more of the ranking is taken, up to the whole model."""
-    held, least = target, 1
+    target, the judge's target is lowered in proportion."""
+    held = target
     for _ in range(TRIES):
         point = begin(cutter, ranking, held)
         if point is None:
-            break
-        least = max(least, point.nodes)
+            return None
         mask = ranking.first(point.nodes)
         honesty = _honesty(cutter, mask, errors, target)
         if honesty <= target:
             return _reduced(cutter, (mask, honesty), held, target, errors)
         held = TIGHTER * min(point.loss, held * target / honesty)
-    if begin is discretisation.wide:
-        return None
-    counts = np.geomspace(len(ranking.order), least, LONGER).round().astype(int)
+    return None
+
+
+def _longer(
+    cutter: Cutter, ranking: Ranking, target: float, errors: float
+) -> tuple[discretisation.Mask, float] | None:
+    """The same where lower targets do not help: the shortest part of the ranking found
+    whose H itself reaches the target, up to the whole model."""
+    counts = np.geomspace(len(ranking.order), 1, LONGER).round().astype(int)
     found = discretisation.furthest(
         [ranking.first(int(n)) for n in counts],
         target,
@@ -308,8 +315,7 @@ def _honest(
     )
     if found is None:
         return None
-    held = max(held, cutter.judge.one(found[0]))
-    return _reduced(cutter, found, held, target, errors)
+    return _reduced(cutter, found, cutter.judge.one(found[0]), target, errors)
 
 
 def _reduced(

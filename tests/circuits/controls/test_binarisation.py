@@ -40,6 +40,7 @@ def test_the_known_circuit_is_binary() -> None:
     assert "11 of them can be binarised within the target" in binarisation.words(told)
 
 
+@pytest.mark.slow
 def test_the_fit_corrects_wrong_values() -> None:
     """All are a fifth of their distance too high."""
     own = trials.made(trials.KNOWN)

@@ -65,6 +65,7 @@ def test_random_weights_need_text_for_means(known: Evidence) -> None:
     assert own.verdict == thresholds.NOT_RUN
 
 
+@pytest.mark.slow
 def test_no_circuit_for_arbitrary_answers_is_inconclusive(known: Evidence) -> None:
     own = nonsense.nonsense(known, Searches(), 1)
     assert own.verdict == thresholds.INCONCLUSIVE

@@ -62,6 +62,7 @@ def test_hard_concrete_gates_are_open_as_often_as_is_counted() -> None:
     assert (drawn == 1).mean(0)[0, -1] > 0.9  # whole, not only nearly
 
 
+@pytest.mark.slow
 def test_hard_concrete_gates_are_another_search() -> None:
     soft = deck(1, 2, gates="hard-concrete")
     ours, theirs = (found(d, [(0, 0, HONEST)]) for d in (deck(1, 2), soft))

@@ -82,6 +82,7 @@ def test_where_lower_targets_do_not_help_more_nodes_do(
     assert found.chosen.loss <= 0.15
 
 
+@pytest.mark.slow
 def test_hard_concrete_gates_find_it_too() -> None:
     effort = dataclasses.replace(EFFORT, rounds=((2, 150),))
     aim = Aim(effort=effort, gates="hard-concrete")
