@@ -1,5 +1,6 @@
 """Two processes with two devices each, that play a pod of two hosts."""
 
+import contextlib
 import os
 import re
 import signal
@@ -67,12 +68,21 @@ class Ended:
     err: str
 
 
+def output(process: "subprocess.Popen[str]", seconds: int = SECONDS) -> tuple[str, str]:
+    """What it writes until it ends. Waits in turns of a second: where a shared machine
+    stands still for half an hour, that is one turn, not a process that hangs."""
+    for _ in range(seconds - 1):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=1)
+    return process.communicate(timeout=1)
+
+
 def ended(*processes: "subprocess.Popen[str]") -> list[Ended]:
     """How each ended; where one hangs, all are killed, saying where they stood."""
     found = []
     try:
         for process in processes:
-            found.append(_ended(process, *process.communicate(timeout=SECONDS)))
+            found.append(_ended(process, *output(process)))
     except subprocess.TimeoutExpired as hung:
         for process in processes:
             process.send_signal(signal.SIGABRT)
