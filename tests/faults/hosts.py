@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CLI = ("-m", "sparsetx")
-SECONDS = 60  # after which a process that hangs is killed
+SECONDS = 180  # after which a process that hangs is killed; a loaded machine is slow
 # What gloo says of its connections: several threads at once, in pieces, so that one's
 # line may begin, end, or be cut, in another's.
 _GLOO = re.compile(
