@@ -1,6 +1,5 @@
 """A page of a real model is small, and answers soon after it is opened."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -8,9 +7,10 @@ import pytest
 from sparsetx.circuits.report.page import page
 from tests.browser.cdp import Browser
 from tests.house import ROOT
+from tests.pages import data_of
 
 PAGE = ROOT / "experiments" / "pretrained" / "tinypython" / "page.html"
-MOST = 4_000_000  # bytes
+MOST = 3_200_000  # bytes
 READY = 500  # ms from the start of loading until everything answers
 TRIES = 4  # a shared machine stalls now and then
 
@@ -19,10 +19,7 @@ TRIES = 4  # a shared machine stalls now and then
 def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pretrained model's page, its data in the page of today."""
     path = tmp_path_factory.mktemp("page") / "page.html"
-    found = re.search(r'id="data">(.*?)</script>', PAGE.read_text("utf-8"), re.DOTALL)
-    assert found
-    today = page({})
-    path.write_text(today.replace('id="data">{}', f'id="data">{found[1]}'), "utf-8")
+    path.write_text(page(data_of(PAGE.read_text("utf-8"))), "utf-8")
     return path
 
 

@@ -1,8 +1,9 @@
 """Assemble the report page: one HTML file that opens anywhere, without a network.
 
-Data is one block of JSON in which no `<` is left: a corpus may contain anything. The
-page's own script only puts text into text nodes, and the page's content security policy
-allows no other script and no request.
+Data is one block of JSON, deflated and written in base64: it takes two thirds of the
+room, and no text in it, of whatever corpus, can end the block. The page's own script
+only puts text into text nodes, and the page's content security policy allows no other
+script and no request.
 """
 
 import base64
@@ -11,6 +12,7 @@ import html
 import importlib.resources
 import json
 import re
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -27,7 +29,8 @@ STYLES = ("page", "groups", "story")
 def page(payload: Mapping[str, Any]) -> str:
     style = "\n" + "".join(_own(f"{name}.css") for name in STYLES)
     body = "".join(_own(f"js/{name}.js") for name in SCRIPTS)
-    script = f'\n"use strict";\n(() => {{\n{body}}})();\n'
+    # Asynchronous, because a browser inflates data only so.
+    script = f'\n"use strict";\n(async () => {{\n{body}}})();\n'
     policy = f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}"
     parts = {"policy": policy, "style": style, "script": script}
     parts |= {"glossary": glossary(), "data": block(payload)}
@@ -39,11 +42,11 @@ def page(payload: Mapping[str, Any]) -> str:
 
 
 def block(payload: Mapping[str, Any]) -> str:
-    """JSON that can neither end nor open an element nor start a comment."""
+    """JSON as letters and digits, which can neither end nor open an element."""
     text = json.dumps(payload, separators=(",", ":"), allow_nan=False)
-    for sign in "<>&":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return text
+    return base64.b64encode(
+        zlib.compress(text.encode(), zlib.Z_BEST_COMPRESSION)
+    ).decode()
 
 
 def glossary() -> str:

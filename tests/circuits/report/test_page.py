@@ -26,6 +26,7 @@ from sparsetx.system.errors import Refusal
 from tests.circuits import compiled
 from tests.circuits.test_circuit import made
 from tests.house import PACKAGE
+from tests.pages import unpacked
 
 HOSTILE = "</script><img src=x onerror=alert(1)><!--<script>"
 
@@ -56,11 +57,9 @@ class Elements(HTMLParser):
 
 @given(st.text() | st.just(HOSTILE) | st.from_regex(r"</?(script|!--)[^a]*>?"))
 def test_no_text_ends_the_block(text: str) -> None:
-    found = Elements(
-        f'<script type="application/json">{block({text: [text]})}</script>'
-    )
+    found = Elements(f'<script id="data">{block({text: [text]})}</script>')
     assert found.tags == ["script"]
-    assert json.loads(found.scripts[0]) == {text: [text]}
+    assert unpacked(found.scripts[0]) == {text: [text]}
 
 
 def test_the_page_holds_two_scripts_whatever_the_data() -> None:
@@ -68,7 +67,13 @@ def test_the_page_holds_two_scripts_whatever_the_data() -> None:
     found = Elements(text)
     assert found.tags.count("script") == 2
     assert "img" not in found.tags
-    assert json.loads(found.scripts[0])["title"] == HOSTILE
+    assert unpacked(found.scripts[0])["title"] == HOSTILE
+
+
+def test_it_is_as_small_as_its_data_deflated() -> None:
+    same = [{"contexts": [0.25] * 5, "id": f"attn_out/0/{i}"} for i in range(20_000)]
+    empty, full = (len(page({"circuits": x})) for x in ([], same))
+    assert full - empty < len(json.dumps(same)) / 10
 
 
 def test_its_policy_lets_only_its_own_script_run() -> None:

@@ -91,6 +91,13 @@ function bytes(packed) {
   return found;
 }
 
+// The page's data: JSON, deflated, in base64.
+async function unpacked(text) {
+  const packed = new Blob([bytes(text)]).stream();
+  const whole = packed.pipeThrough(new DecompressionStream("deflate"));
+  return JSON.parse(await new Response(whole).text());
+}
+
 function whenIdle(run) {
   if (window.requestIdleCallback) requestIdleCallback(run, { timeout: 600 });
   else setTimeout(run, 50);

@@ -1,6 +1,6 @@
 // Prepare a circuit's data: nodes with their edges, titles, strengths of edges.
 
-const DATA = JSON.parse(byId("data").textContent);
+const DATA = await unpacked(byId("data").textContent);
 const PREPARED = new Map();
 const SITES = {
   token: "token", attn_in: "read", q: "query", k: "key", v: "value",
