@@ -8,8 +8,11 @@ from typing import Any
 
 
 def data_of(text: str) -> dict[str, Any]:
-    (found,) = re.findall(r'id="data">(.*?)</script>', text, re.DOTALL)
-    return unpacked(found)
+    blocks = re.findall(r'id="(data|engine)">(.*?)</script>', text, re.DOTALL)
+    found = dict(blocks)
+    assert len(blocks) == len(found) == 2
+    engine = json.loads(found["engine"])
+    return unpacked(found["data"]) | ({"engine": engine} if engine else {})
 
 
 def unpacked(block: str) -> dict[str, Any]:
