@@ -7,6 +7,7 @@ to fill up the last batch. Changes are made in the circuit's own weights
 than the tapped model.
 """
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -133,6 +134,7 @@ def _run(
     config: ModelConfig, params: Any, asked: Question, keep: Nodes, means: Nodes
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Margins as if the answer were read at each token, and all activations."""
+    config = dataclasses.replace(config, unroll=False)  # it compiles in half the time
     sites = [*keep, nodes.ATTN_PATTERN, nodes.FINAL_NORM]
     tap = taps.compose(ablations.mean(keep, means), taps.capture(sites))
     logits_BLV, found = model.trace(config, params, asked.tokens_BL, tap)
