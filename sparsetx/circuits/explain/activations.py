@@ -134,7 +134,7 @@ def _run(
     config: ModelConfig, params: Any, asked: Question, keep: Nodes, means: Nodes
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Margins as if the answer were read at each token, and all activations."""
-    config = dataclasses.replace(config, unroll=False)  # it compiles in half the time
+    config = dataclasses.replace(config, unroll=False)  # less to compile
     sites = [*keep, nodes.ATTN_PATTERN, nodes.FINAL_NORM]
     tap = taps.compose(ablations.mean(keep, means), taps.capture(sites))
     logits_BLV, found = model.trace(config, params, asked.tokens_BL, tap)
