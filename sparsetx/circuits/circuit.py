@@ -83,7 +83,7 @@ class Circuit:
 
         From the circuit's own weights, at a cost that follows its size; from the whole
         model, with other nodes at their means, where these do not suffice
-        (`measure/inference.py` says where).
+        (`measure/inference` says where).
         """
         ids = model.check_tokens(self.config, check_ids(self.config, tokens_BL))
         if self._folded is not None:

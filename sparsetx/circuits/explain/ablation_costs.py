@@ -13,26 +13,21 @@ interchange  how far the margin moves towards the other prompt's, as a fraction 
 The loss is that of the circuit under mean ablation, uncalibrated.
 """
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from sparsetx import model, nodes, taps
+from sparsetx import nodes
 from sparsetx.circuits.explain import interchange_effects
-from sparsetx.circuits.explain.interchange_effects import Prompted
-from sparsetx.circuits.measure import ablations, edges, effective_edges
+from sparsetx.circuits.explain.activations import Array, Prompted
+from sparsetx.circuits.measure import edges, effective_edges
 from sparsetx.circuits.measure.questions import Question
-from sparsetx.config import ModelConfig
-from sparsetx.model import mesh, parameters
-from sparsetx.nodes import Node, Nodes
+from sparsetx.model import parameters
+from sparsetx.nodes import Node
 
-AT_ONCE = 4  # masks side by side on a device
 MOST = 2000  # edges that are ablated one by one: of more, those of steepest gradient
 
 EdgeKey = tuple[Node, Node]
@@ -54,8 +49,13 @@ def of(circuit: Any, asked: Question, most: int = MOST) -> Costs:
     prompted = Prompted(
         circuit.config, circuit.params, circuit.keep, circuit.means, asked
     )
-    loss = float(_losses(prompted, [()])[0])
-    alone = _losses(prompted, [(node,) for node in prompted.kept])
+    loss = float(_losses(prompted.margin_B[None])[0])
+    shape = asked.tokens_BL.shape
+    ablated = [
+        (node, np.full(shape, _mean(prompted, node), np.float32))
+        for node in prompted.kept
+    ]
+    alone = _losses(prompted.held(ablated))
     by_node = dict(zip(prompted.kept, (alone - loss).tolist(), strict=True))
     by_edge = _of_edges(prompted, loss, most)
     return Costs(
@@ -63,33 +63,16 @@ def of(circuit: Any, asked: Question, most: int = MOST) -> Costs:
     )
 
 
-def _losses(
-    prompted: Prompted, removed: list[tuple[Node, ...]]
-) -> npt.NDArray[np.float64]:
-    """[N]: the loss with each of these groups of kept nodes ablated as well."""
-    devices = tuple(jax.local_devices())
-    program, many = _of_masks(prompted.config, devices), AT_ONCE * len(devices)
-    found = []
-    for which in mesh.portions(len(removed), many):
-        tree = nodes.repeated(prompted.keep, many)
-        for row, number in enumerate(which):
-            for node in removed[number]:
-                nodes.put(tree, row, node, 0)
-        given = prompted.params, prompted.asked, prompted.means
-        found.append(np.asarray(program(*given, tree)))
-    if not found:
-        return np.zeros(0)
-    return np.concatenate(found)[: len(removed)].astype(np.float64)
+def _losses(margin_NB: Array) -> npt.NDArray[np.float64]:
+    """[N]: mean cross-entropies."""
+    found: npt.NDArray[np.float64]
+    found = np.logaddexp(0.0, -margin_NB.astype(np.float64)).mean(-1)
+    return found
 
 
-@functools.cache
-def _of_masks(config: ModelConfig, devices: tuple[jax.Device, ...]) -> Any:
-    def all_of(params: Any, asked: Question, means: Nodes, masks: Nodes) -> jax.Array:
-        kind = functools.partial(ablations.mean, means=means)
-        wide = 1 if devices[0].platform == "cpu" else AT_ONCE
-        return ablations.losses(config, params, asked, masks, kind, at_once=wide)
-
-    return mesh.OverLanes(all_of, devices, whole=3)
+def _mean(prompted: Prompted, node: Node) -> float:
+    row = np.asarray(prompted.means[node.site])
+    return float(row[node.index] if row.ndim == 1 else row[node.layer, node.index])
 
 
 def _of_edges(prompted: Prompted, loss: float, most: int) -> dict[EdgeKey, float]:
@@ -105,58 +88,37 @@ def _of_edges(prompted: Prompted, loss: float, most: int) -> dict[EdgeKey, float
     if len(found) > most:
         slopes = bench.slopes(np.ones(len(found), bool))
         chosen = np.sort(np.argsort(-slopes, kind="stable")[:most])
-    out: dict[EdgeKey, float] = {}
-    alive = np.ones((len(chosen), len(found)), bool)
-    alive[np.arange(len(chosen)), chosen] = False
-    for i, value in zip(chosen, bench.losses(alive), strict=True):
-        edge = found[i][2]
-        out[edge.src, edge.dst] = float(value) - loss
-    return out
+    own = [found[i][2] for i in chosen]
+    if prompted.recorded is not None:
+        changes = map(prompted.recorded.without, own)
+        losses = _losses(prompted.changed(list(changes)))
+    else:
+        alive = np.ones((len(chosen), len(found)), bool)
+        alive[np.arange(len(chosen)), chosen] = False
+        losses = bench.losses(alive).astype(np.float64)
+    cost = (losses - loss).tolist()
+    return {(e.src, e.dst): x for e, x in zip(own, cost, strict=True)}
 
 
 def _direct(prompted: Prompted) -> dict[Node, float]:
-    sites = [s for s in (*edges.WRITES, nodes.FINAL) if s in prompted.keep]
-    parts = _direct_effects(
-        prompted.config, tuple(sites), prompted.params, prompted.asked, prompted.keep,
-        prompted.means,
-    )  # fmt: skip
+    """Mean direct effects at the last token."""
+    asked, params, taken = prompted.asked, prompted.params, prompted.taken
+    last_B, answer_B2 = np.asarray(asked.position_B), np.asarray(asked.answers_B2)
+    rows = np.arange(len(last_B))
+    gain_D = np.asarray(params[parameters.FINAL_NORM][parameters.GAIN])
+    w_DV = np.asarray(params[parameters.UNEMBED][parameters.W])
+    right_DB, wrong_DB = (w_DV[:, answer_B2[:, i]] * gain_D[:, None] for i in (0, 1))
+    towards_DB = right_DB - wrong_DB
+    if float(asked.open):
+        towards_DB = right_DB * np.asarray(asked.sign_B)
+    towards_DB = towards_DB * taken.norm_BL[rows, last_B]
     return {
         node: float(
-            parts[node.site][node.index]
-            if node.site in nodes.END_SITES
-            else parts[node.site][node.layer, node.index]
+            np.mean(
+                (taken.values[node][rows, last_B] - _mean(prompted, node))
+                * towards_DB[node.index]
+            )
         )
         for node in prompted.kept
-        if node.site in sites
+        if node.site in (*edges.WRITES, nodes.FINAL)
     }
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _direct_effects(
-    config: ModelConfig,
-    sites: tuple[str, ...],
-    params: Any,
-    asked: Question,
-    keep: Nodes,
-    means: Nodes,
-) -> dict[str, jax.Array]:
-    """{site: [layer, channel]}: mean direct effects at the last token."""
-    tap = taps.compose(
-        ablations.mean(keep, means), taps.capture([*sites, nodes.FINAL_NORM])
-    )
-    _, taken = model.trace(config, params, asked.tokens_BL, tap)
-    place_B = asked.position_B
-    rows_B = jnp.arange(len(place_B))
-    gain_D = params[parameters.FINAL_NORM][parameters.GAIN]
-    w_DV = params[parameters.UNEMBED][parameters.W] * gain_D[:, None]
-    right_BD, wrong_BD = (w_DV[:, asked.answers_B2[:, i]].T for i in (0, 1))
-    one_token_BD = asked.sign_B[:, None] * right_BD
-    towards_BD = jnp.where(asked.open > 0, one_token_BD, right_BD - wrong_BD)
-    towards_BD *= taken[nodes.FINAL_NORM][rows_B, place_B]
-    found = {}
-    for site in sites:
-        x_BD = taken[site][..., rows_B, place_B, :]
-        above_BD = x_BD - means[site][..., None, :]
-        weight_BD = towards_BD.reshape((1,) * (x_BD.ndim - 2) + towards_BD.shape)
-        found[site] = jnp.mean(above_BD * weight_BD, -2)
-    return found

@@ -5,8 +5,10 @@ position of one kind has a larger value than one of the other; ties count half).
 it is NumPy.
 """
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,15 @@ from sparsetx.nodes import Node
 
 Values = npt.NDArray[np.floating]
 Flags = npt.NDArray[np.bool_]
+
+
+class Labels(NamedTuple):
+    """What the positions of a sample that are not padding are told apart by."""
+
+    kinds: npt.NDArray[np.integer]  # of tokens
+    token_N: npt.NDArray[np.integer]  # which of them
+    before_N: npt.NDArray[np.integer]  # the number of the token before
+    place_N: npt.NDArray[np.integer]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,14 +40,14 @@ class Sample:
     attention: Mapping[tuple[int, int], Values] = field(default_factory=dict)
     pairs: bool = True
 
-    @property
+    @functools.cached_property
     def real_BL(self) -> Flags:
         """Positions that are not padding."""
         place_1L = np.arange(self.tokens_BL.shape[1])[None]
         found: Flags = place_1L <= np.asarray(self.position_B)[:, None]
         return found
 
-    @property
+    @functools.cached_property
     def apart_BL(self) -> Flags:
         """Where a prompt differs from the other prompt of its pair: position by
         position if both are equally long; else, tokens that the other has less often.
@@ -55,6 +66,20 @@ class Sample:
                     if here.sum() > (rows[1 - i] == token).sum():
                         apart[a + i, : len(here)] |= here
         return apart
+
+    @functools.cached_property
+    def labels(self) -> "Labels":
+        before_BL = np.roll(self.tokens_BL, 1, 1).astype(np.int64)
+        before_BL[:, 0] = -1
+        place_BL = np.broadcast_to(
+            np.arange(self.tokens_BL.shape[1]), self.tokens_BL.shape
+        )
+        kinds, token_N = np.unique(self.tokens_BL[self.real_BL], return_inverse=True)
+        others = (
+            np.unique(x_BL[self.real_BL], return_inverse=True)[1]
+            for x_BL in (before_BL, place_BL)
+        )
+        return Labels(kinds, token_N, *others)
 
     @property
     def first_B(self) -> Flags:
@@ -102,26 +127,23 @@ def of(sample: Sample, node: Node) -> NodeStatistics:
     end_one, end_other = end_B[sample.first_B], end_B[~sample.first_B]
     if not sample.pairs:
         end_one = end_other = end_B[:0]
-    before_BL = np.concatenate(
-        [np.full((len(value_BL), 1), -1), sample.tokens_BL[:, :-1]], 1
-    )
-    place_BL = np.broadcast_to(np.arange(value_BL.shape[1])[None], value_BL.shape)
-    tokens_N = sample.tokens_BL[real_BL]
-    kinds, which = np.unique(tokens_N, return_inverse=True)
-    many = np.bincount(which)
-    mean_of = np.bincount(which, x_N) / many
+    labels = sample.labels
+    many = np.bincount(labels.token_N)
+    mean_of = np.bincount(labels.token_N, x_N) / many
     return NodeStatistics(
         mean=float(x_N.mean()),
         rest=float(np.median(x_N)),
         low=float(x_N.min()),
         high=float(x_N.max()),
         by_token={
-            int(t): (float(m), int(n))
-            for t, m, n in zip(kinds, mean_of, many, strict=True)
+            t: (m, n)
+            for t, m, n in zip(
+                labels.kinds.tolist(), mean_of.tolist(), many.tolist(), strict=True
+            )
         },
-        token_share=explained(x_N, tokens_N),
-        previous_share=explained(x_N, before_BL[real_BL]),
-        place_share=explained(x_N, place_BL[real_BL]),
+        token_share=explained(x_N, labels.token_N),
+        previous_share=explained(x_N, labels.before_N),
+        place_share=explained(x_N, labels.place_N),
         detects=auc(value_BL[apart_BL], value_BL[real_BL & ~apart_BL]),
         tells=auc(one, other),
         at_first=_mean(one),
@@ -143,13 +165,13 @@ def auc(one: Values, other: Values) -> float:
 
 
 def explained(x_N: Values, label_N: npt.NDArray[np.integer]) -> float:
-    """The fraction of the variance that lies between labels; 0 for a constant."""
+    """The fraction of the variance that lies between labels (small numbers from 0 on);
+    0 for a constant."""
     total = x_N.var()
     if total <= 1e-12 * max(1.0, float(np.square(x_N).mean())):
         return 0.0
-    _, which = np.unique(label_N, return_inverse=True)
-    many = np.bincount(which)
-    mean_of = np.bincount(which, x_N) / many
+    many = np.bincount(label_N)
+    mean_of = np.bincount(label_N, x_N) / np.maximum(many, 1)
     return float((many * np.square(mean_of - x_N.mean())).sum() / len(x_N) / total)
 
 

@@ -102,7 +102,8 @@ def _box(
     name: str, own: Sequence[GraphNode], incoming: Matrix, outgoing: Matrix
 ) -> Supernode:
     effects = {n.name: n.interchange for n in own if n.interchange is not None}
-    carrier = max(effects, key=lambda node: effects[node], default=None)
+    # Rounded, so that of nodes on one path noise does not choose.
+    carrier = max(effects, key=lambda node: round(effects[node], 6), default=None)
     return Supernode(
         name,
         (min(n.layer for n in own), max(n.layer for n in own)),

@@ -16,7 +16,7 @@ and of the 95th percentile of stochastic ablation with frozen norms.
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -205,24 +205,6 @@ def margins(
 ) -> jax.Array:
     both = tap if scales is None else taps.compose(tap, frozen(scales))
     return questions.margins(config, params, asked, both)
-
-
-def losses(
-    config: ModelConfig,
-    params: Any,
-    asked: Question,
-    masks: Nodes,
-    kind: Callable[[Nodes], Tap],
-    scales: Scales | None = None,
-    at_once: int = 1,
-) -> jax.Array:
-    """[N] losses of masks [N, layer, width] under one kind of ablation, for example
-    `functools.partial(ablations.mean, means=means)`; `at_once` of them in parallel."""
-
-    def one(keep: Nodes) -> jax.Array:
-        return loss(config, params, asked, kind(keep), scales)
-
-    return jnp.asarray(jax.lax.map(one, masks, batch_size=at_once))
 
 
 def honest_losses(

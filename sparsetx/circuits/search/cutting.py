@@ -30,7 +30,6 @@ from sparsetx.config import ModelConfig
 from sparsetx.nodes import Nodes
 from sparsetx.run import Run, params_hash, provenance
 from sparsetx.system.progress import Progress, Reporter, silent
-from sparsetx.tasks.pairs import Pairs
 from sparsetx.tasks.task import SPLITS
 
 # Rankings that are computed in a few passes, without a search.
@@ -162,7 +161,7 @@ def searched(
 
 def _undone(cutting: Cutting, case: Case, own: Drawn, kind: CircuitKind) -> Circuit:
     subject = cutting.subject(cutting.empty)
-    whole = final_figures.whole(subject, _task(cutting, own["test"]))
+    whole = final_figures.whole(subject, _test(cutting, case, own))
     told = _facts(cutting, case, own, kind)
     told = dataclasses.replace(told, status=facts.NOT_DONE, test=whole)
     return Circuit(told, cutting.run.params, subject.keep, subject.means)
@@ -174,7 +173,7 @@ def _circuit(
     config, chosen = cutting.run.config.model, found.chosen
     keep = nodes.unflatten(config, chosen.mask.astype(np.float32), cutting.sites)
     subject = cutting.subject(keep)
-    test = _task(cutting, own["test"])
+    test = _test(cutting, case, own)
     told = dataclasses.replace(
         _facts(cutting, case, own, kind),
         curve=_curve(chosen),
@@ -221,9 +220,12 @@ def _assessed(
     )
 
 
-def _task(cutting: Cutting, pairs: Pairs) -> Task:
-    config = cutting.run.config.model
-    length = pools.padded_length(config, pairs)
+def _test(cutting: Cutting, case: Case, own: Drawn) -> Task:
+    """The test pool, at least as long as the pools of the search: so it shares programs
+    with them, and with those of other tasks."""
+    config, pairs = cutting.run.config.model, own["test"]
+    searched = case.val.asked.tokens_BL.shape[1]
+    length = max(pools.padded_length(config, pairs), searched)
     return pools.asked(config, cutting.run.params, pairs, length, cutting.sites)
 
 

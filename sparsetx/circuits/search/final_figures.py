@@ -51,6 +51,7 @@ class Subject:
 
     def margins(self, task: Task, frozen: bool = False) -> npt.NDArray[Any]:
         """[B] margins under mean ablation, computed a few prompts at a time."""
+        task = dataclasses.replace(task, donors=None)  # a program less: none are used
         given = self.config, float(frozen), self.params, self.keep, self.means
         count = len(task.asked)
         found = [

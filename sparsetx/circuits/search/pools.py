@@ -30,6 +30,7 @@ from sparsetx.tasks.pairs import Pairs
 from sparsetx.tasks.task import SPLITS
 
 ROUND = 8  # tokens
+ROUND_SHOWN = 64  # of the few pairs that a circuit is explained on
 Drawn = Mapping[str, Pairs]  # {pool: pairs}
 
 
@@ -196,10 +197,11 @@ def _tokenizer(folder: files.PathLike, facts: Facts) -> Tokenizer:
 
 
 def first_of(pairs: Pairs, most: int, config: ModelConfig) -> Pairs:
-    """The first pairs of a pool, padded so that similar lengths share programs."""
+    """The first pairs of a pool, padded so that the prompts of nearly all tasks share a
+    program: to compile it takes longer than to run it on padding."""
     rows = 2 * most
     longest = int(pairs.position_B[:rows].max()) + 1
-    length = min(-(-longest // ROUND) * ROUND, config.context)
+    length = min(-(-longest // ROUND_SHOWN) * ROUND_SHOWN, config.context)
     tokens_BL = np.full((len(pairs.position_B[:rows]), length), pairs.tokens_BL[0, 0])
     tokens_BL[:, :longest] = pairs.tokens_BL[:rows, :longest]
     return dataclasses.replace(

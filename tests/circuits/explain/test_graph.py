@@ -13,7 +13,7 @@ from sparsetx.circuits import circuit, facts
 from sparsetx.circuits.circuit import Circuit, name_of
 from sparsetx.circuits.explain import ablation_costs, graph, text_ends
 from sparsetx.circuits.explain.ablation_costs import Costs
-from sparsetx.circuits.measure import ablations
+from sparsetx.circuits.measure import ablations, inference
 from sparsetx.config import ModelConfig
 from sparsetx.model import parameters
 from sparsetx.nodes import Node
@@ -106,6 +106,19 @@ def test_costs_are_what_ablation_costs(measured: Costs) -> None:
     # A value's only edge carries all that the value does.
     value, write = Node(nodes.V, 1, 0), Node(nodes.ATTN_OUT, 1, 5)
     assert measured.edge[value, write] == pytest.approx(measured.node[value], abs=1e-4)
+
+
+def test_the_tapped_model_finds_the_same(
+    measured: Costs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of circuits that are most of their model, say, there is no folded form."""
+    monkeypatch.setattr(inference, "fold", lambda *_: None)
+    found = ablation_costs.of(made(), FEW)
+    assert found.loss == pytest.approx(measured.loss, abs=1e-5)
+    for kind in ("node", "edge", "direct", "interchange"):
+        own, other = getattr(found, kind), getattr(measured, kind)
+        assert own.keys() == other.keys()
+        assert own == pytest.approx(other, abs=1e-5)
 
 
 def test_the_direct_effect_is_the_margin_that_a_write_adds(measured: Costs) -> None:

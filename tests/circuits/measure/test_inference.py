@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsetx import model, nodes
-from sparsetx.circuits.measure import ablations, folding, inference
+from sparsetx.circuits.measure import ablations, inference
+from sparsetx.circuits.measure.inference import folding, table
 from sparsetx.config import ModelConfig
 from tests.model.test_sparse_inference import thinned
 
@@ -112,7 +113,7 @@ def test_the_table_forgets_when_it_is_full(monkeypatch: pytest.MonkeyPatch) -> N
     assert folded is not None
     first, second = np.arange(24).reshape(2, 12), np.arange(24).reshape(2, 12) + 12
     wanted = folded.logits(first)
-    monkeypatch.setattr(inference, "ENTRIES", 1)
+    monkeypatch.setattr(table, "ENTRIES", 1)
     folded.logits(second)
     assert len(folded.table.keys_U) == 24
     np.testing.assert_array_equal(folded.logits(first), wanted)

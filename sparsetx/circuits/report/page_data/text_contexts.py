@@ -76,11 +76,10 @@ def of_node(value_BL: Array, each: int = EACH) -> list[dict[str, Any]]:
     most = float(np.abs(value_BL).max())
     if most <= 0:
         return []
-    flat = value_BL.ravel()
+    values = np.quantile(value_BL, [share for _, share in GROUPS]).tolist()
     found: list[dict[str, Any]] = []
     told: list[float] = []
-    for name, share in GROUPS:
-        value = float(np.quantile(flat, share))
+    for (name, _), value in zip(GROUPS, values, strict=True):
         if any(abs(value - other) < 1e-3 * most for other in told):
             continue  # a sparse node is 0 nearly everywhere: one group of 0 is enough
         told.append(value)
@@ -94,7 +93,7 @@ def of_node(value_BL: Array, each: int = EACH) -> list[dict[str, Any]]:
                 "values": base64.b64encode(share_N.tobytes()).decode(),
             }
         )
-    return found[::-1] if -flat.min() > flat.max() else found
+    return found[::-1] if -value_BL.min() > value_BL.max() else found
 
 
 def _nearest(value_BL: Array, value: float, each: int) -> list[list[int]]:

@@ -5,30 +5,22 @@ attention in steps of 1/255. The page only shows them as shades of colour.
 """
 
 import base64
-import functools
 from dataclasses import dataclass
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from sparsetx import model, nodes, taps
 from sparsetx.circuits.circuit import Circuit
+from sparsetx.circuits.explain import activations
 from sparsetx.circuits.explain.node_statistics import Sample
-from sparsetx.circuits.measure import ablations, questions
-from sparsetx.circuits.measure.questions import Question
-from sparsetx.config import ModelConfig
+from sparsetx.circuits.measure import questions
 from sparsetx.data.tokenizer import Tokenizer
-from sparsetx.nodes import Nodes
-from sparsetx.taps import IDENTITY
 from sparsetx.tasks.pairs import Pairs
 
 SHOWN = 8  # pairs that can be stepped through, at most
 ROOM = 90_000  # bytes of activations and attention of one circuit
 BINS = 14
-HEADS = (nodes.Q, nodes.K, nodes.V)
 Array = npt.NDArray[Any]
 Head = tuple[int, int]  # layer, head
 
@@ -53,54 +45,22 @@ class Trace:
 
 def traced(circuit: Circuit, pairs: Pairs) -> Trace:
     """Run the circuit, all other nodes at their means."""
-    config, asked = circuit.config, questions.of(pairs, pairs.tokens_BL.shape[1])
-    sites = tuple(circuit.keep)
-    toward_BL, whole_B, taken = _run(
-        config, sites, circuit.params, asked, circuit.keep, circuit.means
-    )
-    values = {site: np.asarray(x, np.float32) for site, x in taken.items()}
-    heads = sorted(
-        {(n.layer, n.index // config.d_head) for n in circuit.nodes if n.site in HEADS}
-    )
-    pattern = values[nodes.ATTN_PATTERN]
-    rows = [
-        values[n.site][..., n.index]
-        if n.site in nodes.END_SITES
-        else values[n.site][n.layer, ..., n.index]
-        for n in circuit.nodes
-    ]
-    patterns = [pattern[layer, :, head] for layer, head in heads]
+    asked = questions.of(pairs, pairs.tokens_BL.shape[1])
+    own = activations.taken(circuit, asked)
+    whole = activations.taken(circuit, asked, pruned=False)
     size = asked.tokens_BL.shape
+    heads = list(own.attention)
+    sign_B = np.tile(np.array([1.0, -1.0], np.float32), len(asked) // 2)
+    values = [own.values[node] for node in circuit.nodes]
+    patterns = [own.attention[head] for head in heads]
     return Trace(
         pairs,
-        np.stack(rows) if rows else np.zeros((0, *size), np.float32),
+        np.stack(values) if values else np.zeros((0, *size), np.float32),
         np.stack(patterns) if patterns else np.zeros((0, *size, size[1]), np.float32),
         heads,
-        np.asarray(toward_BL),
-        np.asarray(whole_B),
+        own.margin_BL * sign_B[:, None],
+        whole.margin_BL[np.arange(len(asked)), pairs.position_B],
     )
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _run(
-    config: ModelConfig,
-    sites: tuple[str, ...],
-    params: Any,
-    asked: Question,
-    keep: Nodes,
-    means: Nodes,
-) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
-    """The logit of the answer of A minus that of B, at every token; the margins of the
-    whole model; and all activations."""
-    tap = taps.compose(
-        ablations.mean(keep, means), taps.capture([*sites, nodes.ATTN_PATTERN])
-    )
-    logits_BLV, taken = model.trace(config, params, asked.tokens_BL, tap)
-    margin = functools.partial(questions.margin_of, asked)
-    right_BL = jax.vmap(margin, 1, 1)(logits_BLV)
-    sign_B = jnp.tile(jnp.array([1.0, -1.0]), len(asked) // 2)
-    whole_B = questions.margins(config, params, asked, IDENTITY)
-    return right_BL * sign_B[:, None], whole_B, taken
 
 
 # --- For the page -------------------------------------------------------------------
