@@ -233,7 +233,7 @@ def test_the_ladder_says_under_what_it_holds(read: Page) -> None:
     before = read.js("location.hash")
     read.click("#rungs a")
     top = "document.getElementById('controls-title').getBoundingClientRect().top"
-    assert 0 <= read.js(top) < 844
+    assert -1 <= read.js(top) < 844  # parts of a pixel
     assert read.js("location.hash") == before
 
 
