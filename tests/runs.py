@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from sparsetx import nodes
 from sparsetx.config import (
     DataConfig,
     ModelConfig,
@@ -31,6 +32,8 @@ def config(data: Path) -> RunConfig:
             d_head=8,
             d_mlp=32,
             bigram="counts",
+            # every selection takes time to compile
+            afrac_sites=(nodes.ATTN_IN, nodes.MLP_NEURON),
         ),
         sparsity=SparsityConfig(block=1 / 4, embed=1 / 2, alive=2),
         optim=OptimConfig(lr=1e-2, eps=1e-8, weight_decay=0.01),

@@ -15,7 +15,12 @@ from tests import kernel_counts
 from tests.test_topk import PALETTES, sorted_mask, values
 
 INTERPRETED = functools.partial(kernel.search, interpret=True)
-SHAPES = [(3, 8), (2, 5, 33), (1, 130), (129, 16)]
+SLOW = pytest.mark.slow
+SHAPES = [
+    (2, 5, 33),
+    (129, 16),
+    *(pytest.param(s, marks=SLOW) for s in ((3, 8), (1, 130))),
+]
 
 
 @functools.partial(jax.jit, static_argnums=1)

@@ -78,7 +78,15 @@ def test_remat_saves_thresholds_only() -> None:
     assert loops(with_(remat=True)) == loops(FEW) > 0
 
 
-@pytest.mark.parametrize("site", [*nodes.NODE_SITES, *nodes.RESIDUAL_SITES])
+# One of each kind: a read, a head's, a neuron, a residual; the others in slow tests.
+QUICK = (nodes.ATTN_IN, nodes.V, nodes.MLP_NEURON, nodes.RESID_POST_MLP)
+SITES = [
+    pytest.param(site, marks=[pytest.mark.slow] * (site not in QUICK))
+    for site in (*nodes.NODE_SITES, *nodes.RESIDUAL_SITES)
+]
+
+
+@pytest.mark.parametrize("site", SITES)
 def test_abstopk_acts_where_it_should(site: str) -> None:
     config = with_(afrac=0.25, afrac_sites=(site,))
     watched = (*nodes.NODE_SITES, *nodes.RESIDUAL_SITES)

@@ -56,10 +56,10 @@ def of(config: ModelConfig, params: Any, tokens_BL: Any) -> np.ndarray:
 
 
 # Each is a program of its own. Few weights with every option and without any; ties,
-# none and all weights where selections differ; the others in slow tests.
+# and all weights, where selections differ; the others in slow tests.
+SLOW = pytest.mark.slow
 QUICK = {
-    ("every option", 0.1, 0), ("plain", 0.1, 0), ("relu", 0.1, 0),
-    ("selected residual", 0.1, 0.25), ("every option", 0, 0),
+    ("every option", 0.1, 0), ("plain", 0.1, 0), ("selected residual", 0.1, 0.25),
     ("gelu and AbsTopK", 1, 0),
 }  # fmt: skip
 GRID = [
@@ -92,7 +92,9 @@ def test_the_same_logits_of_any_weights_and_tokens(seed: int, name: str) -> None
     assert same_B.mean() >= (1 if config.afrac is None else 0.5)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (5, 3), (7, 12)])
+@pytest.mark.parametrize(
+    "shape", [(5, 3), *(pytest.param(s, marks=SLOW) for s in ((1, 1), (7, 12)))]
+)
 def test_any_number_of_sequences_of_any_length(shape: tuple[int, int]) -> None:
     params = thinned(FEW, 0.1, seed=0)
     tokens_BL = jnp.arange(shape[0] * shape[1]).reshape(shape) % FEW.vocab_size
@@ -154,7 +156,7 @@ def both_ways(x: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
 @settings(deadline=None, max_examples=30)
 @given(
     st.integers(0, 2**31),
-    st.sampled_from([1, 2, 12, 23, 24]),
+    st.sampled_from([1, 12, 24]),
     st.sampled_from(["normal", "ties", "zeros", "large", "wide", "broken", "equal"]),
 )
 def test_columns_are_chosen_as_everywhere(seed: int, k: int, kind: str) -> None:

@@ -30,7 +30,9 @@ def oracle(w: np.ndarray, k: int, alive: int, neuron_axis: int) -> np.ndarray:
 project = jax.jit(project_matrix, static_argnames=("alive", "neuron_axis"))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    "dtype", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("neuron_axis", [0, 1, -1])
 @pytest.mark.parametrize("alive", [0, 1, 4])
 @settings(max_examples=40)

@@ -183,6 +183,7 @@ def test_a_head_that_only_acts_through_its_sink() -> None:
     assert sum(e.dst == "attn_out/1/5" for e in found.edges) == 4
 
 
+@pytest.mark.slow
 def test_the_last_read_may_be_a_node() -> None:
     own = made()
     final = np.zeros(compiled.CONFIG.d_model, np.float32)

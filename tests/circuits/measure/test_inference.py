@@ -65,12 +65,15 @@ def compared(config: ModelConfig, params: Any, keep: Any, means: Any, seed: int)
     return np.abs(everywhere).max(-1), np.abs(at_place).max(-1)
 
 
-# The final read makes another program of the tapped model: for two in quick tests.
+# Each is a program of the tapped model, and so is each with the final read: of some
+# options in quick tests.
+SLOW = ("added positions", "relu")
 FINAL = ("concatenated positions", "AbsTopK at some sites")
 GRID = [
-    pytest.param(name, *one, marks=[pytest.mark.slow] * (one[2] and name not in FINAL))
+    pytest.param(name, *one, marks=[pytest.mark.slow] * slow)
     for name in CHANGES
     for one in ((0.1, 0, False), (0.7, 0, True), (0.3, 0.25, False), (0, 0, False))
+    for slow in [name in SLOW or (one[2] and name not in FINAL)]
 ]
 
 

@@ -298,6 +298,7 @@ def test_it_knows_all_words_if_that_is_short_enough() -> None:
             space["answer_logits"]([])
 
 
+@pytest.mark.slow
 def test_a_read_without_a_rule_is_refused() -> None:
     """AbsTopK chooses it among all channels of the residual."""
     with pytest.raises(Refusal, match="no rule tells when AbsTopK keeps attn_in/1/"):

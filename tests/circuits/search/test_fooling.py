@@ -20,7 +20,7 @@ QUICK = [
     for name in NAMES
 ]  # fmt: skip
 SEEDS = 2
-FEW = 16  # draws, where all subsets are measured
+FEW = 16  # draws, where many circuits are measured, or one that is far off
 # What is low of the fooled circuit on the train pool, and what is high there.
 SEEMS, SHOWS = ("mean",), ("together", "apart")
 OF_ITS_OWN = {"cancelling loop": (("mean", "together"), ("stochastic", "apart"))}
@@ -58,16 +58,16 @@ def test_the_fooled_circuit_only_seems_to_be_good(name: str) -> None:
     kept = own.made.fooled
     assert not own.made.accepts(kept)
     seems, shows = OF_ITS_OWN.get(name, (SEEMS, SHOWS))
-    found = own.figures(kept, "train")
+    found = own.figures(kept, "train", draws=FEW)
     assert max(found[figure] for figure in seems) < TARGET / 2
     assert min(found[figure] for figure in shows) > 1.25 * TARGET
-    assert own.figures(kept, "test")["F"] > 2 * TARGET
+    assert own.figures(kept, "test", draws=FEW)["F"] > 2 * TARGET
 
 
 def test_resampling_alone_would_leave_out_the_constant() -> None:
     own = trial("constant node")
     (right,) = own.made.smallest
-    found = own.figures(right - CONSTANT)
+    found = own.figures(right - CONSTANT, draws=FEW)
     assert max(found["together"], found["apart"]) < TARGET / 2
     assert found["mean"] > 2 * TARGET
 
