@@ -4,6 +4,7 @@
 """
 
 import ast
+import functools
 import itertools
 import sys
 from dataclasses import dataclass
@@ -68,6 +69,7 @@ class Source:
         return self.text.count("\n")
 
 
+@functools.cache
 def sources(folder: Path = PACKAGE) -> list[Source]:
     return [
         Source(path, text, ast.parse(text))

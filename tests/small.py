@@ -1,5 +1,6 @@
 """One small model for many tests, with every optional part switched on."""
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -25,6 +26,8 @@ SMALL = ModelConfig(
     d_pos=5,
     final_bias=True,
 )
+# The same with AbsTopK at two sites: every selection takes time to trace and compile.
+FEW = dataclasses.replace(SMALL, afrac_sites=(nodes.ATTN_IN, nodes.MLP_NEURON))
 TOKENS = jnp.asarray(np.random.default_rng(1).integers(0, SMALL.vocab_size, (2, 12)))
 
 

@@ -23,7 +23,17 @@ def load(path: Path) -> RunConfig:
     return experiment.load(str(path))
 
 
-@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: p.stem)
+# A large one of each kind and one that anybody runs; the others in slow tests.
+QUICK = ("demo", "paper_16x", "gpt3")
+TRACED = [
+    pytest.param(
+        path, id=path.stem, marks=[] if path.stem in QUICK else pytest.mark.slow
+    )
+    for path in EXPERIMENTS
+]
+
+
+@pytest.mark.parametrize("path", TRACED)
 def test_it_traces_at_full_size(path: Path) -> None:
     run = load(path)
     key = jax.random.key(0)

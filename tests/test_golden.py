@@ -40,7 +40,14 @@ def read(name):
     return got | about
 
 
-@pytest.mark.parametrize("name", names())
+# Two of the four: the one with most parts, and the one with fewest.
+SLOW = ("no_positions", "some_sites")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in names()],
+)
 def test_logits_loss_and_gradients_are_the_twins(name):
     golden = read(name)
     got = ours.loss_and_gradients(golden["config"], golden["state"], golden["tokens"])

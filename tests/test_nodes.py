@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsetx import nodes
@@ -36,6 +36,7 @@ def test_order_is_layer_by_layer_in_reading_order() -> None:
     assert last == Node(nodes.FINAL, 0, 23)
 
 
+@settings(max_examples=30)
 @given(seed=st.integers(0, 1000))
 def test_flatten_and_unflatten_are_inverse(seed: int) -> None:
     total = nodes.count(SMALL, WITH_ENDS)

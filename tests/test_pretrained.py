@@ -40,6 +40,7 @@ def test_its_circuits_score_as_recorded(config: Path) -> None:
         assert found.whole, found
 
 
+@pytest.mark.slow  # of a model of this size, compiling the sparse program takes long
 @pytest.mark.parametrize("config", PRETRAINED, ids=lambda p: p.parent.name)
 def test_the_sparse_logits_are_the_dense_ones(config: Path) -> None:
     run = sparsetx.load_run(config.parent)
@@ -54,7 +55,9 @@ def test_a_circuit_that_scores_otherwise_is_reported(tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(PRETRAINED[0].parent, run)
     reached = (f.name for f in verification.circuits(run) if f.told == REACHED)
-    name = next(reached)
+    name, _, *others = reached
+    for other in others:  # two are enough
+        (run / other / "circuit.json").unlink()
     file = run / name / "circuit.json"
     facts = json.loads(file.read_text())
     file.write_text(json.dumps(facts | {"loss": facts["loss"] + 0.01}))

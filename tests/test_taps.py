@@ -10,7 +10,7 @@ import pytest
 
 from sparsetx import model, nodes, taps
 from sparsetx.config import ModelConfig
-from tests.small import SMALL, TOKENS, params_of, random_nodes
+from tests.small import FEW, SMALL, TOKENS, params_of, random_nodes
 
 
 def record(config: ModelConfig) -> tuple[list[str], dict[str, tuple[int, ...]]]:
@@ -38,32 +38,32 @@ def test_called_once_per_site_in_the_order_of_computation() -> None:
 
 
 def test_identity_changes_no_bit() -> None:
-    params = params_of(SMALL)
-    plain = model.apply(SMALL, params, TOKENS)
+    params = params_of(FEW)
+    plain = model.apply(FEW, params, TOKENS)
     for tap in (taps.IDENTITY, lambda site, x: x, taps.capture(nodes.NODE_SITES)):
-        np.testing.assert_array_equal(plain, model.apply(SMALL, params, TOKENS, tap))
+        np.testing.assert_array_equal(plain, model.apply(FEW, params, TOKENS, tap))
 
 
 def test_capture_stacks_layers() -> None:
     sites = (nodes.EMBED, nodes.Q, nodes.MLP_NEURON, nodes.ATTN_PATTERN)
-    _, taken = model.trace(SMALL, params_of(SMALL), TOKENS, taps.capture(sites))
+    _, taken = model.trace(FEW, params_of(FEW), TOKENS, taps.capture(sites))
     assert set(taken) == set(sites)
-    assert taken[nodes.EMBED].shape == (*TOKENS.shape, SMALL.d_model)
-    assert taken[nodes.Q].shape == (SMALL.n_layer, *TOKENS.shape, SMALL.d_attn)
+    assert taken[nodes.EMBED].shape == (*TOKENS.shape, FEW.d_model)
+    assert taken[nodes.Q].shape == (FEW.n_layer, *TOKENS.shape, FEW.d_attn)
     attended = taken[nodes.ATTN_PATTERN].sum(-1)  # the sink takes the rest
     assert 0 < attended.min() < attended.max() < 1 + 1e-5
 
 
 def test_ablating_nothing_and_everything() -> None:
-    params = params_of(SMALL)
-    means = random_nodes(SMALL, 1)
-    plain = model.apply(SMALL, params, TOKENS)
-    keep_all = {s: jnp.ones(shape) for s, shape in nodes.shapes(SMALL).items()}
-    kept = model.apply(SMALL, params, TOKENS, taps.ablate(keep_all, means))
+    params = params_of(FEW)
+    means = random_nodes(FEW, 1)
+    plain = model.apply(FEW, params, TOKENS)
+    keep_all = {s: jnp.ones(shape) for s, shape in nodes.shapes(FEW).items()}
+    kept = model.apply(FEW, params, TOKENS, taps.ablate(keep_all, means))
     np.testing.assert_array_equal(plain, kept)
     keep_none = {s: jnp.zeros_like(x) for s, x in keep_all.items()}
     tap = taps.compose(taps.ablate(keep_none, means), taps.capture(nodes.NODE_SITES))
-    _, taken = model.trace(SMALL, params, TOKENS, tap)
+    _, taken = model.trace(FEW, params, TOKENS, tap)
     for site in nodes.NODE_SITES:
         everywhere = jnp.broadcast_to(means[site][:, None, None], taken[site].shape)
         np.testing.assert_array_equal(taken[site], everywhere)
@@ -73,7 +73,7 @@ def test_mask_gradient_is_the_effect_of_a_node() -> None:
     """d loss / d mask through the tap agrees with a finite difference.
 
     Without AbsTopK, whose choices make the loss jump."""
-    config = dataclasses.replace(SMALL, afrac=None)
+    config = dataclasses.replace(FEW, afrac=None)
     params = params_of(config)
     keep = {nodes.V: jnp.full(nodes.shapes(config)[nodes.V], 0.5)}
     means = {nodes.V: random_nodes(config, 1)[nodes.V]}
@@ -97,42 +97,42 @@ def test_mask_gradient_is_the_effect_of_a_node() -> None:
 
 
 def test_mix_spares_what_it_is_told_to() -> None:
-    params, means = params_of(SMALL), random_nodes(SMALL, 1)
+    params, means = params_of(FEW), random_nodes(FEW, 1)
     amount = {s: jnp.full_like(m, 0.25) for s, m in means.items()}
     spare_all = {s: jnp.ones_like(m) for s, m in means.items()}
-    plain = model.apply(SMALL, params, TOKENS)
-    spared = model.apply(SMALL, params, TOKENS, taps.mix(amount, means, spare_all))
+    plain = model.apply(FEW, params, TOKENS)
+    spared = model.apply(FEW, params, TOKENS, taps.mix(amount, means, spare_all))
     np.testing.assert_array_equal(plain, spared)
-    mixed = model.apply(SMALL, params, TOKENS, taps.mix(amount, means))
+    mixed = model.apply(FEW, params, TOKENS, taps.mix(amount, means))
     assert np.abs(mixed - plain).max() > 1e-3
 
 
 def test_interchange_moves_one_run_into_another() -> None:
     """With every node's values taken over, a run computes the other's logits."""
-    params = params_of(SMALL)
-    other = (TOKENS + 5) % SMALL.vocab_size
+    params = params_of(FEW)
+    other = (TOKENS + 5) % FEW.vocab_size
     sites = (nodes.EMBED, *nodes.NODE_SITES)
-    wanted, values = model.trace(SMALL, params, other, taps.capture(sites))
-    everywhere = {s: jnp.ones(n) for s, n in nodes.shapes(SMALL, sites).items()}
+    wanted, values = model.trace(FEW, params, other, taps.capture(sites))
+    everywhere = {s: jnp.ones(n) for s, n in nodes.shapes(FEW, sites).items()}
     tap = taps.interchange(everywhere, values)
-    moved = model.apply(SMALL, params, TOKENS, tap)
+    moved = model.apply(FEW, params, TOKENS, tap)
     bigram = params["bigram"]["table"]
     np.testing.assert_allclose(
         moved - bigram[TOKENS], wanted - bigram[other], rtol=1e-5, atol=1e-5
     )
     nowhere = {s: jnp.zeros_like(x) for s, x in everywhere.items()}
-    stayed = model.apply(SMALL, params, TOKENS, taps.interchange(nowhere, values))
-    np.testing.assert_array_equal(stayed, model.apply(SMALL, params, TOKENS))
+    stayed = model.apply(FEW, params, TOKENS, taps.interchange(nowhere, values))
+    np.testing.assert_array_equal(stayed, model.apply(FEW, params, TOKENS))
 
 
 def test_substituted_norms_make_the_unembedding_linear() -> None:
     """With frozen scales, doubling the last residual doubles what it adds."""
-    params = params_of(SMALL)
-    plain, scales = model.trace(SMALL, params, TOKENS, taps.capture(nodes.NORM_SITES))
+    params = params_of(FEW)
+    plain, scales = model.trace(FEW, params, TOKENS, taps.capture(nodes.NORM_SITES))
     frozen = taps.substitute(scales)
-    np.testing.assert_array_equal(plain, model.apply(SMALL, params, TOKENS, frozen))
+    np.testing.assert_array_equal(plain, model.apply(FEW, params, TOKENS, frozen))
     double = taps.compose(frozen, _double_the_last_residual)
-    doubled = model.apply(SMALL, params, TOKENS, double)
+    doubled = model.apply(FEW, params, TOKENS, double)
     table = params["bigram"]["table"][TOKENS] + params["final_bias"]["b"][None, None]
     np.testing.assert_allclose(
         doubled - table, 2 * (plain - table), rtol=1e-4, atol=1e-5
@@ -144,12 +144,12 @@ def _double_the_last_residual(site: str, x: jax.Array) -> jax.Array:
 
 
 def test_vmap_over_masks_equals_each_alone() -> None:
-    params, means = params_of(SMALL), random_nodes(SMALL, 1)
-    each = [random_nodes(SMALL, seed, masks=True) for seed in range(3)]
+    params, means = params_of(FEW), random_nodes(FEW, 1)
+    each = [random_nodes(FEW, seed, masks=True) for seed in range(3)]
     masks = jax.tree.map(lambda *m: jnp.stack(m), *each)
 
     def logits(keep: Any) -> jax.Array:
-        return model.apply(SMALL, params, TOKENS, taps.ablate(keep, means))
+        return model.apply(FEW, params, TOKENS, taps.ablate(keep, means))
 
     together = jax.jit(jax.vmap(logits))(masks)
     alone_logits = jax.jit(logits)
@@ -166,10 +166,10 @@ def test_one_compilation_for_many_masks() -> None:
         traced += site == nodes.Q
         return x * here[site][None, None] if site == nodes.Q else x, None
 
-    params = params_of(SMALL)
+    params = params_of(FEW)
     for scale in range(4):
-        along = {nodes.Q: jnp.full((SMALL.n_layer, SMALL.d_attn), float(scale))}
-        model.apply(SMALL, params, TOKENS, taps.Tap(count, along))
+        along = {nodes.Q: jnp.full((FEW.n_layer, FEW.d_attn), float(scale))}
+        model.apply(FEW, params, TOKENS, taps.Tap(count, along))
     assert traced == 1
 
 
@@ -197,12 +197,12 @@ def test_refusals(make: Any, message: str) -> None:
 def test_two_takes_at_one_site_are_refused() -> None:
     tap = taps.compose(taps.capture([nodes.Q]), taps.capture([nodes.Q, nodes.V]))
     with pytest.raises(ValueError, match="2 of the composed taps take at 'q'"):
-        model.trace(SMALL, params_of(SMALL), TOKENS, tap)
+        model.trace(FEW, params_of(FEW), TOKENS, tap)
 
 
 def test_a_tap_that_changes_a_shape_is_refused() -> None:
     with pytest.raises(ValueError, match="the tap changed 'q' from shape"):
-        model.apply(SMALL, params_of(SMALL), TOKENS, _drop_a_channel)
+        model.apply(FEW, params_of(FEW), TOKENS, _drop_a_channel)
 
 
 def _drop_a_channel(site: str, x: jax.Array) -> jax.Array:

@@ -135,10 +135,18 @@ def chain(stop: Stop) -> None:
 
 def say_at_abort(message: str) -> None:
     """Print a message if C code calls abort(): it cannot be caught, but a handler in C
-    runs before the process dies."""
-    said = _IN_C(lambda number: os.write(2, message.encode()) and None)
+    runs before the process dies. Where there was one already (faulthandler's, which
+    says where each thread is), it comes after."""
+
+    def say(number: int) -> None:
+        os.write(2, message.encode())
+        if before:
+            after: Any = _IN_C(before)
+            after(number)
+
+    said = _IN_C(say)
     _kept.append(said)
-    _handle_in_c(signal.SIGABRT, ctypes.cast(said, ctypes.c_void_p))
+    before = _handle_in_c(signal.SIGABRT, ctypes.cast(said, ctypes.c_void_p))
 
 
 _IN_C = ctypes.CFUNCTYPE(None, ctypes.c_int)

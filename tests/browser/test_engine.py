@@ -120,6 +120,19 @@ def load(page: Page, config: ModelConfig) -> None:
     page.js("globalThis.net = networkOf(packed); 0")
 
 
+def test_sparse_arrays_are_exact_whatever_is_left_out(engine: Page) -> None:
+    places = ([], [0], [254, 255, 256], [255], [510, 1021], [0, 256, 999], [1299])
+    x = np.zeros((len(places), 1300), np.float32)
+    for row, own in enumerate(places):
+        x[row, own] = np.float32(1) / (np.arange(len(own), dtype=np.float32) + 3)
+    x[5, 7] = -0.0
+    packed = page_model.array(x)
+    assert "dense" not in packed
+    put(engine, "sparseArray", packed)
+    bits = engine.js("Array.from(new Uint32Array(dense(sparseArray).buffer))")
+    assert np.array_equal(np.array(bits, np.uint32), x.view(np.uint32).ravel())
+
+
 def rows(tokens_BL: np.ndarray, long_B: np.ndarray) -> list[list[int]]:
     return [t[:n].tolist() for t, n in zip(tokens_BL, long_B, strict=True)]
 

@@ -212,6 +212,10 @@ def test_a_large_circuit_opens_with_few_boxes(browser: Browser, tmp_path: Path) 
             for key in range(supernodes.MOST):
                 page.click(f".box[data-box='{key}']")
             assert page.js(NODES) == MANY + outside(page)
+            inside = (
+                "(e => e.scrollHeight - e.clientHeight)(document.querySelector({}))"
+            )
+            assert page.js(inside.format("'#drawing'")) <= 1  # the page scrolls, not it
 
 
 # --- Editing --------------------------------------------------------------------------

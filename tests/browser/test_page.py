@@ -234,6 +234,14 @@ def test_controls_and_charts_are_shown(desk: Page) -> None:
     assert "pass" in rows[0]
     assert "not run" in rows[1]
     assert desk.js("document.querySelectorAll('#curve .taken').length") == 1
+    points = desk.js("document.querySelectorAll('#curve circle').length")
+    assert desk.js("document.querySelectorAll('#curve tbody tr').length") == points
+    lanes = desk.js("document.querySelectorAll('#history svg .trial, .lost').length")
+    assert desk.js("document.querySelectorAll('#history tbody tr').length") == lanes > 0
+    row = "[...document.querySelectorAll('#margin tbody tr:last-child *')].slice(1)"
+    said = desk.js(f"{row}.map(e => e.innerText || e.textContent)")
+    assert len(said) == 4  # A's token and figure, and B's
+    assert all(said)
     assert desk.js("document.querySelectorAll('#history .trial').length") == 2
     assert desk.js("document.querySelectorAll('#history .lost').length") == 1
 

@@ -43,7 +43,8 @@ def test_the_first_screen_is_a_picture_and_a_sentence(read: Page) -> None:
     before = read.js(
         "document.body.innerText.split(document.getElementById('saying').innerText)[0]"
     )
-    assert before.count(". ") + before.count(".\n") <= 1
+    assert before.count(". ") + before.count(".\n") <= 2  # what it asks, what it is
+    assert "decide between" in text(read, "intro")
     assert read.js("document.querySelectorAll('#scenes li').length") <= 6
     assert read.js("document.querySelectorAll('.wires .look').length") > 0
     assert text(read, "answers").count("%") == 2
@@ -144,6 +145,60 @@ def test_both_deciding_tokens_and_a_prompt_of_ones_own(read: Page) -> None:
     assert text(read, "answers").startswith("circuit")
 
 
+ODD = "[...document.querySelectorAll('.said.odd')].map(e => [e.innerText, e.className])"
+
+
+def test_a_text_of_ones_own_is_explained(read: Page) -> None:
+    before = text(read, "reading")
+    assert "Type any text" in before
+    for side, answer in (("A", '"'), ("B", "'")):
+        given = read.js(f"document.getElementById('own-{side.lower()}').value")
+        own = given.replace("print", "sprint") + " red"
+        read.put("#story-text", own)
+        said = text(read, "reading")
+        assert "ooks most at" in said
+        assert f"as in prompt {side}" in said
+        assert f"The circuit answers {answer})" in said
+        odd = read.js(ODD)  # of all tokens, only the one that decides
+        assert len(odd) == 1
+        assert odd[0][0] == f"({answer}"
+        assert f" odd {side.lower()}" in odd[0][1]
+    read.put("#story-text", "")
+    assert text(read, "reading") == "There is no text yet."
+    assert read.js("document.querySelectorAll('.wires .look').length") == 0
+
+
+def test_a_value_lies_between_those_of_the_prompts(read: Page) -> None:
+    place = "parseInt(document.querySelector('.part .track i').style.left)"
+    assert read.js(place) < 5
+    read.click("#side-b")
+    assert read.js(place) > 95
+    yard = read.js("document.querySelector('.part .yard').innerText")
+    assert "A " in yard
+    assert "B " in yard
+
+
+def test_no_curve_runs_through_the_text_box(read: Page) -> None:
+    low = "document.getElementById('picture').getBoundingClientRect().bottom"
+    top = "document.getElementById('story-text').getBoundingClientRect().top"
+    assert read.js(low) <= read.js(top)
+    assert read.js(
+        "[...document.querySelectorAll('.wires path')].every(p => { const b = "
+        f"p.getBoundingClientRect(); return b.bottom <= {low} + 1; }})"
+    )
+
+
+def test_the_find_box_is_the_readers(read: Page) -> None:
+    scene(read, "value")
+    assert read.js("document.getElementById('query').value") == ""
+    many = read.js("document.getElementById('query').placeholder")
+    assert many.endswith("chosen nodes")
+    assert many.split()[0] + " nodes chosen" in text(read, "panel")
+    read.click("#panel button")
+    assert read.js("document.querySelectorAll('.box.hit').length") == 0
+    assert "head 3" in read.js("document.getElementById('query').placeholder")
+
+
 def test_prompt_b_can_be_chosen(read: Page) -> None:
     read.click("#side-b")
     assert "('" in text(read, "saying")
@@ -173,8 +228,13 @@ def test_the_ladder_says_under_what_it_holds(read: Page) -> None:
     assert "other nodes at their means" in told
     assert "holds \u2713" in told
     assert "loss 0.100 of 0.15 nats" in told
-    assert "Does it hold alone?" in text(read, "rungs")
-    assert "mean \u2713" in text(read, "rungs")
+    (held, tested) = (told.count(word) for word in ("holds", "loss"))
+    assert f"Does it hold alone? In {held} of {tested} tests" in text(read, "rungs")
+    before = read.js("location.hash")
+    read.click("#rungs a")
+    top = "document.getElementById('controls-title').getBoundingClientRect().top"
+    assert 0 <= read.js(top) < 844
+    assert read.js("location.hash") == before
 
 
 def test_without_its_weights_the_story_is_still_told(

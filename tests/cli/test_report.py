@@ -1,7 +1,6 @@
 """`sparsetx report` with notes of a reader, and with graphs for other programs."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 from sparsetx.cli.main import main
 from tests import runs
 from tests.circuits import handmade, known
+from tests.pages import data_of
 
 CIRCUIT = f"{handmade.TASK}/honest"
 NEURON, VALUE = "mlp_neuron/0/0", "v/1/0"
@@ -42,8 +42,7 @@ def notes(parts: dict[str, Any], path: Path) -> str:
 
 def told(page: Path) -> dict[str, Any]:
     """The circuit's data in a page."""
-    (text,) = re.findall(r'id="data">(.*?)</script>', page.read_text(), re.DOTALL)
-    (circuit,) = json.loads(text)["circuits"]
+    (circuit,) = data_of(page.read_text())["circuits"]
     found: dict[str, Any] = circuit
     return found
 

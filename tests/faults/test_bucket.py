@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from tests.circuits import compiled, handmade
 from tests.cli.test_prune import QUICK
 from tests.cli.test_train import sums
 from tests.faults import bucket, hosts
+from tests.faults.case import until
 
 RUN = "gs://bucket/runs/small"
 
@@ -67,19 +67,12 @@ def rows(run: str | Path) -> list[dict[str, object]]:
     return metrics_log.untimed(metrics_log.read(files.place(run) / "metrics.jsonl"))
 
 
-def waited_for(true: object) -> None:
-    end = time.monotonic() + 60
-    while not true():  # type: ignore[operator]
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
-
 def test_it_trains_is_killed_and_told_to_stop_and_is_the_same_run(
     experiment: Path, whole: Path
 ) -> None:
     command = there(hosts.train(experiment, Path("."), "train.log_every=1"))
     process = hosts.started(command, hosts.environment(1))
-    waited_for(lambda: 4 in checkpoints.steps(RUN))
+    until(lambda: 4 in checkpoints.steps(RUN))
     process.kill()
     hosts.ended(process)
     assert not [s for s in checkpoints.steps(RUN) if s not in (4, 8, 12)]
@@ -97,7 +90,7 @@ def test_sigterm_saves_there(experiment: Path) -> None:
     run = "gs://bucket/runs/stopped"
     command = there(hosts.train(experiment, Path("."), "train.steps=100000"), run)
     process = hosts.started(command, hosts.environment(1))
-    waited_for(lambda: checkpoints.steps(run))
+    until(lambda: checkpoints.steps(run))
     process.send_signal(signal.SIGTERM)
     end = hosts.ended(process)[0]
     assert end.code == 42, end.err

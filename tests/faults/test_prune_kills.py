@@ -13,6 +13,7 @@ import pytest
 from sparsetx.circuits import circuit
 from tests.circuits import handmade
 from tests.faults import hosts
+from tests.faults.case import until
 
 QUICK = ["--rounds", "2x100", "--pairs", "8", "--finalists", "1", "--no-effective"]
 NAMES = ("quotes", "again", "more")
@@ -55,11 +56,12 @@ def sums(folder: Path) -> dict[str, str]:
 
 def wait_for(path: Path, process: "subprocess.Popen[str]") -> float:
     """The moment at which the process has made a file."""
-    end = time.monotonic() + 120
-    while not path.exists():
-        assert time.monotonic() < end
+
+    def made() -> bool:
         assert process.poll() is None
-        time.sleep(0.02)
+        return path.exists()
+
+    until(made, 120)
     return time.monotonic()
 
 
@@ -68,7 +70,7 @@ def test_killed_twice_it_makes_the_same_files(run: Path, tmp_path: Path) -> None
     whole, torn = tmp_path / "whole", tmp_path / "torn"
     process = started(run, "quotes", whole)
     began = wait_for(whole / "quotes" / "lock", process)
-    out, _ = process.communicate(timeout=200)
+    out, _ = hosts.output(process, 200)
     took = time.monotonic() - began
     assert "quotes, honest: 9 edges" in out
     for made, later in (("lock", took / 4), (f"plain/{circuit.JSON}", took / 20)):
@@ -79,7 +81,7 @@ def test_killed_twice_it_makes_the_same_files(run: Path, tmp_path: Path) -> None
         process.communicate()
         assert not (torn / "quotes" / circuit.JSON).exists()
     assert (torn / "quotes" / "plain" / circuit.JSON).exists()
-    out, _ = started(run, "quotes", torn).communicate(timeout=200)
+    out, _ = hosts.output(started(run, "quotes", torn), 200)
     assert "quotes, honest: 9 edges" in out
     assert sums(torn) == sums(whole)
     assert len(sums(whole)) == 4
@@ -90,7 +92,7 @@ def test_two_processes_do_not_do_the_same_twice(run: Path, tmp_path: Path) -> No
     """The second finds the task taken, says so, and leaves it."""
     first = started(run, "more", tmp_path)
     wait_for(tmp_path / "more" / "lock", first)
-    out, _ = started(run, "more", tmp_path).communicate(timeout=200)
+    out, _ = hosts.output(started(run, "more", tmp_path), 200)
     assert "searched by other processes: more" in out
-    out, _ = first.communicate(timeout=200)
+    out, _ = hosts.output(first, 200)
     assert "more, honest: 9 edges" in out

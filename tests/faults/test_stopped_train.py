@@ -11,6 +11,7 @@ from sparsetx.cli.main import main
 from sparsetx.run import checkpoints
 from tests import runs
 from tests.cli.test_train import rows, sums
+from tests.faults import hosts
 
 SLOW = """
 import sys, time
@@ -48,7 +49,7 @@ def test_stopped_and_taken_up_again_it_is_the_same_run(
         assert process.poll() is None, process.communicate()
     process.send_signal(signal.SIGTERM)
     began = time.monotonic()
-    out, err = process.communicate(timeout=60)
+    out, err = hosts.output(process)
     assert process.returncode == 42, err
     assert time.monotonic() - began < 10
     assert "stopped at step 6 of 12, saved in" in out

@@ -29,7 +29,7 @@ def started(file: Path, out: Path) -> "subprocess.Popen[str]":
 
 
 def done(process: "subprocess.Popen[str]") -> str:
-    out, err = process.communicate(timeout=200)
+    out, err = hosts.output(process, 200)
     assert process.returncode == 0, err
     return out
 
@@ -39,11 +39,11 @@ def tables(out: Path) -> dict[str, bytes]:
 
 
 def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
-    end = time.monotonic() + 300  # a loaded machine
-    while not path.exists():
+    def made() -> bool:
         assert process.poll() is None
-        assert time.monotonic() < end
-        time.sleep(0.02)
+        return path.exists()
+
+    case.until(made, 300)  # a loaded machine
 
 
 def wait_to_train(cell: Path, process: "subprocess.Popen[str]") -> None:
@@ -92,7 +92,7 @@ def test_killed_and_stopped_it_makes_the_same_tables(
                 wait_to_train(made, process)
             assert process.poll() is None
             process.send_signal(number)
-            process.communicate(timeout=100)
+            hosts.output(process, 100)
             assert process.returncode == code
         assert (second / "times.json").exists()
         done(started(file, tmp_path))

@@ -1,5 +1,8 @@
 """What is left of a model, counted by hand."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -52,7 +55,8 @@ def test_neurons_are_counted_along_their_own_axis() -> None:
 
 def test_a_projected_model_has_its_budget_and_nobody_is_dead() -> None:
     run = RunConfig(model=SMALL, sparsity=SparsityConfig(block=0.25, embed=0.5))
-    params = projection.project(run, params_of(SMALL), jnp.float32(1.0))
+    project = jax.jit(functools.partial(projection.project, run))
+    params = project(params_of(SMALL), jnp.float32(1.0))
     rows = density.report(SMALL, params)
     for budget in projection.budgets(run):
         for r in rows:

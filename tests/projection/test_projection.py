@@ -53,8 +53,8 @@ def test_against_the_oracle(
 @pytest.mark.parametrize("alive", [0, 2])
 def test_projecting_twice_changes_nothing(alive: int) -> None:
     w = jnp.asarray(values(0, 9, (8, 12), "float32"))
-    once = project_matrix(w, 30, alive, 1)
-    np.testing.assert_array_equal(once, project_matrix(once, 30, alive, 1))
+    once = project(w, 30, alive=alive, neuron_axis=1)
+    np.testing.assert_array_equal(once, project(once, 30, alive=alive, neuron_axis=1))
     assert int(jnp.count_nonzero(once)) == 30
 
 
@@ -62,8 +62,8 @@ def test_every_neuron_stays_alive() -> None:
     """One neuron far below all others: without the minimum it would die."""
     w = np.asarray(values(1, 9, (16, 10), "float32")).copy()
     w[:, 3] *= 1e-6
-    died = np.count_nonzero(np.asarray(project_matrix(w, 60)), axis=0)
-    lived = np.count_nonzero(np.asarray(project_matrix(w, 60, 4, 1)), axis=0)
+    died = np.count_nonzero(np.asarray(project(w, 60)), axis=0)
+    lived = np.count_nonzero(np.asarray(project(w, 60, alive=4, neuron_axis=1)), axis=0)
     assert died[3] == 0
     assert lived.min() == 4
     assert lived.sum() == died.sum() == 60
@@ -78,7 +78,7 @@ def test_a_traced_budget_that_is_too_small_is_still_exact() -> None:
 
 def test_more_alive_than_a_neuron_has() -> None:
     w = jnp.asarray(values(3, 9, (5, 3), "float32"))
-    np.testing.assert_array_equal(project_matrix(w, 15, alive=4, neuron_axis=0), w)
+    np.testing.assert_array_equal(project(w, 15, alive=4, neuron_axis=0), w)
 
 
 def test_stacked_layers_have_budgets_of_their_own() -> None:
@@ -90,16 +90,14 @@ def test_stacked_layers_have_budgets_of_their_own() -> None:
         lambda w, bias, k: project_all([w, bias], [k, 3], 2, [1, None], [True, True])
     )(w, bias, 20)
     for layer in range(3):
-        alone = project_matrix(w[layer], 20, 2, 1)
+        alone = project(w[layer], 20, alive=2, neuron_axis=1)
         np.testing.assert_array_equal(together[0][layer], alone)
-        np.testing.assert_array_equal(
-            together[1][layer], project_matrix(bias[layer], 3)
-        )
+        np.testing.assert_array_equal(together[1][layer], project(bias[layer], 3))
 
 
 def test_gradient_passes_kept_weights_only() -> None:
     w = jnp.array([[3.0, 0.1], [0.2, -2.0]])
-    gradient = jax.grad(lambda w: jnp.sum(project_matrix(w, 2)))(w)
+    gradient = jax.grad(lambda w: jnp.sum(project(w, 2)))(w)
     assert gradient.tolist() == [[1.0, 0.0], [0.0, 1.0]]
 
 
@@ -130,4 +128,4 @@ def test_a_few_and_one_more_are_found_alike(alive: int, palette: int) -> None:
 
 def test_nothing_is_projected_to_nothing() -> None:
     for shape in ((3, 0), (0, 3)):
-        assert project_matrix(jnp.zeros(shape), 0, 2).shape == shape
+        assert project(jnp.zeros(shape), 0, alive=2).shape == shape

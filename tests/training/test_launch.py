@@ -140,7 +140,7 @@ def test_hosts_that_differ_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "config" not in str(refused.value)
 
 
-@pytest.mark.parametrize("every", [6, 5])
+@pytest.mark.parametrize("every", [pytest.param(6, marks=pytest.mark.slow), 5])
 def test_a_run_stopped_in_its_last_evaluation_does_it_again(
     tmp_path: Path, every: int
 ) -> None:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sparsetx import model, projection
+from sparsetx import model, nodes, projection
 from sparsetx.config import (
     MeshConfig,
     ModelConfig,
@@ -32,12 +32,19 @@ from tests.collectives import collectives
 RUN = RunConfig(
     model=ModelConfig(
         vocab_size=32, context=8, n_layer=2, d_model=16, n_head=2, d_head=8, d_mlp=32,
-        bigram="random",
+        bigram="random", afrac_sites=(nodes.ATTN_IN, nodes.MLP_NEURON),
     ),
     sparsity=SparsityConfig(block=1 / 4, embed=1 / 2, alive=2),
     optim=OptimConfig(lr=1e-2, eps=1e-3, weight_decay=0.1),
     train=TrainConfig(steps=20, batch=8, eval_every=5, save_every=5, log_every=2),
 )  # fmt: skip
+
+
+# The mesh that has both axes; each alone in slow tests.
+MESHES = [
+    (2, 4),
+    *(pytest.param(*one, marks=pytest.mark.slow) for one in ((8, 1), (1, 8))),
+]
 
 
 def batch(step: int, run: RunConfig = RUN) -> jax.Array:
@@ -134,8 +141,10 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_counted() -> None:
 def test_accumulation_is_the_whole_batch() -> None:
     parts = dataclasses.replace(RUN, train=dataclasses.replace(RUN.train, accumulate=4))
     params = fresh().params
-    whole = step.loss_and_gradient(RUN, params, batch(0))
-    split = step.loss_and_gradient(parts, params, batch(0))
+    whole, split = (
+        jax.jit(functools.partial(step.loss_and_gradient, run))(params, batch(0))
+        for run in (RUN, parts)
+    )
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-7),
         whole,
@@ -164,6 +173,7 @@ def test_gradient_scale() -> None:
             np.testing.assert_allclose(optimiser.gradient_rms(out), wanted, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_table_that_is_not_learned_stays() -> None:
     run = dataclasses.replace(
         RUN, model=dataclasses.replace(RUN.model, bigram_learned=False)
@@ -176,7 +186,7 @@ def test_a_table_that_is_not_learned_stays() -> None:
     assert (moved.params["bigram"]["table"] != fresh().params["bigram"]["table"]).any()
 
 
-@pytest.mark.parametrize(("data", "fsdp"), [(8, 1), (2, 4), (1, 8)])
+@pytest.mark.parametrize(("data", "fsdp"), MESHES)
 def test_one_step_is_the_same_on_eight_devices(data: int, fsdp: int) -> None:
     state, _ = step_of(RUN)(fresh(), batch(0))
     lone, lone_metrics = step_of(RUN)(state, batch(1))
@@ -198,7 +208,7 @@ def test_one_step_is_the_same_on_eight_devices(data: int, fsdp: int) -> None:
     assert cut == (2, 16, 32 // fsdp)
 
 
-@pytest.mark.parametrize(("data", "fsdp"), [(8, 1), (2, 4), (1, 8)])
+@pytest.mark.parametrize(("data", "fsdp"), MESHES)
 def test_project_alone_on_eight_devices(data: int, fsdp: int) -> None:
     """Bit-equal, and nothing but counts is exchanged; on a model of some size."""
     run = dataclasses.replace(

@@ -7,6 +7,7 @@ softplus(-margin), averaged over both prompts of every pair.
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -71,6 +72,12 @@ def of(pairs: Pairs, length: int | None = None) -> Question:
 
 def margins(config: ModelConfig, params: Any, asked: Question, tap: Tap) -> jax.Array:
     """[B] margins of a model under a tap."""
+    margin_B: jax.Array = _margins(config, params, asked, tap)
+    return margin_B
+
+
+@functools.partial(jax.jit, static_argnums=0, inline=True)
+def _margins(config: ModelConfig, params: Any, asked: Question, tap: Tap) -> jax.Array:
     logits_BV = model.logits_at(config, params, asked.tokens_BL, asked.position_B, tap)
     return margin_of(asked, logits_BV)
 

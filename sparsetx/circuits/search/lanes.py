@@ -6,6 +6,7 @@ on each device; where fewer are left, the last is repeated. The same lane then g
 same mask, bit for bit, alone, among others, and on eight devices.
 """
 
+import dataclasses
 import functools
 import os
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 
 from sparsetx import nodes
 from sparsetx.circuits.measure.questions import Task
@@ -25,6 +27,8 @@ from sparsetx.nodes import Nodes
 
 COPIES = 6  # of each site's activations in memory, right within a factor of two
 CPU_LANES = 1  # on a CPU, lanes in parallel take longer than one after another
+# By how much a lane's log k_coef changes, given its number and its scores.
+Price = Callable[[int, Nodes], float]
 
 
 @dataclass(frozen=True)
@@ -75,10 +79,12 @@ def run(
     lanes: Lanes,
     total: int,
     tell: Callable[[int], None] = lambda steps: None,
+    price: Price | None = None,
 ) -> tuple[Nodes, Any]:
     """{site: [lane, layer, width]} scores and [lane] losses, after `total` steps.
 
-    `tell` is called with the number of lane-steps done since its last call.
+    `tell` is called with the number of lane-steps done since its last call. `price`
+    changes a lane's penalty between calls.
     """
     count = len(lanes.seed)
     found = []
@@ -91,10 +97,23 @@ def run(
             mask, loss = program(deck)(params, means, tasks, own, mask, *times)
             jax.block_until_ready(loss)
             tell(deck.plan.steps * len(np.unique(place)))
+            if price and start + deck.plan.steps < total:
+                mask = _priced(mask, place, price)
         found.append((_numpy(mask.tau), np.asarray(loss)))
     whole = jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *found)
     tau, losses = whole
     return tau, losses
+
+
+def _priced(mask: Mask, place: npt.NDArray[np.integer], price: Price) -> Mask:
+    tau = _numpy(mask.tau)
+    each = {
+        int(lane): price(int(lane), {site: x[row] for site, x in tau.items()})
+        for row, lane in enumerate(place)
+        if lane not in place[:row]  # padded with repeats
+    }
+    change = np.array([each[int(lane)] for lane in place], np.float32)
+    return dataclasses.replace(mask, log_k=mask.log_k + change)
 
 
 def stacked(which: Sequence[tuple[int, int, Settings]]) -> Lanes:

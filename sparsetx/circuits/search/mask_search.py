@@ -8,9 +8,9 @@ among others, and on eight devices.
 
 `honest` sets the ablations of the pairs of a batch: with 0, all have mean ablation (the
 paper's procedure); with 1, a third have mean ablation, a third also frozen norms, and a
-third stochastic ablation with frozen norms. `faithful` is the share by which half of
-the pairs are resampled instead: nodes outside the mask take their values from other
-prompts, all from one, or each from its own.
+third stochastic ablation with frozen norms. `faithful` is the share by which three
+quarters of the pairs are resampled instead: nodes outside the mask take their values
+from other prompts, all from one, or, less often, each from its own.
 
 Departure from the paper, whose penalty is the same for every node: here half of the
 penalty depends on the edges that a node has to other kept nodes, since edges are what
@@ -32,7 +32,8 @@ from sparsetx.config import ModelConfig
 from sparsetx.nodes import Nodes
 
 BETA1, EPS, CLIP, WARMUP = 0.9, 1e-8, 1.0, 0.05
-MOVED = 0.75  # share of the pairs that are resampled, half together, half apart
+MOVED = 0.75  # share of the pairs that are resampled
+APART = 0.3  # of these, apart: masks that hold together mostly hold apart
 RECENT = 0.9  # weight of earlier steps in the recent loss
 RISE = 0.04  # the most that log k_coef changes in a step
 # Hard-concrete gates (Louizos et al. 2018): the temperature, the ends of the interval
@@ -313,6 +314,6 @@ def _resampled(
     u_P = jax.random.uniform(kind, (plan.pairs,))
     many = donors.size(given) // 2  # as they are; behind them as many apart
     moved_B = jnp.repeat(u_P < MOVED * settings.faithful, 2).astype(jnp.float32)
-    apart_B = jnp.repeat(u_P < MOVED / 2 * settings.faithful, 2).astype(jnp.int32)
+    apart_B = jnp.repeat(u_P < APART * MOVED * settings.faithful, 2).astype(jnp.int32)
     donor_B = jax.random.randint(which, (2 * plan.pairs,), 0, many)
     return moved_B, donor_B + many * apart_B

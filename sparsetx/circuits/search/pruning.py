@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from sparsetx import nodes
 from sparsetx.circuits.facts import CircuitKind
 from sparsetx.circuits.measure import edges
 from sparsetx.circuits.measure.questions import Task
@@ -28,7 +29,11 @@ from sparsetx.config import ModelConfig
 from sparsetx.nodes import Nodes
 from sparsetx.system.progress import Progress, Reporter, silent
 
-CALL = 25  # steps between two progress reports
+CALL = 25  # steps between two progress reports, and two changes of the price
+# Faithful searches: where k_coef and lr begin; and how log k_coef follows the judge's
+# loss, which the price of nodes is to bring to this part of the target.
+FAITHFUL = {"k_coef": 5e-4, "lr": 3e-2}
+BRING, GAIN, MOST = 0.85, 0.7, 1.5
 # New settings are drawn around the best: standard deviations of their logarithms.
 SPREAD = {
     "k_coef": 0.7,
@@ -37,7 +42,7 @@ SPREAD = {
     "temperature": 0.3,
     "weight_decay": 0.5,
 }
-GOAL = {"plain": 0.6, "honest": 0.3, "faithful": 0.1}
+GOAL = {"plain": 0.6, "honest": 0.3}
 TRIES, TIGHTER = 6, 0.97  # again with lower targets, where H is above the target
 LONGER = 12  # lengths of the ranking that are tried where nothing else helps
 NEAR = 0.9  # of the target: H above that leaves no room for removals
@@ -86,9 +91,7 @@ class Aim:
     def goal(self) -> float:
         """The part of the target that a search aims at in training: the harder the
         ablations, the more its worst loss lies above its mean."""
-        return GOAL[
-            "faithful" if self.faithful else "honest" if self.honest else "plain"
-        ]
+        return GOAL["honest" if self.honest else "plain"]
 
 
 @dataclass(frozen=True)
@@ -151,8 +154,9 @@ def prune(
         asked = [proposals(aim, number, count, own) for own in scored]
         which = [(i, *lane) for i, own in enumerate(asked) for lane in own]
         tau, losses = lanes.run(
-            deck, params, means, tasks, lanes.stacked(which), steps, progress.steps
-        )
+            deck, params, means, tasks, lanes.stacked(which), steps, progress.steps,
+            _price(aim, [judged[i] for i, *_ in which]),
+        )  # fmt: skip
         for lane, (i, seed, settings) in enumerate(which):
             own = {site: x[lane] for site, x in tau.items()}
             ranking = Ranking.of(judged[i], own, aim.target)
@@ -164,6 +168,23 @@ def prune(
     return [
         _finish(cutter, own, aim) for cutter, own in zip(judged, scored, strict=True)
     ]
+
+
+def _price(aim: Aim, judged: Sequence[Cutter]) -> lanes.Price | None:
+    """In a faithful search, the price of a node follows the judge's loss: that of
+    training says little of it, since prompts on which other nodes mislead are few. So a
+    search ends near its target, whatever the task. Plain and honest ones have fixed
+    prices, and such as follow the loss of training."""
+    if not aim.faithful:
+        return None
+
+    def change(lane: int, tau: Nodes) -> float:
+        judge = judged[lane].judge
+        loss = judge.one(nodes.flatten(judge.config, tau, judge.sites) > 0)
+        away = np.log(BRING * aim.target / max(loss, 1e-9))
+        return GAIN * float(np.clip(away, -MOST, MOST))
+
+    return change
 
 
 def deck_of(config: ModelConfig, length: int, aim: Aim, memory: float) -> Deck:
@@ -210,13 +231,13 @@ def proposals(
 ) -> list[tuple[int, Settings]]:
     """(seed, settings) of a round: the better half of the last round, and settings
     drawn around the best. In the first round, the defaults and settings around them:
-    every other one with a penalty that adapts to the loss. A faithful search has no
-    other; of plain and honest ones, a dense model's does better under a fixed one when
-    it is short."""
+    every other one with a penalty that adapts to the loss, for a dense model's search
+    does better under a fixed one when it is short. A faithful search has neither: its
+    penalty follows the judge."""
     rng = np.random.default_rng([aim.seed, number])
-    goal = aim.goal * aim.target
-    first = goal if aim.faithful else 0.0
-    centre = Settings(honest=aim.honest, faithful=aim.faithful, goal=first)
+    goal = 0.0 if aim.faithful else aim.goal * aim.target
+    begin = FAITHFUL if aim.faithful else {}
+    centre = Settings(honest=aim.honest, faithful=aim.faithful, **begin)
     last = [s for s in before if s.trial.round == number - 1]
     ranked = sorted(last, key=lambda s: s.rank)
     kept = [(s.trial.seed, s.trial.settings) for s in ranked[: max(1, count // 2)]]

@@ -87,6 +87,7 @@ def test_arbitrary_answers_have_as_many_unembedding_weights(known: Evidence) -> 
     assert len(drawn) > 3
 
 
+@pytest.mark.slow
 def test_other_seeds_find_the_same(known: Evidence) -> None:
     own = seeds.seeds(known, Searches(), 2)
     assert own.data["not reached"] + len(own.data["edges_plus"]) == 2

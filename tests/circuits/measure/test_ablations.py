@@ -156,10 +156,11 @@ def test_smooth_draws_are_uniform_and_others_have_their_own_rates() -> None:
 
 def test_half_of_all_draws_are_smooth() -> None:
     keys = jax.random.split(jax.random.key(1), 400)
-    found = jax.vmap(lambda k: ablations.drawn_amounts({"q": KEEP["q"]}, k)["q"])(keys)
-    rough = np.asarray((found == 0) | (found == 1)).all((1, 2))
+    draw = jax.vmap(lambda k: ablations.drawn_amounts({"q": KEEP["q"]}, k)["q"])
+    found = np.asarray(jax.jit(draw)(keys))
+    rough = ((found == 0) | (found == 1)).all((1, 2))
     assert rough.mean() == pytest.approx(0.5, abs=0.07)
-    assert not np.asarray((found == 0) | (found == 1))[~rough].any()
+    assert not ((found == 0) | (found == 1))[~rough].any()
 
 
 def test_the_figures_behind_h_are_those_of_single_losses() -> None:
@@ -195,7 +196,8 @@ def test_many_masks_have_the_losses_of_each_alone() -> None:
     kind = functools.partial(ablations.mean, means=MEANS)
     alone = [loss(SMALL, PARAMS, ASKED, kind(keep)) for keep in masks]
     for at_once in (1, 2):
-        found = ablations.losses(SMALL, PARAMS, ASKED, stacked, kind, at_once=at_once)
+        many = functools.partial(ablations.losses, kind=kind, at_once=at_once)
+        found = jax.jit(many, static_argnums=0)(SMALL, PARAMS, ASKED, stacked)
         np.testing.assert_allclose(found, alone, rtol=1e-4)
 
 
@@ -209,4 +211,4 @@ def test_the_gradient_of_a_mask_is_that_of_finite_differences() -> None:
 
     step = 1e-2
     numeric = (at(step) - at(-step)) / (2 * step)
-    np.testing.assert_allclose(jax.grad(at)(0.0), numeric, rtol=0.03)
+    np.testing.assert_allclose(jax.jit(jax.grad(at))(0.0), numeric, rtol=0.03)

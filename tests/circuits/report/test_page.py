@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sparsetx import nodes
 from sparsetx.circuits import circuit, facts
 from sparsetx.circuits.report import runs_and_circuits
-from sparsetx.circuits.report.page import SCRIPTS, block, page
+from sparsetx.circuits.report.page import SCRIPTS, block, packed, page
 from sparsetx.circuits.report.page_data import drawn_graph, model_comparison
 from sparsetx.cli.main import main
 from sparsetx.config import RunConfig, SparsityConfig
@@ -26,6 +26,7 @@ from sparsetx.system.errors import Refusal
 from tests.circuits import compiled
 from tests.circuits.test_circuit import made
 from tests.house import PACKAGE
+from tests.pages import data_of, unpacked
 
 HOSTILE = "</script><img src=x onerror=alert(1)><!--<script>"
 
@@ -56,19 +57,32 @@ class Elements(HTMLParser):
 
 @given(st.text() | st.just(HOSTILE) | st.from_regex(r"</?(script|!--)[^a]*>?"))
 def test_no_text_ends_the_block(text: str) -> None:
-    found = Elements(
-        f'<script type="application/json">{block({text: [text]})}</script>'
-    )
-    assert found.tags == ["script"]
-    assert json.loads(found.scripts[0]) == {text: [text]}
+    for write, read in ((block, json.loads), (packed, unpacked)):
+        found = Elements(f'<script id="data">{write({text: [text]})}</script>')
+        assert found.tags == ["script"]
+        assert read(found.scripts[0]) == {text: [text]}
 
 
-def test_the_page_holds_two_scripts_whatever_the_data() -> None:
-    text = page({"title": HOSTILE, "deep": [{HOSTILE: HOSTILE}]})
+def test_the_page_holds_three_scripts_whatever_the_data() -> None:
+    told = {"title": HOSTILE, "deep": [{HOSTILE: HOSTILE}], "engine": {"a": HOSTILE}}
+    text = page(told)
     found = Elements(text)
-    assert found.tags.count("script") == 2
+    assert found.tags.count("script") == 3
     assert "img" not in found.tags
-    assert json.loads(found.scripts[0])["title"] == HOSTILE
+    assert data_of(text) == told
+
+
+@pytest.mark.parametrize("engine", [None, {"absent": HOSTILE}])
+def test_why_there_is_no_engine_is_with_the_data(engine: Any) -> None:
+    text = page({"title": "x", "engine": engine})
+    assert unpacked(Elements(text).scripts[0])["engine"] == engine
+    assert data_of(text)["engine"] == engine
+
+
+def test_it_is_as_small_as_its_data_deflated() -> None:
+    same = [{"contexts": [0.25] * 5, "id": f"attn_out/0/{i}"} for i in range(20_000)]
+    empty, full = (len(page({"circuits": x})) for x in ([], same))
+    assert full - empty < len(json.dumps(same)) / 10
 
 
 def test_its_policy_lets_only_its_own_script_run() -> None:

@@ -72,7 +72,7 @@ def test_hard_concrete_gates_are_another_search() -> None:
 
 def test_scores_stay_between_minus_one_and_one() -> None:
     fast = dataclasses.replace(HONEST, lr=0.5)
-    for x in found(deck(1, 2), [(0, 0, fast)]).values():
+    for x in found(deck(1, 1), [(0, 0, fast)]).values():
         assert np.abs(x).max() <= 1
         assert x.min() < 0  # some nodes are ablated
 
@@ -118,6 +118,7 @@ def test_a_deck_fits_its_memory(memory: float, most: int, per_device: int) -> No
     assert lanes.memory_here() > 1e8
 
 
+@pytest.mark.slow
 def test_the_estimate_of_memory_is_not_too_low() -> None:
     """Compared with what the compiler reports for a step of one lane."""
     alone = deck(1, 1)
@@ -127,4 +128,4 @@ def test_the_estimate_of_memory_is_not_too_low() -> None:
     program = lanes.program(alone)
     lowered = program.lower(PARAMS, MEANS, TASKS, own, mask, *times)
     used = lowered.compile().memory_analysis().temp_size_in_bytes
-    assert used < 2 * lanes.lane_bytes(alone.plan, compiled.LENGTH)
+    assert 0 < used < 2 * lanes.lane_bytes(alone.plan, compiled.LENGTH)

@@ -62,6 +62,7 @@ def test_two_cases_at_once_are_the_known_circuit() -> None:
     assert seen[-1].stage == "two, honest, removing nodes"
 
 
+@pytest.mark.slow
 def test_a_target_out_of_reach() -> None:
     effort = dataclasses.replace(EFFORT, rounds=((1, 25),))
     (found,) = run(Aim(target=1e-5, honest=0.0, effort=effort), [case("one", 1)])
@@ -71,6 +72,7 @@ def test_a_target_out_of_reach() -> None:
     assert len(found.chosen.curve) > 10
 
 
+@pytest.mark.slow
 def test_where_lower_targets_do_not_help_more_nodes_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -15,9 +15,9 @@ from sparsetx.config import ModelConfig, RunConfig, SparsityConfig, TrainConfig
 from sparsetx.model import kernels
 from sparsetx.system import fields
 from sparsetx.training import step
-from tests.small import SMALL, params_of
+from tests.small import FEW, params_of
 
-LONG = dataclasses.replace(SMALL, context=24)
+LONG = dataclasses.replace(FEW, context=24)
 TOKENS = jnp.asarray(np.random.default_rng(3).integers(0, 37, (2, 20)))
 
 

@@ -9,13 +9,30 @@ function dense(packed) {
   if (packed.dense !== undefined) return numbers(packed.dense, Float32Array);
   const wide = packed.shape[packed.shape.length - 1];
   const counts = numbers(packed.counts, Uint32Array);
-  const columns = numbers(packed.columns, Uint16Array);
+  const columns = columnsIn(packed, counts);
   const values = numbers(packed.values, Float32Array);
   const found = new Float32Array(counts.length * wide);
   let at = 0;
   counts.forEach((count, row) => {
     for (const end = at + count; at < end; at++) {
       found[row * wide + columns[at]] = values[at];
+    }
+  });
+  return found;
+}
+
+// The column of each entry: a byte tells how many were left out before it in its row;
+// 255, that as many and those of the next byte were.
+function columnsIn({ gaps }, counts) {
+  const told = bytes(gaps);
+  const found = new Uint16Array(counts.reduce((sum, count) => sum + count, 0));
+  let [at, next] = [0, 0];
+  counts.forEach((count) => {
+    let column = 0;
+    for (const end = at + count; at < end; at++) {
+      for (; told[next] === 255; next++) column += 255;
+      column += told[next++];
+      found[at] = column++;
     }
   });
   return found;

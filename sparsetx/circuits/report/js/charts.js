@@ -2,9 +2,15 @@
 
 const CHARTS = new Map(); // id: function that draws it again when the width changes
 
-function chart(id, title, note, draw) {
+// figures: what it shows as a table, {head, rows}.
+function chart(id, title, note, draw, figures) {
   const box = el("div", { class: "chart" });
-  fill(id, el("h3", {}, title), box, note && el("p", { class: "note" }, note));
+  const held = byId(id) && byId(id).querySelector("details[open]");
+  fill(id, el("h3", {}, title), box, note && el("p", { class: "note" }, note),
+    el("details", { class: "figures-of", open: Boolean(held) },
+      el("summary", {}, `${title}: the figures`),
+      table(figures.head, figures.rows.map((row) => el("tr", {},
+        el("th", { scope: "row" }, row[0]), cells(row.slice(1)))))));
   const again = () => fill(box, draw(Math.max(260, box.clientWidth)));
   CHARTS.set(id, again);
   again();
@@ -110,7 +116,19 @@ function showMargin(pair, step) {
         follow(Math.max(0, Math.min(last, Math.round(at))));
       });
       return svg;
-    });
+    }, marginFigures(pair, last));
+}
+
+function marginFigures(pair, last) {
+  const at = (side, i, of) => {
+    const place = i - last + pair[side].tokens.length - 1;
+    return place < 0 ? null : of(pair[side], place);
+  };
+  const cellsOf = (side, i) => [at(side, i, (told, p) => shown(told.tokens[p])),
+    at(side, i, (told, p) => signed(told.toward[p]))];
+  return { head: ["token", "A", "A ahead by", "B", "A ahead by"],
+    rows: Array.from({ length: last + 1 }, (_, i) => [String(i), ...cellsOf("a", i),
+      ...cellsOf("b", i)]) };
 }
 
 function showCurve(raw) {
@@ -146,7 +164,9 @@ function showCurve(raw) {
         `chosen: ${number(taken[0])} edges⁺, ${number(taken[1])} nats`, 6));
     }
     return svg;
-  });
+  }, { head: ["edges⁺", "nodes", "loss, nats"], rows: [...points.map(([x, y, k]) =>
+    [number(x), number(k), number(y)]), ...(taken ? [[`${number(taken[0])}, chosen`,
+    number(raw.size.nodes), number(taken[1])]] : [])] });
 }
 
 // Every lane of the search: its penalty per node, and how small its circuit became.
@@ -189,7 +209,9 @@ function showHistory(raw) {
       svg.append(mark);
     }
     return svg;
-  });
+  }, { head: ["round", "k_coef", "lr", "steps", "edges⁺", "loss"],
+    rows: lanes.map((l) => [String(l.round), number(l.k), number(l.lr), number(l.steps),
+      l.size < 0 ? "target not reached" : number(l.size), number(l.loss)]) });
 }
 
 // A row for each task, a dot for each model; a cross where it has no circuit.
@@ -231,5 +253,6 @@ function sizesChart(id, kind) {
       });
     });
     return svg;
-  });
+  }, { head: ["task", ...DATA.models.map((m) => m.name)], rows: rows.map((row) =>
+    [row.task, ...row.sizes.map((size) => (size === null ? null : number(size)))]) });
 }

@@ -81,14 +81,24 @@ function tint(value, part, below) {
 
 // Text in which `code` becomes an element.
 function prose(text) {
-  return (text || "").split("`").map((part, i) => i % 2 ? el("code", {}, part) : part);
+  const minus = (part) => part.replace(/(^|[\s(])-(?=\d)/g, "$1−");
+  return (text || "").split("`").map((part, i) => i % 2 ? el("code", {}, part)
+    : minus(part));
 }
 
 function bytes(packed) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(packed);
   const text = atob(packed);
   const found = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) found[i] = text.charCodeAt(i);
   return found;
+}
+
+// The page's data: JSON, deflated, in base64.
+async function unpacked(text) {
+  const packed = new Blob([bytes(text)]).stream();
+  const whole = packed.pipeThrough(new DecompressionStream("deflate"));
+  return JSON.parse(await new Response(whole).text());
 }
 
 function whenIdle(run) {

@@ -12,6 +12,7 @@ function drawCircuit() {
   Object.assign(drawn, { circuit, boxes: null, over: [] });
   byId("explorer").hidden = !circuit;
   if (!circuit) return;
+  byId("drawing").classList.toggle("large", state.zoom > 1);
   const room = byId("drawing").clientWidth || 900;
   const high = Math.max(380, Math.min(640, window.innerHeight - 410)) * state.zoom;
   if (isGrouped(circuit)) {
@@ -61,7 +62,8 @@ function bands(place) {
 }
 
 function bandName(layer, part, wide) {
-  const options = [`layer ${layer} ${part}`, `${layer} ${part}`, String(layer)];
+  const options = [`layer ${layer} ${part}`, `${layer} ${part}`, `layer ${layer}`,
+    String(layer)];
   return options.find((words) => words.length * 6.6 <= wide) || "";
 }
 

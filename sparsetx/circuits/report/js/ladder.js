@@ -6,13 +6,22 @@ const RUNGS = { mean: "other nodes at their means",
   "other prompts": "other nodes as they are on other prompts",
   "worst case": "an adversary mixes them: the smallest share that breaks it" };
 
-// One line: how large it is, and each rung.
+// One line: how large it is, and in how many tests it holds.
 function rungsOf(raw) {
   if (raw.status !== "reached") return [];
-  const rungs = raw.ladder || [];
-  return [el("span", {}, `${count(raw.size.nodes, "node")}, ` +
-    `${count(raw.size.edges, "edge")} of the model. `),
-  rungs.length > 0 && el("span", {}, "Does it hold alone? "), ladderOf(raw)];
+  const all = raw.model === 0 ? Object.values(DATA.sites || {}).reduce((sum, [layers,
+    wide]) => sum + layers * wide, 0) : 0;
+  const size = (all ? `${raw.size.nodes.toLocaleString("en")} of the model's ` +
+    `${count(all, "node")}` : count(raw.size.nodes, "node")) + ", with " +
+    `${count(raw.size.edges, "edge")}. `;
+  const [kind, word] = verdictOf(raw);
+  if (!(raw.ladder || []).length) return [size];
+  return [size, "Does it hold alone? ", el("b", { class: kind },
+    word.includes(" of ") ? `In ${word} tests` : word), ": ",
+  el("a", { href: "#controls-title", on: { click: (e) => {
+    e.preventDefault(); // the address holds the view: it must not change
+    byId("controls-title").scrollIntoView();
+  } } }, "how far to trust it")];
 }
 
 // Each rung with its loss as a bar, against the target.

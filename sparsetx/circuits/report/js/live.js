@@ -13,8 +13,9 @@ function canRun(raw) {
 // The network and the circuit, unpacked when they are first needed.
 function cutOf(raw) {
   if (!live.net) {
-    live.net = networkOf(DATA.engine);
-    live.words = tokenizerOf(DATA.engine.tokenizer);
+    const engine = JSON.parse(byId("engine").textContent);
+    live.net = networkOf(engine);
+    live.words = tokenizerOf(engine.tokenizer);
   }
   if (!live.cuts.has(raw.id)) live.cuts.set(raw.id, circuitOf(raw.run));
   return live.cuts.get(raw.id);

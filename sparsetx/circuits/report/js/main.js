@@ -2,6 +2,7 @@
 
 const ANY = DATA.circuits.filter((c) => c.graph && c.detail);
 const FIRST = ANY.find((c) => c.controls) || ANY[0] || DATA.circuits[0];
+const EXAMPLE = byId("query").placeholder;
 const COSTS = [["cost", "ablation cost"]];
 const EFFECTS = [["interchange", "interchange effect"]];
 const AT_TOKENS = [["a", "activation on A"], ["b", "activation on B"],
@@ -30,7 +31,9 @@ function showTools() {
   choices(byId("view"), [...COSTS, ...(measured ? EFFECTS : []),
     ...(circuit.raw.prompts ? AT_TOKENS : [])], state.view);
   byId("threshold").value = state.threshold;
-  byId("query").value = state.query;
+  const named = namedIn(circuit, state.query); // by the page, not by the reader
+  byId("query").value = named ? "" : state.query;
+  byId("query").placeholder = named ? count(named.length, "chosen node") : EXAMPLE;
   byId("links").checked = state.links;
   showGrouped(circuit);
   showOverlays();
@@ -213,6 +216,7 @@ startNotes();
 showTheme();
 watchAll();
 listenAll();
+listenToDrag();
 showCircuit();
 showComparison();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change",

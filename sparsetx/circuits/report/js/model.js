@@ -1,6 +1,6 @@
 // Prepare a circuit's data: nodes with their edges, titles, strengths of edges.
 
-const DATA = JSON.parse(byId("data").textContent);
+const DATA = await unpacked(byId("data").textContent);
 const PREPARED = new Map();
 const SITES = {
   token: "token", attn_in: "read", q: "query", k: "key", v: "value",
@@ -84,13 +84,19 @@ function wordsOf(node) {
     node.says || "", node.label || "", node.note || ""].join(" ").toLowerCase();
 }
 
+// The nodes that a query names, with ` | ` between them; null where it is words.
+function namedIn(circuit, query) {
+  const named = query.split(" | ").map((id) => circuit.places.get(id));
+  return named.length > 1 && !named.includes(undefined) ? named : null;
+}
+
 // All words of the query, each somewhere in a node's name or description; or the nodes
 // of these names, with ` | ` between them.
 function matching(circuit, query) {
   const parts = query.toLowerCase().split(/\s+/).filter(Boolean);
   if (!parts.length) return null;
-  const named = query.split(" | ").map((id) => circuit.places.get(id));
-  if (named.length > 1 && !named.includes(undefined)) return new Set(named);
+  const named = namedIn(circuit, query);
+  if (named) return new Set(named);
   return new Set(circuit.nodes.filter((n) =>
     parts.every((part) => circuit.words[n.i].includes(part))).map((n) => n.i));
 }

@@ -33,7 +33,7 @@ function bigramOf(packed, vocab) {
   const [fill, values, beside] = ["fill", "values", "beside"].map((key) =>
     numbers(packed[key], Float32Array));
   const counts = numbers(packed.counts, Uint32Array);
-  const columns = numbers(packed.columns, Uint16Array);
+  const columns = columnsIn(packed, counts);
   const starts = new Map();
   let start = 0;
   packed.rows.forEach((token, row) => {

@@ -19,6 +19,11 @@ function nodeLink(circuit, node, text) {
 
 function overview(circuit) {
   const hits = matching(circuit, state.query);
+  if (hits && namedIn(circuit, state.query)) {
+    return [el("h3", {}, count(hits.size, "node") + " chosen"), el("button", {
+      type: "button", on: { click: () => change({ query: "" }) } }, "show all again"),
+    found(circuit, hits)];
+  }
   if (hits) return [el("h3", {}, count(hits.size, "node") + " found"),
       found(circuit, hits)];
   if (isGrouped(circuit)) return groupOverview(circuit);

@@ -10,13 +10,16 @@ function showPicture() {
   const circuit = prepared(state.circuit);
   const pair = pairNow(circuit);
   byId("picture").hidden = !pair;
+  byId("own-text").hidden = !pair || !canRun(circuit.raw);
   if (!pair) return;
   picture.parts = partsOf(circuit);
   fill("picture", sv("svg", { class: "wires", "aria-hidden": "true" }), promptBox(),
     picture.parts.length > 0 && el("ol", { class: "parts",
       "aria-label": "what the circuit does, in order" }, picture.parts.map(partBox)),
-    el("div", { class: "answers" }, el("span", { class: "name" }, "the next token"),
-      el("div", { id: "answers" })));
+    el("div", { class: "answers" }, el("span", { class: "name" }, "the next token: ",
+      code(pair.a.answer, "a"), " or ", code(pair.b.answer, "b")),
+    el("div", { id: "answers" })));
+  fill("own-text", ownTextBox());
   paintPicture();
 }
 
@@ -45,18 +48,21 @@ function partsOf(circuit) {
 function partBox(part) {
   const circuit = prepared(state.circuit);
   const layer = part.heads.length ? part.heads[0][0] : parsed(part.carrier).layer;
-  const name = part.heads.length
-    ? `head${part.heads.length > 1 ? "s" : ""} ` +
-      part.heads.map((h) => h[1]).join(", ")
-    : `neuron ${parsed(part.carrier).index}`;
   const at = part.carrier && circuit.places.get(part.carrier);
   const kind = at !== undefined && at !== null && circuit.nodes[at].kind;
   part.value = el("span", { class: "now" });
   part.box = el("li", { class: "part" }, el("button", { type: "button",
-    on: { click: () => goTo(part.scenes[0]) } }, el("b", {}, name),
+    on: { click: () => goTo(part.scenes[0]) } }, el("b", {}, partName(part)),
   el("span", { class: "quiet" }, `layer ${layer}`),
   el("span", {}, roleOf(part, kind)), part.value));
   return part.box;
+}
+
+function partName(part) {
+  return part.heads.length
+    ? `head${part.heads.length > 1 ? "s" : ""} ` +
+      part.heads.map((h) => h[1]).join(", ")
+    : `neuron ${parsed(part.carrier).index}`;
 }
 
 function roleOf(part, kind) {
@@ -69,19 +75,21 @@ function promptBox() {
   const side = (s) => el("button", { type: "button", id: "side-" + s,
     on: { click: () => { takeBack(); picture.side = s; showScene(); } } },
   s.toUpperCase());
-  const own = canRun(rawCircuit(state.circuit));
   return el("div", { class: "saying" },
     el("div", { class: "top" }, el("span", { class: "name" }, "prompt"),
       el("span", { class: "together", role: "group", "aria-label": "which prompt" },
         SIDES.map(side))),
-    el("pre", { id: "saying" }),
-    own && el("label", { class: "edit" }, el("span", {}, "type your own"),
-      el("textarea", { id: "story-text", rows: 2, spellcheck: "false",
-        autocomplete: "off", autocapitalize: "off",
-        on: { focus: endTyping, input: (e) => {
-          story.before = null;
-          typeText(picture.side, e.target.value);
-        } } })));
+    el("pre", { id: "saying" }));
+}
+
+function ownTextBox() {
+  return [el("label", { class: "edit" }, el("span", {}, "type your own"),
+    el("textarea", { id: "story-text", rows: 2, spellcheck: "false",
+      autocomplete: "off", autocapitalize: "off",
+      on: { focus: endTyping, input: (e) => {
+        story.before = null;
+        typeText(picture.side, e.target.value);
+      } } })), el("p", { id: "reading", class: "reading", "aria-live": "polite" })];
 }
 
 // --- What it shows now ---------------------------------------------------------------
@@ -97,11 +105,12 @@ function paintPicture() {
   if (box && document.activeElement !== box) box.value = ownText(picture.side);
   paintTokens(circuit, pair);
   for (const part of picture.parts) {
-    const value = valueOf(circuit, pair, part);
-    fill(part.value, value === null ? null : ["now ", el("b", { class:
-      value < 0 ? "down" : "up" }, signed(Number(value.toPrecision(2))))]);
+    const value = valueIn(circuit, pair[picture.side], part);
+    fill(part.value, value === null ? null : ["now ", el("b", {}, briefNumber(value)),
+      yardstick(circuit, part, value)]);
     part.value.hidden = value === null;
   }
+  fill("reading", readingOf(circuit, pair));
   const last = pair[picture.side].tokens.length - 1;
   paintAnswers(pair, last);
   light(sceneNow(circuit.raw));
@@ -111,14 +120,14 @@ function paintPicture() {
 // The tokens, darker where the heads look from the last one.
 function paintTokens(circuit, pair) {
   const told = pair[picture.side];
-  const other = pair[picture.side === "a" ? "b" : "a"];
-  const { start, end } = apart(told.tokens, other.tokens);
+  const sideOfToken = deciding(told.tokens);
   const last = told.tokens.length - 1;
   const most = (i) => Math.max(0, ...picture.parts.map((p) =>
     lookOf(circuit, told, p, i)));
   picture.tokens = told.tokens.map((token, i) => {
-    const odd = i >= start && i <= last - end ? " odd " + picture.side : "";
-    const mark = el("span", { class: "said" + odd + (i === last ? " last" : "") },
+    const side = sideOfToken(token, i);
+    const mark = el("span", { class: "said" + (side ? " odd " + side : "") +
+      (i === last ? " last" : "") },
       i === 0 && token.startsWith("<|") ? "" : token.replace(/\n/g, "⏎\n"));
     const part = Math.round(45 * most(i));
     if (part > 3) {
@@ -127,6 +136,20 @@ function paintTokens(circuit, pair) {
     return mark;
   });
   fill("saying", picture.tokens);
+}
+
+// Of which given prompt a token is one that decides: by its place in a given prompt, by
+// its text in one of the reader's own.
+function deciding(tokens) {
+  const given = givenPair();
+  const { start, end } = apart(given.a.tokens, given.b.tokens);
+  const own = SIDES.map((side) => given[side].tokens.slice(start,
+      given[side].tokens.length - end));
+  const shown = SIDES.find((side) => tokens.join("") === given[side].tokens.join(""));
+  const last = tokens.length - end;
+  if (shown) return (_, i) => (i >= start && i < last ? shown : "");
+  return (token) => SIDES.find((_, s) => own[s].includes(token) &&
+    !own[1 - s].includes(token)) || "";
 }
 
 // The attention of a part's heads from the last token to a token, at most.
@@ -141,10 +164,9 @@ function lookOf(circuit, told, part, i) {
 
 // What its carrier is: of a head where it looks most; of a neuron at the last token if
 // it acts there, else where it is largest.
-function valueOf(circuit, pair, part) {
+function valueIn(circuit, told, part) {
   const at = part.carrier ? circuit.places.get(part.carrier) : undefined;
   if (at === undefined) return null;
-  const told = pair[picture.side];
   const sizes = told.tokens.map((_, i) => (part.heads.length
     ? lookOf(circuit, told, part, i) : Math.abs(told.values(at, i))));
   const ends = !part.heads.length && (circuit.nodes[at].kind || "").endsWith("the end");
@@ -202,7 +224,7 @@ function drawWires(circuit, pair) {
       const look = lookOf(circuit, told, part, i);
       const reads = !part.heads.length && mark.classList.contains("odd") &&
         joined(circuit, part, null, "embed");
-      if (look < LOOKED && !reads) return;
+      if ((look < LOOKED && !reads) || !mark.textContent) return;
       wire(foot(mark, frame), side(part.box, "look"), 1 + 7 * (reads ? 0.2 : look),
         "look" + lit);
     });

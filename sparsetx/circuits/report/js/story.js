@@ -23,6 +23,7 @@ function showStory(raw) {
     on: { click: () => goTo(i) } }, `${i + 1} `, el("span", {},
     SCENES[scene.kind] || scene.kind)))));
   fill("rungs", rungsOf(raw));
+  showIntro(raw);
   showPicture();
   showScene();
   if (!picture.typed) typeOut();

@@ -27,15 +27,6 @@ function verdictOf(raw) {
   return [kind, `${held.length} of ${tested.length}`];
 }
 
-function ladderOf(raw) {
-  return (raw.ladder || []).flatMap((rung, i) => [i ? " · " : "",
-    rung.figure === null ? `${rung.name} ?`
-      : rung.holds === null ? `${rung.name} ε ${rung.figure.toFixed(2)}`
-        : el("b", { class: rung.holds ? "good" : "bad",
-          title: `loss ${number(rung.figure)} nats` }, rung.holds ? `${rung.name} ✓`
-          : `${rung.name} ✗ ${rung.figure.toFixed(2)}`)]);
-}
-
 // --- First screen -------------------------------------------------------------------
 
 function showHero(raw) {
@@ -54,8 +45,7 @@ function card(name, value, kind, ...more) {
 
 function verdictCard(raw) {
   const [kind, word] = verdictOf(raw);
-  return card("ablations under which it holds", word, kind, ...ladderOf(raw),
-    ...outcomes(raw));
+  return card("ablations under which it holds", word, kind, ...outcomes(raw));
 }
 
 // A summary of the controls: what holds under every ablation may still fail some.
@@ -64,8 +54,8 @@ function outcomes(raw) {
     .filter((c) => c.verdict === verdict).map((c) => c.name.replace(/_/g, " "));
   const [passed, weak, failed, open] = ["pass", "weak", "fail", "not run"].map(named);
   if (!passed.length && !weak.length && !failed.length) return [];
-  return [". ",
-    failed.length > 0 && el("b", { class: "bad" }, `It fails ${failed.join(", ")}; `),
+  return ["It ", failed.length > 0 && [el("b", { class: "bad" },
+    `fails ${failed.join(", ")}`), "; it "],
     `passes ${count(passed.length, "control")}`,
     weak.length > 0 && `; is weak in ${weak.join(", ")}`,
     open.length > 0 && `; ${open.length} not run`];
@@ -170,12 +160,10 @@ function nameOf(raw) {
 
 function showBeside(raw) {
   const same = DATA.circuits.filter((c) => c.task === raw.task);
-  fill("beside", same.length < 2 ? el("p", { class: "absent" },
-    "There is no other circuit of this task to compare with. Give `sparsetx report` " +
-    "more runs to compare them.")
-    : table(["", ...same.map(nameOf)], FIGURES.map(([name, get]) => el("tr", {},
-      el("th", { scope: "row" }, name), same.map((c) => el("td",
-          { class: c === raw ? "own" : "" },
+  byId("others").hidden = same.length < 2;
+  fill("beside", same.length > 1 && table(["", ...same.map(nameOf)],
+    FIGURES.map(([name, get]) => el("tr", {}, el("th", { scope: "row" }, name),
+      same.map((c) => el("td", { class: c === raw ? "own" : "" },
         c.status !== "reached" ? NONE : told(get(c))))))));
 }
 

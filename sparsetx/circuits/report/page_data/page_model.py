@@ -1,7 +1,8 @@
 """The model, its tokenizer and its circuits as data that the page's engine runs.
 
 All numbers are the exact float32 values. An array is a text in base64: dense, or where
-it is shorter the nonzeros alone, each row's count (uint16), columns (uint16), values.
+it is shorter the nonzeros alone: each row's count (uint32), the gap before each one's
+column in its row (bytes: 255 means that 255 and the next byte are added), values.
 A row of the bigram table is stored as its most frequent value and the entries that
 differ from it: a token that was never seen has a constant row. A table that is still
 larger than the room left keeps the rows of the tokens that are asked for first; of the
@@ -11,7 +12,7 @@ token, and the likeliest next tokens are known after one whose row is kept.
 config       the fields of ModelConfig, and the count that AbsTopK
              keeps at each site
 params       {path: array}, a stacked parameter as one array with a layer axis
-bigram       rows: token ids; fill: their frequent values; counts, columns, values: what
+bigram       rows: token ids; fill: their frequent values; counts, gaps, values: what
              differs; answers: token ids; beside: [token, answer] of the whole table
 tokenizer    vocabulary in the order of ids, in byte letters; merges, as pairs of ids
 """
@@ -95,14 +96,26 @@ def array(x: Array) -> dict[str, Any]:
     # Bits, not values: -0.0 is told from 0.0, so that what is read back is the same.
     there = rows.view(np.uint32) != 0
     count = there.sum(1)
-    if 6 * int(count.sum()) + 2 * len(rows) >= 4 * x.size or x.shape[-1] > MOST_COLUMNS:
+    if 5 * int(count.sum()) + 4 * len(rows) >= 4 * x.size or x.shape[-1] > MOST_COLUMNS:
         return {"shape": shape, "dense": _text(x, "<f4")}
     return {
         "shape": shape,
         "counts": _text(count, "<u4"),
-        "columns": _text(np.nonzero(there)[1], "<u2"),
+        "gaps": _gaps(there),
         "values": _text(rows[there], "<f4"),
     }
+
+
+def _gaps(there: Array) -> str:
+    """How many columns are left out before each that is there."""
+    row, column = np.nonzero(there)
+    first = np.diff(row, prepend=-1) > 0
+    gaps = np.where(first, column, np.diff(column, prepend=0) - 1)
+    more, rest = np.divmod(gaps, 255)
+    ends = np.cumsum(more + 1)
+    told = np.full(ends[-1] if len(ends) else 0, 255, np.uint8)
+    told[ends - 1] = rest
+    return _text(told, "u1")
 
 
 def _config(config: ModelConfig) -> dict[str, Any]:
@@ -137,7 +150,7 @@ def _bigram(
         "rows": rows,
         "fill": _text(fill[rows], "<f4"),
         "counts": _text(kept.sum(1), "<u4"),
-        "columns": _text(np.nonzero(kept)[1], "<u2"),
+        "gaps": _gaps(kept),
         "values": _text(table[rows][kept], "<f4"),
         "answers": answers,
         "beside": _text(table[:, answers], "<f4"),

@@ -70,7 +70,8 @@ def of(
     last: list[Scene] = []
     for step in seen.steps:
         if step.kind == mechanism.DIFFERENCE:
-            first.append(Scene(DIFFERENCE, step.text))
+            said = step.text.replace("The two prompts of a pair", "Prompts A and B")
+            first.append(Scene(DIFFERENCE, said))
         elif step.kind == mechanism.HEADS:
             inside += teller.heads(step)
         elif step.kind == mechanism.NEURON:
@@ -133,7 +134,8 @@ class _Teller:
         around = (n.name for n in own if n.site not in (nodes.Q, nodes.K))
         return Scene(
             VALUE,
-            f"{what} is the {told.title}: {apart}.{_share(carrier, 'Value')}",
+            f"{what} is the {told.title}: on average {apart}."
+            f"{_share(carrier, 'Value')}",
             tuple(dict.fromkeys((*names, *around))),
             tuple(heads),
             carrier.name,
