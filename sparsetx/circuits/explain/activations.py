@@ -31,6 +31,8 @@ from sparsetx.run import check_ids
 
 ROWS = 32  # prompts at a time, at most: as many as circuits are explained on
 ROOM = 2**26  # bytes for the activations of one batch of prompts
+# Changes that the tapped model makes take a whole pass each, and programs to compile.
+SLOWER = inference.SLOWER // 4
 AT_ONCE = 4  # changes side by side on a device
 HEADS = (nodes.Q, nodes.K, nodes.V)
 Array = npt.NDArray[np.floating]
@@ -169,7 +171,8 @@ class Prompted:
         """Its own weights, run once; None where it has no such form."""
         if nodes.FINAL in self.keep:
             return None
-        folded = inference.fold(self.config, self.params, self.keep, self.means)
+        given = self.config, self.params, self.keep, self.means
+        folded = inference.fold(*given, slower=SLOWER)
         if folded is None:
             return None
         return Recorded(folded, self.asked.tokens_BL, self.asked.position_B)

@@ -15,8 +15,9 @@ H, the honest loss, is the worst of mean ablation, of mean ablation with frozen 
 and of the 95th percentile of stochastic ablation with frozen norms.
 """
 
+import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -69,6 +70,7 @@ def activations(
     sites: Sequence[str] = nodes.NODE_SITES,
 ) -> Nodes:
     """Activations of the whole model, {site: [layer, B, L, width]}."""
+    config = dataclasses.replace(config, unroll=False)  # less to compile
     return model.trace(config, params, tokens_BL, taps.capture(sites))[1]
 
 
@@ -205,6 +207,24 @@ def margins(
 ) -> jax.Array:
     both = tap if scales is None else taps.compose(tap, frozen(scales))
     return questions.margins(config, params, asked, both)
+
+
+def losses(
+    config: ModelConfig,
+    params: Any,
+    asked: Question,
+    masks: Nodes,
+    kind: Callable[[Nodes], Tap],
+    scales: Scales | None = None,
+    at_once: int = 1,
+) -> jax.Array:
+    """[N] losses of masks [N, layer, width] under one kind of ablation, for example
+    `functools.partial(ablations.mean, means=means)`; `at_once` of them in parallel."""
+
+    def one(keep: Nodes) -> jax.Array:
+        return loss(config, params, asked, kind(keep), scales)
+
+    return jnp.asarray(jax.lax.map(one, masks, batch_size=at_once))
 
 
 def honest_losses(

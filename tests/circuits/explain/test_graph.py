@@ -112,7 +112,7 @@ def test_the_tapped_model_finds_the_same(
     measured: Costs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of circuits that are most of their model, say, there is no folded form."""
-    monkeypatch.setattr(inference, "fold", lambda *_: None)
+    monkeypatch.setattr(inference, "fold", lambda *_, **__: None)
     found = ablation_costs.of(made(), FEW)
     assert found.loss == pytest.approx(measured.loss, abs=1e-5)
     for kind in ("node", "edge", "direct", "interchange"):

@@ -23,8 +23,15 @@ SLOWER = 16
 SMALL = 10**6  # weights; below that the tapped model takes longer to compile
 
 
-def fold(config: ModelConfig, params: Any, keep: Nodes, means: Nodes) -> Folded | None:
-    """The circuit's own weights; None where they would not do (see above)."""
+def fold(
+    config: ModelConfig,
+    params: Any,
+    keep: Nodes,
+    means: Nodes,
+    slower: int = SLOWER,
+) -> Folded | None:
+    """The circuit's own weights; None where they would not do (see above), or would
+    take longer than the tapped model, if an operation takes so many times as long."""
     selected = set(nodes.active_sites(config)) & set(nodes.RESIDUAL_SITES)
     whole = set(nodes.NODE_SITES) - set(keep)
     other = set(keep) - {*nodes.NODE_SITES, nodes.FINAL}
@@ -37,7 +44,7 @@ def fold(config: ModelConfig, params: Any, keep: Nodes, means: Nodes) -> Folded 
     sublayers = tuple(own.sublayers())
     folded = Folded(own, sublayers, Table(own, sublayers))
     large = sum(x.size for x in own.params.values() if x.ndim > 1)
-    return folded if SLOWER * work(folded) <= max(large, SMALL) else None
+    return folded if slower * work(folded) <= max(large, SMALL) else None
 
 
 def work(folded: Folded) -> int:
