@@ -27,8 +27,23 @@ from sparsetx.nodes import Nodes
 
 COPIES = 6  # of each site's activations in memory, right within a factor of two
 CPU_LANES = 1  # on a CPU, lanes in parallel take longer than one after another
-# By how much a lane's log k_coef changes, given its number and its scores.
-Price = Callable[[int, Nodes], float]
+BRING, GAIN, MOST = 0.7, 0.7, 1.5  # see Price
+
+
+@dataclass(frozen=True)
+class Price:
+    """Lets k_coef, the price of nodes, follow a loss that another pool has, given a
+    lane's number and scores: after every call the logarithm changes in proportion to
+    that by which the loss is away from a part of the target. The loss of training says
+    little where prompts on which other nodes mislead are few; with this one a search
+    ends near its target, whatever the task."""
+
+    target: float
+    loss: Callable[[int, Nodes], float]
+
+    def change(self, lane: int, tau: Nodes) -> float:
+        away = np.log(BRING * self.target / max(self.loss(lane, tau), 1e-9))
+        return GAIN * float(np.clip(away, -MOST, MOST))
 
 
 @dataclass(frozen=True)
@@ -83,8 +98,7 @@ def run(
 ) -> tuple[Nodes, Any]:
     """{site: [lane, layer, width]} scores and [lane] losses, after `total` steps.
 
-    `tell` is called with the number of lane-steps done since its last call. `price`
-    changes a lane's penalty between calls.
+    `tell` is called with the number of lane-steps done since its last call.
     """
     count = len(lanes.seed)
     found = []
@@ -108,7 +122,7 @@ def run(
 def _priced(mask: Mask, place: npt.NDArray[np.integer], price: Price) -> Mask:
     tau = _numpy(mask.tau)
     each = {
-        int(lane): price(int(lane), {site: x[row] for site, x in tau.items()})
+        int(lane): price.change(int(lane), {site: x[row] for site, x in tau.items()})
         for row, lane in enumerate(place)
         if lane not in place[:row]  # padded with repeats
     }

@@ -30,10 +30,7 @@ from sparsetx.nodes import Nodes
 from sparsetx.system.progress import Progress, Reporter, silent
 
 CALL = 25  # steps between two progress reports, and two changes of the price
-# Faithful searches: where k_coef and lr begin; and how log k_coef follows the judge's
-# loss, which the price of nodes is to bring to this part of the target.
-FAITHFUL = {"k_coef": 5e-4, "lr": 3e-2}
-BRING, GAIN, MOST = 0.85, 0.7, 1.5
+FAITHFUL = {"k_coef": 5e-4, "lr": 3e-2}  # where a faithful search begins
 # New settings are drawn around the best: standard deviations of their logarithms.
 SPREAD = {
     "k_coef": 0.7,
@@ -88,10 +85,14 @@ class Aim:
         )
 
     @property
+    def kind(self) -> CircuitKind:
+        return "faithful" if self.faithful else "honest" if self.honest else "plain"
+
+    @property
     def goal(self) -> float:
-        """The part of the target that a search aims at in training: the harder the
-        ablations, the more its worst loss lies above its mean."""
-        return GOAL["honest" if self.honest else "plain"]
+        """The loss in training that an adapting penalty aims at: the harder the
+        ablations, the more the worst loss lies above it."""
+        return self.target * GOAL[self.kind]
 
 
 @dataclass(frozen=True)
@@ -171,20 +172,14 @@ def prune(
 
 
 def _price(aim: Aim, judged: Sequence[Cutter]) -> lanes.Price | None:
-    """In a faithful search, the price of a node follows the judge's loss: that of
-    training says little of it, since prompts on which other nodes mislead are few. So a
-    search ends near its target, whatever the task. Plain and honest ones have fixed
-    prices, and such as follow the loss of training."""
-    if not aim.faithful:
-        return None
+    """In a faithful search, the price of nodes follows the judge's loss. Plain and
+    honest ones have fixed prices, and such as follow the loss of training."""
 
-    def change(lane: int, tau: Nodes) -> float:
+    def loss(lane: int, tau: Nodes) -> float:
         judge = judged[lane].judge
-        loss = judge.one(nodes.flatten(judge.config, tau, judge.sites) > 0)
-        away = np.log(BRING * aim.target / max(loss, 1e-9))
-        return GAIN * float(np.clip(away, -MOST, MOST))
+        return judge.one(nodes.flatten(judge.config, tau, judge.sites) > 0)
 
-    return change
+    return lanes.Price(aim.target, loss) if aim.faithful else None
 
 
 def deck_of(config: ModelConfig, length: int, aim: Aim, memory: float) -> Deck:
@@ -207,35 +202,25 @@ def cutters(
         Judge, config, params, means, honest=aim.honest > 0, seed=aim.seed,
         faithful=aim.faithful > 0,
     )  # fmt: skip
-    return [
-        Cutter(
-            judge(task=case.val), pattern, case.answers, _title(case.name, aim), report,
-            judge(task=case.train.rows(np.arange(_rows(case)))),
-        )
-        for case in cases
-    ]  # fmt: skip
 
+    def cutter(case: Case) -> Cutter:
+        # As many prompts as the smaller pool has: both judges share a program.
+        rows = min(len(task.asked.position_B) for task in (case.train, case.val))
+        second = judge(task=case.train.rows(np.arange(rows)))
+        name = f"{case.name}, {aim.kind}"
+        return Cutter(judge(task=case.val), pattern, case.answers, name, report, second)
 
-def _rows(case: Case) -> int:
-    """The prompts of the smaller pool: with as many, both judges share a program."""
-    return min(len(task.asked.position_B) for task in (case.train, case.val))
-
-
-def _title(name: str, aim: Aim) -> str:
-    kind = "faithful" if aim.faithful else "honest" if aim.honest else "plain"
-    return f"{name}, {kind}"
+    return [cutter(case) for case in cases]
 
 
 def proposals(
     aim: Aim, number: int, count: int, before: Sequence[_Scored]
 ) -> list[tuple[int, Settings]]:
     """(seed, settings) of a round: the better half of the last round, and settings
-    drawn around the best. In the first round, the defaults and settings around them:
-    every other one with a penalty that adapts to the loss, for a dense model's search
-    does better under a fixed one when it is short. A faithful search has neither: its
-    penalty follows the judge."""
+    drawn around the best. In the first round, the defaults and settings around them,
+    every other one with a penalty that adapts to the loss: a dense model's search does
+    better under a fixed one when it is short. If faithful, all follow the judge."""
     rng = np.random.default_rng([aim.seed, number])
-    goal = 0.0 if aim.faithful else aim.goal * aim.target
     begin = FAITHFUL if aim.faithful else {}
     centre = Settings(honest=aim.honest, faithful=aim.faithful, **begin)
     last = [s for s in before if s.trial.round == number - 1]
@@ -246,8 +231,8 @@ def proposals(
     drawn = []
     for i in range(len(kept), count):
         near = _near(kept[i % len(kept)][1], rng, width)
-        if number == 0 and i % 2:
-            near = dataclasses.replace(near, goal=goal)
+        if number == 0 and i % 2 and not aim.faithful:
+            near = dataclasses.replace(near, goal=aim.goal)
         drawn.append((aim.seed + 1000 * number + i, near))
     return kept + drawn
 
@@ -264,10 +249,9 @@ def _near(settings: Settings, rng: np.random.Generator, width: float) -> Setting
 
 def _finish(cutter: Cutter, scored: Sequence[_Scored], aim: Aim) -> Found:
     """The smallest circuit of the best few trials, whose whole curves are measured.
-    Nodes are removed twice: from the smallest mask of a trial that reaches the target,
-    and from a wide one. Two mechanisms can stand in for each other; the first mask has
-    lost a part of one, often by chance and not of the larger, and no removal brings
-    it back."""
+    Nodes are removed from the smallest mask of a trial that reaches the target, and
+    from a wide one: of two mechanisms that can stand in for each other, the first has
+    lost a part of one, often not of the larger, and no removal brings it back."""
     finalists = sorted(scored, key=lambda s: s.rank)[: aim.effort.finalists]
     found = [verified(cutter, s.ranking, aim) for s in finalists]
     chosen = _smallest(cutter, found)
@@ -284,7 +268,7 @@ def verified(cutter: Cutter, ranking: Ranking, aim: Aim) -> Chosen:
         return _smallest(
             cutter, [discretisation.choose(*given, begin=begin) for begin in begins]
         )
-    for errors in ERRORS["faithful" if aim.faithful else "honest"]:
+    for errors in ERRORS[aim.kind]:
         each = [_honest(cutter, ranking, aim.target, errors, begin) for begin in begins]
         found = [Chosen(*one, ranking.curve) for one in each if one]
         if found:
@@ -398,8 +382,8 @@ class _Progress:
         self.rounds = len(rounds)
         self.done = self.round = 0
         self.sizes: dict[str, int] = {}
-        names = [case.name for case in cases]
-        self.stage = _title(names[0] if len(names) == 1 else f"{len(names)} tasks", aim)
+        name = cases[0].name if len(cases) == 1 else f"{len(cases)} tasks"
+        self.stage = f"{name}, {aim.kind}"
 
     def steps(self, count: int) -> None:
         self.done = min(self.done + count, self.total)

@@ -38,11 +38,12 @@ def deck(per_device: int, count: int, **more: Any) -> lanes.Deck:
 
 
 def found(
-    deck: lanes.Deck, which: list[tuple[int, int, Settings]]
+    deck: lanes.Deck, which: list[tuple[int, int, Settings]], *more: Any
 ) -> dict[str, np.ndarray]:
     sites = deck.plan.sites
     means = MEANS if sites == nodes.NODE_SITES else wide_means()
-    tau, losses = lanes.run(deck, PARAMS, means, TASKS, lanes.stacked(which), STEPS)
+    given = deck, PARAMS, means, TASKS, lanes.stacked(which), STEPS
+    tau, losses = lanes.run(*given, *more)
     assert losses.shape == (len(which),)
     return dict(tau)
 
@@ -88,6 +89,26 @@ def test_the_same_lane_alone_among_others_and_on_eight_devices() -> None:
         np.testing.assert_array_equal(on_two[site][::-1], x)
         np.testing.assert_array_equal(alone[site][0], x[3])
         assert not np.array_equal(x[0], x[2])  # other seeds, other masks
+
+
+def test_the_price_of_nodes_follows_the_loss_that_it_is_given() -> None:
+    """Two lanes, alike but for the loss that is said of each: where it is far below the
+    target scores are lower, and each lane is asked once between two calls."""
+    asked = []
+
+    def loss(lane: int, tau: nodes.Nodes) -> float:
+        asked.append((lane, tau[nodes.Q].shape))
+        return (1e-3, 10.0)[lane]
+
+    price = lanes.Price(0.15, loss)
+    alike = [(0, 0, dataclasses.replace(HONEST, lr=0.05))] * 2
+    tau = found(deck(1, 1), alike, lambda steps: None, price)
+    assert asked == [(lane, (CONFIG.n_layer, CONFIG.n_head * 4)) for lane in (0, 1)]
+    low, high = (sum(x[i].sum() for x in tau.values()) for i in (0, 1))
+    assert low < high
+    assert price.change(0, {nodes.Q: tau[nodes.Q]}) == pytest.approx(0.7 * 1.5)
+    almost = lanes.Price(0.15, lambda lane, tau: 0.7 * 0.15 * np.exp(0.1))
+    assert almost.change(0, {}) == pytest.approx(-0.07)
 
 
 @pytest.mark.slow
