@@ -14,6 +14,7 @@ import argparse
 import itertools
 import json
 import statistics
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from sparsetx.circuits.search import cutting, pools
 from sparsetx.circuits.search.cutting import SCORES, Cutting, Request
 from sparsetx.circuits.search.pools import Sizes
 from sparsetx.circuits.search.pruning import Aim, Effort
+from sparsetx.system.errors import Refusal
 from sparsetx.system.progress import silent
 
 ROUNDS = {
@@ -81,7 +83,7 @@ def figures(told: Any) -> dict[str, Any]:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
+    if not path.is_file():  # nothing was searched yet
         return []
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -121,8 +123,10 @@ def numbers(text: str) -> list[int]:
     return [int(word) for word in text.split(",")]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("run")
     parser.add_argument("out", type=Path, nargs="*")
     parser.add_argument("--tasks", type=words, default=[])
@@ -134,10 +138,17 @@ def main() -> None:
     if not args.tasks:
         paths = [Path(args.run), *args.out]
         print("\n".join(table([row for path in paths for row in read(path)])))
-        return
+        return 0
+    if len(args.out) != 1:
+        parser.error("wanted one OUT.jsonl to write to, after RUN")
     (args.out,) = args.out
-    search(args)
+    try:
+        search(args)
+    except Refusal as refusal:
+        print(f"searches.py: {refusal}", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
