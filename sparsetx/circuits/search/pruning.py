@@ -30,7 +30,7 @@ from sparsetx.nodes import Nodes
 from sparsetx.system.progress import Progress, Reporter, silent
 
 CALL = 25  # steps between two progress reports, and two changes of the price
-FAITHFUL = {"k_coef": 5e-4, "lr": 3e-2}  # where a faithful search begins
+FAITHFUL = {"k_coef": 5e-4}  # where a faithful search begins
 # New settings are drawn around the best: standard deviations of their logarithms.
 SPREAD = {
     "k_coef": 0.7,
@@ -45,7 +45,7 @@ LONGER = 12  # lengths of the ranking that are tried where nothing else helps
 NEAR = 0.9  # of the target: H above that leaves no room for removals
 # H plus so many standard errors should reach the target; if nothing does, plus fewer.
 # F, the worst of five figures, needs less.
-ERRORS = {"honest": (2.0, 1.0), "faithful": (1.0, 0.5)}
+ERRORS = {"honest": (2.0, 1.0), "faithful": (1.5, 1.0, 0.5)}
 DRAWS = 16  # of stochastic ablation in H and F while circuits are chosen
 
 
