@@ -10,7 +10,7 @@ among others, and on eight devices.
 paper's procedure); with 1, a third have mean ablation, a third also frozen norms, and a
 third stochastic ablation with frozen norms. `faithful` is the share by which three
 quarters of the pairs are resampled instead: nodes outside the mask take their values
-from other prompts, all from one, or, less often, each from its own.
+from other prompts, half all from one, half each from its own.
 
 Departure from the paper, whose penalty is the same for every node: here half of the
 penalty depends on the edges that a node has to other kept nodes, since edges are what
@@ -33,8 +33,9 @@ from sparsetx.nodes import Nodes
 
 BETA1, EPS, CLIP, WARMUP = 0.9, 1e-8, 1.0, 0.05
 MOVED = 0.75  # share of the pairs that are resampled
-APART = 0.3  # of these, apart: masks that hold together mostly hold apart
+APART = 0.5  # of these, each node from a prompt of its own
 RECENT = 0.9  # weight of earlier steps in the recent loss
+DEAREST = 1.4  # nats: at first all nodes together cost no more, if a judge decides
 RISE = 0.04  # the most that log k_coef changes in a step
 # Hard-concrete gates (Louizos et al. 2018): the temperature, the ends of the interval
 # to which a sigmoid is stretched, and the log-odds of τ = 1.
@@ -99,6 +100,12 @@ class Plan:
     @property
     def sites(self) -> tuple[str, ...]:
         return (*nodes.NODE_SITES, nodes.FINAL) if self.final else nodes.NODE_SITES
+
+
+def first_price(means: Nodes) -> float:
+    """k_coef at the start of a search whose price follows a judge: low where there are
+    many nodes, for what a mask has lost at once comes back slowly."""
+    return float(min(Settings.k_coef, DEAREST / sum(x.size for x in means.values())))
 
 
 def begin(plan: Plan, lanes: Lanes) -> Mask:

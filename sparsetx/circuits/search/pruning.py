@@ -20,7 +20,7 @@ from sparsetx import nodes
 from sparsetx.circuits.facts import CircuitKind
 from sparsetx.circuits.measure import edges
 from sparsetx.circuits.measure.questions import Task
-from sparsetx.circuits.search import discretisation, lanes
+from sparsetx.circuits.search import discretisation, lanes, mask_search
 from sparsetx.circuits.search.discretisation import Begin, Chosen, Cutter, Ranking
 from sparsetx.circuits.search.judge import Judge
 from sparsetx.circuits.search.lanes import Deck
@@ -30,7 +30,6 @@ from sparsetx.nodes import Nodes
 from sparsetx.system.progress import Progress, Reporter, silent
 
 CALL = 25  # steps between two progress reports, and two changes of the price
-FAITHFUL = {"k_coef": 5e-4}  # where a faithful search begins
 # New settings are drawn around the best: standard deviations of their logarithms.
 SPREAD = {
     "k_coef": 0.7,
@@ -39,7 +38,7 @@ SPREAD = {
     "temperature": 0.3,
     "weight_decay": 0.5,
 }
-GOAL = {"plain": 0.6, "honest": 0.3}
+GOAL = {"plain": 0.6, "honest": 0.3}  # lower, where more lies above the mean
 TRIES, TIGHTER = 6, 0.97  # again with lower targets, where H is above the target
 LONGER = 12  # lengths of the ranking that are tried where nothing else helps
 NEAR = 0.9  # of the target: H above that leaves no room for removals
@@ -74,6 +73,7 @@ class Aim:
     tied: bool = False
     effort: Effort = Effort()
     faithful: float = 0.0
+    k_coef: float = Settings.k_coef  # at first
     gates: Gates = "step"
 
     def of(self, kind: CircuitKind) -> "Aim":
@@ -90,8 +90,7 @@ class Aim:
 
     @property
     def goal(self) -> float:
-        """The loss in training that an adapting penalty aims at: the harder the
-        ablations, the more the worst loss lies above it."""
+        """The loss in training that an adapting penalty aims at."""
         return self.target * GOAL[self.kind]
 
 
@@ -144,6 +143,8 @@ def prune(
     report: Reporter = silent,
 ) -> list[Found]:
     """Find a circuit for each case. Cases have pools of equal shapes."""
+    if aim.faithful:
+        aim = dataclasses.replace(aim, k_coef=mask_search.first_price(means))
     length = cases[0].train.asked.tokens_BL.shape[1]
     deck = deck_of(config, length, aim, memory)
     tasks = jax.tree.map(lambda *x: np.stack(x), *[case.train for case in cases])
@@ -221,8 +222,7 @@ def proposals(
     every other one with a penalty that adapts to the loss: a dense model's search does
     better under a fixed one when it is short. If faithful, all follow the judge."""
     rng = np.random.default_rng([aim.seed, number])
-    begin = FAITHFUL if aim.faithful else {}
-    centre = Settings(honest=aim.honest, faithful=aim.faithful, **begin)
+    centre = Settings(aim.k_coef, honest=aim.honest, faithful=aim.faithful)
     last = [s for s in before if s.trial.round == number - 1]
     ranked = sorted(last, key=lambda s: s.rank)
     kept = [(s.trial.seed, s.trial.settings) for s in ranked[: max(1, count // 2)]]
