@@ -76,17 +76,19 @@ class Judge:
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        """The kinds of ablation of which the worst is the loss; the one that is the
-        worst most often comes first."""
+        """The kinds of ablation of which the worst is the loss. Of equal losses the
+        first counts as the worst: what prompts of the task have in common costs nothing
+        when it is resampled, and would be removed."""
         if self.faithful:
-            return (APART, TOGETHER, STOCHASTIC, FROZEN)
-        return (STOCHASTIC, FROZEN) if self.honest else (MEAN,)
+            return (FROZEN, STOCHASTIC, TOGETHER, APART)
+        return (FROZEN, STOCHASTIC) if self.honest else (MEAN,)
 
     def __call__(self, masks: Masks, enough: float = np.inf) -> npt.NDArray[np.float32]:
         """[N] losses of [N, node] masks. One that is above `enough` under one kind of
-        ablation is not measured under the others: its loss is then a lower bound."""
+        ablation is not measured under the others: its loss is then a lower bound.
+        The last kind is the worst most often, and comes first."""
         worst = np.full(len(masks), -np.inf, np.float32)
-        for kind in self.kinds:
+        for kind in reversed(self.kinds):
             left = np.flatnonzero(worst <= enough)
             if len(left):
                 worst[left] = np.maximum(worst[left], self.under(kind, masks[left]))
