@@ -213,6 +213,13 @@ def flatten(
     )
 
 
+def kept(model: ModelConfig, keep: Nodes) -> list[Node]:
+    """The nodes of a mask, in the flat order."""
+    sites = tuple(keep)
+    found = np.flatnonzero(flatten(model, keep, sites) > 0)
+    return [node_at(model, int(i), sites) for i in found]
+
+
 def unflatten(
     model: ModelConfig, vector: np.ndarray, sites: Sequence[str] = NODE_SITES
 ) -> dict[str, np.ndarray]:

@@ -22,7 +22,8 @@ import numpy.typing as npt
 
 from sparsetx import nodes
 from sparsetx.circuits.explain import interchange_effects
-from sparsetx.circuits.explain.activations import Array, Prompted
+from sparsetx.circuits.explain.activations import Array
+from sparsetx.circuits.explain.interchange_effects import Prompted
 from sparsetx.circuits.measure import edges, effective_edges
 from sparsetx.circuits.measure.questions import Question
 from sparsetx.model import parameters

@@ -1,15 +1,12 @@
-"""Run a circuit on prompts: its activations, and its margins with single nodes changed.
+"""Run a circuit on prompts and collect the activations of its kept nodes.
 
 One program serves all circuits of a model, the whole model and running text: it returns
 every site, for as many prompts at a time as memory allows; the last prompt is repeated
-to fill up the last batch. Changes are made in the circuit's own weights
-(measure/inference), where it has that form: that needs no program, and takes less time
-than the tapped model.
+to fill up the last batch.
 """
 
 import dataclasses
 import functools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,8 +18,7 @@ import numpy.typing as npt
 from sparsetx import model, nodes, taps
 from sparsetx.circuits.circuit import Circuit
 from sparsetx.circuits.explain.node_statistics import Sample
-from sparsetx.circuits.measure import ablations, inference, questions
-from sparsetx.circuits.measure.inference.changes import Change, Recorded
+from sparsetx.circuits.measure import ablations, questions
 from sparsetx.circuits.measure.questions import Question
 from sparsetx.config import ModelConfig
 from sparsetx.model import mesh
@@ -31,9 +27,6 @@ from sparsetx.run import check_ids
 
 ROWS = 32  # prompts at a time, at most: as many as circuits are explained on
 ROOM = 2**26  # bytes for the activations of one batch of prompts
-# Changes that the tapped model makes take a whole pass each, and programs to compile.
-SLOWER = inference.SLOWER // 4
-AT_ONCE = 4  # changes side by side on a device
 HEADS = (nodes.Q, nodes.K, nodes.V)
 Array = npt.NDArray[np.floating]
 Head = tuple[int, int]  # layer, head
@@ -87,7 +80,7 @@ def of(
 def taken(own: Masked, asked: Question, pruned: bool = True) -> Taken:
     """Run a model with a mask; without `pruned`, the whole model."""
     config, (count, length) = own.config, asked.tokens_BL.shape
-    kept = kept_nodes(config, own.keep)
+    kept = nodes.kept(config, own.keep)
     heads = sorted({(n.layer, n.index // config.d_head) for n in kept if _inside(n)})
     keep = own.keep
     if not pruned:
@@ -114,13 +107,6 @@ def taken(own: Masked, asked: Question, pruned: bool = True) -> Taken:
     )
 
 
-def kept_nodes(config: ModelConfig, keep: Nodes) -> list[Node]:
-    """In the order of computation."""
-    sites = tuple(keep)
-    found = np.flatnonzero(nodes.flatten(config, keep, sites) > 0.5)
-    return [nodes.node_at(config, int(i), sites) for i in found]
-
-
 def _inside(node: Node) -> bool:
     return node.site in HEADS
 
@@ -142,106 +128,3 @@ def _run(
     logits_BLV, found = model.trace(config, params, asked.tokens_BL, tap)
     margin = functools.partial(questions.margin_of, asked)
     return jax.vmap(margin, 1, 1)(logits_BLV), found
-
-
-# --- changes --------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Prompted:
-    """A circuit, or a mask of a model, and the prompts that it is examined on."""
-
-    config: ModelConfig
-    params: Any
-    keep: Nodes
-    means: Nodes
-    asked: Question
-
-    @functools.cached_property
-    def kept(self) -> list[Node]:
-        """The kept nodes, in the order of computation."""
-        return kept_nodes(self.config, self.keep)
-
-    @functools.cached_property
-    def taken(self) -> Taken:
-        return taken(self, self.asked)
-
-    @functools.cached_property
-    def recorded(self) -> Recorded | None:
-        """Its own weights, run once; None where it has no such form."""
-        if nodes.FINAL in self.keep:
-            return None
-        given = self.config, self.params, self.keep, self.means
-        folded = inference.fold(*given, slower=SLOWER)
-        if folded is None:
-            return None
-        return Recorded(folded, self.asked.tokens_BL, self.asked.position_B)
-
-    @property
-    def margin_B(self) -> Array:
-        """The circuit's margins, nothing changed."""
-        if self.recorded is not None:
-            only_B: Array = self.changed([None])[0]
-            return only_B
-        rows = np.arange(len(self.asked))
-        found: Array = self.taken.margin_BL[rows, np.asarray(self.asked.position_B)]
-        return found
-
-    def changed(self, changes: Sequence[Change | None]) -> Array:
-        """[N, B] margins with each of these changes."""
-        assert self.recorded is not None
-        found = np.zeros((len(changes), len(self.asked)), np.float32)
-        for row, change in zip(found, changes, strict=True):
-            row[:] = _margins(self.asked, self.recorded.logits(change))
-        return found
-
-    def held(self, values: Sequence[tuple[Node, Array]]) -> Array:
-        """[N, B] margins with single kept nodes held at other values, [B, L]."""
-        if self.recorded is not None:
-            return self.changed([self.recorded.held(*own) for own in values])
-        devices = tuple(jax.local_devices())
-        program, many = _of_nodes(self.config, devices), AT_ONCE * len(devices)
-        nothing = {site: np.zeros_like(x) for site, x in self.keep.items()}
-        given = self.params, self.asked, self.keep, self.means
-        found = [np.zeros((0, len(self.asked)), np.float32)]
-        for which in mesh.portions(len(values), many):
-            where = nodes.repeated(nothing, many)
-            for row, number in enumerate(which):
-                nodes.put(where, row, values[number][0], 1)
-            values_NBL = np.stack([values[number][1] for number in which])
-            found.append(np.asarray(program(*given, where, values_NBL)))
-        return np.concatenate(found)[: len(values)]
-
-
-_margins = jax.jit(questions.margin_of)
-
-
-@functools.cache
-def _of_nodes(config: ModelConfig, devices: tuple[jax.Device, ...]) -> Any:
-    """The program: margins with single nodes replaced, one node at a time."""
-    wide = 1 if devices[0].platform == "cpu" else AT_ONCE
-
-    def all_of(
-        params: Any,
-        asked: Question,
-        keep: Nodes,
-        means: Nodes,
-        where: Nodes,
-        values_NBL: jax.Array,
-    ) -> jax.Array:
-        def margins(one: tuple[Nodes, jax.Array]) -> jax.Array:
-            node, value_BL = one
-            layers = (config.n_layer, *value_BL.shape, 1)
-            values = {
-                site: value_BL[..., None]
-                if site in nodes.END_SITES
-                else jnp.broadcast_to(value_BL[..., None], layers)
-                for site in node
-            }
-            replaced = taps.interchange(node, values)
-            tap = taps.compose(ablations.mean(keep, means), replaced)
-            return ablations.margins(config, params, asked, tap)
-
-        return jnp.asarray(jax.lax.map(margins, (where, values_NBL), batch_size=wide))
-
-    return mesh.OverLanes(all_of, devices, whole=4)

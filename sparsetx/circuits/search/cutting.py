@@ -213,7 +213,7 @@ def _assessed(
         calibration=facts.Calibration(
             calibration.scale, tuple(shift), tuple(shift.values())
         ),
-        nodes=tuple(map(name_of, final_figures.listed(subject))),
+        nodes=tuple(map(name_of, nodes.kept(subject.config, subject.keep))),
         train=on_train,
         val=on_val,
         test=on_test,

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from sparsetx import nodes, taps
+from sparsetx import taps
 from sparsetx.circuits import facts
 from sparsetx.circuits.measure import (
     ablations,
@@ -31,7 +31,7 @@ from sparsetx.circuits.search.judge import RESAMPLED, Judge
 from sparsetx.circuits.search.pools import Drawn
 from sparsetx.config import ModelConfig
 from sparsetx.model import mesh
-from sparsetx.nodes import Node, Nodes
+from sparsetx.nodes import Nodes
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,14 +145,6 @@ def fewest_edges(subject: Subject, task: Task, target: float, honest: bool) -> i
         target, scales,
     )  # fmt: skip
     return len(found.edges)
-
-
-def listed(subject: Subject) -> list[Node]:
-    """The kept nodes, in the order of computation."""
-    sites = tuple(subject.keep)
-    flat = nodes.flatten(subject.config, subject.keep, sites)
-    kept = np.flatnonzero(flat > 0)
-    return [nodes.node_at(subject.config, int(i), sites) for i in kept]
 
 
 def fitted(subject: Subject, train: Task, val: Task) -> Calibration:

@@ -96,6 +96,10 @@ function bytes(packed) {
 
 // The page's data: JSON, deflated, in base64.
 async function unpacked(text) {
+  if (!window.DecompressionStream) {
+    byId("intro").textContent = "This page needs a newer browser: Chrome 80, Safari " +
+      "16.4, Firefox 113, or later.";
+  }
   const packed = new Blob([bytes(text)]).stream();
   const whole = packed.pipeThrough(new DecompressionStream("deflate"));
   return JSON.parse(await new Response(whole).text());
