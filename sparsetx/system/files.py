@@ -5,6 +5,7 @@ same folder, flushed to the disk, and renamed; an object store guarantees it by 
 """
 
 import contextlib
+import errno
 import functools
 import io
 import json
@@ -22,6 +23,7 @@ from sparsetx.system import bucket, signals
 from sparsetx.system.errors import Refusal
 
 PathLike = str | os.PathLike[str]
+WITHOUT_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 
 
 def is_remote(path: PathLike) -> bool:
@@ -142,15 +144,31 @@ def move_away(path: PathLike, folder: PathLike) -> Path:
 
 
 def create(path: PathLike, text: str) -> bool:
-    """Create a file; False if it exists. If several processes try, one succeeds."""
+    """Create a file; False if it exists. If several processes try, one succeeds, and
+    none sees the file before its text is in it."""
     if is_remote(path):
         return bucket.create(place(path), text.encode())
+    final = Path(path)
+    whole = final.with_name(f".{final.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
-        with open(path, "x", encoding="utf-8") as file:
-            file.write(text)
+        whole.write_text(text, encoding="utf-8")
+        _link(whole, final)
     except FileExistsError:
         return False
+    finally:
+        whole.unlink(missing_ok=True)
     return True
+
+
+def _link(whole: Path, final: Path) -> None:
+    """Give a written file another name: unlike a rename, refused where it is taken."""
+    try:
+        os.link(whole, final)
+    except OSError as error:
+        if error.errno not in WITHOUT_LINKS:
+            raise
+        with open(final, "xb") as file:  # there a reader may see it empty for a moment
+            file.write(whole.read_bytes())
 
 
 def read_marked(path: PathLike) -> tuple[bytes, str] | None:
@@ -169,6 +187,8 @@ def remove_if(path: PathLike, mark: str) -> bool:
     removed. If several processes try, one succeeds."""
     if is_remote(path):
         return bucket.remove_if(place(path), mark)
+    if (now := read_marked(path)) is None or now[1] != mark:
+        return False
     found = Path(path)
     aside = found.with_name(f".{found.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:

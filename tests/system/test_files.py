@@ -1,8 +1,11 @@
 """Files appear whole or not at all."""
 
+import errno
+import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -91,3 +94,47 @@ def test_refuse_all_lists_everything_or_does_nothing() -> None:
     with pytest.raises(Refusal) as refused:
         errors.refuse_all("bad", iter(["one", "two"]))
     assert str(refused.value) == "bad:\n  - one\n  - two"
+
+
+def test_a_created_file_is_never_seen_without_its_text(tmp_path: Path) -> None:
+    """A lock that is read empty counts as torn, and would be taken over."""
+    path, seen, over = tmp_path / "lock", set(), threading.Event()
+
+    def read() -> None:
+        while not over.is_set():
+            if found := files.read_marked(path):
+                seen.add(found[0])
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(2000):
+        assert files.create(path, "whole")
+        assert not files.create(path, "late")
+        path.unlink()
+    over.set()
+    reader.join()
+    assert seen == {b"whole"}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_there_are_no_links_one_still_succeeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOTSUP, "no links here")
+
+    monkeypatch.setattr(os, "link", refused)
+    assert files.create(tmp_path / "lock", "first")
+    assert not files.create(tmp_path / "lock", "second")
+    assert (tmp_path / "lock").read_text() == "first"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_file_that_changed_is_not_removed(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.write_text("dead")
+    assert (found := files.read_marked(path)) is not None
+    path.write_text("alive")
+    assert not files.remove_if(path, found[1])
+    assert path.read_text() == "alive"
+    assert list(tmp_path.iterdir()) == [path]
