@@ -102,12 +102,10 @@ class Plan:
         return (*nodes.NODE_SITES, nodes.FINAL) if self.final else nodes.NODE_SITES
 
 
-def first_price(means: Nodes) -> float | None:
+def first_price(means: Nodes) -> float:
     """k_coef at the start of a search whose price follows a judge: low where there are
-    many nodes, for what a mask has lost at once comes back slowly. None where there are
-    few: it was measured on models of thousands only."""
-    price = DEAREST / sum(x.size for x in means.values())
-    return float(price) if price < Settings.k_coef else None
+    many nodes, for what a mask has lost at once comes back slowly."""
+    return float(min(Settings.k_coef, DEAREST / sum(x.size for x in means.values())))
 
 
 def begin(plan: Plan, lanes: Lanes) -> Mask:

@@ -38,7 +38,7 @@ SPREAD = {
     "temperature": 0.3,
     "weight_decay": 0.5,
 }
-GOAL = {"plain": 0.6, "honest": 0.3, "faithful": 0.1}
+GOAL = {"plain": 0.6, "honest": 0.3}
 TRIES, TIGHTER = 6, 0.97  # again with lower targets, where H is above the target
 LONGER = 12  # lengths of the ranking that are tried where nothing else helps
 NEAR = 0.9  # of the target: H above that leaves no room for removals
@@ -72,7 +72,7 @@ class Aim:
     tied: bool = False
     effort: Effort = Effort()
     faithful: float = 0.0
-    k_coef: float | None = None  # at first, if it is to follow the judge
+    k_coef: float = Settings.k_coef  # at first
     gates: Gates = "step"
 
     def of(self, kind: CircuitKind) -> "Aim":
@@ -172,13 +172,13 @@ def prune(
 
 
 def _price(aim: Aim, judged: Sequence[Cutter]) -> lanes.Price | None:
-    """By which the price of nodes follows the judge's loss, if it is to."""
+    """In a faithful search the price of nodes follows the judge's loss."""
 
     def loss(lane: int, tau: Nodes) -> float:
         judge = judged[lane].judge
         return judge.one(nodes.flatten(judge.config, tau, judge.sites) > 0)
 
-    return lanes.Price(aim.target, loss) if aim.k_coef else None
+    return lanes.Price(aim.target, loss) if aim.faithful else None
 
 
 def deck_of(config: ModelConfig, length: int, aim: Aim, memory: float) -> Deck:
@@ -217,12 +217,10 @@ def proposals(
 ) -> list[tuple[int, Settings]]:
     """(seed, settings) of a round: the better half of the last round, and settings
     drawn around the best. In the first round, the defaults and settings around them,
-    every other one with a penalty that adapts to the loss, faithful ones all: a dense
-    model's search does better under a fixed one when it is short."""
+    every other one with a penalty that adapts to the loss: a dense model's search does
+    better under a fixed one when it is short. Faithful ones all follow the judge."""
     rng = np.random.default_rng([aim.seed, number])
-    first = aim.goal if aim.faithful and not aim.k_coef else 0.0
-    price = aim.k_coef or Settings.k_coef
-    centre = Settings(price, first, honest=aim.honest, faithful=aim.faithful)
+    centre = Settings(aim.k_coef, honest=aim.honest, faithful=aim.faithful)
     last = [s for s in before if s.trial.round == number - 1]
     ranked = sorted(last, key=lambda s: s.rank)
     kept = [(s.trial.seed, s.trial.settings) for s in ranked[: max(1, count // 2)]]
@@ -231,7 +229,7 @@ def proposals(
     drawn = []
     for i in range(len(kept), count):
         near = _near(kept[i % len(kept)][1], rng, width)
-        if number == 0 and i % 2 and not aim.k_coef:
+        if number == 0 and i % 2 and not aim.faithful:
             near = dataclasses.replace(near, goal=aim.goal)
         drawn.append((aim.seed + 1000 * number + i, near))
     return kept + drawn

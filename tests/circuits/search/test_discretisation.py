@@ -1,5 +1,6 @@
 """From a ranking to a circuit: the curve, removals, and paths to an answer."""
 
+import dataclasses
 import itertools
 from typing import Any
 
@@ -47,6 +48,28 @@ def test_a_judge_computes_the_loss_under_mean_ablation() -> None:
         loss_P = np.logaddexp(0, -margin_B).reshape(-1, 2).mean(1)
         wanted = loss_P.mean() + loss_P.std(ddof=1) / 4  # of 16 pairs
         assert loss == pytest.approx(wanted, abs=1e-5)
+
+
+def test_of_equal_losses_that_under_mean_ablation_is_the_worst(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Removals follow the worst: by resampling they would begin with what the prompts
+    of a task have in common. The kind that rules out most masks is measured first."""
+    asked = []
+
+    def under(self: Judge, kind: judge.Kind, masks: np.ndarray) -> np.ndarray:
+        asked.append(kind)
+        return np.full(len(masks), 0.1, np.float32)
+
+    monkeypatch.setattr(Judge, "under", under)
+    faithful = dataclasses.replace(PLAIN.judge, honest=True, faithful=True)
+    assert faithful.worst(TRUE) == judge.FROZEN
+    asked.clear()
+    assert faithful.one(TRUE, 0.05) == pytest.approx(0.1)
+    assert asked == [judge.APART]
+    asked.clear()
+    faithful.one(TRUE, 0.2)
+    assert asked[::-1] == list(faithful.kinds)
 
 
 def test_an_honest_judge_has_no_lower_losses() -> None:
