@@ -56,7 +56,9 @@ class ModelConfig:
         True, "on a CPU, compile layers one after another, not as a loop: faster steps"
     )
     kernels: bool = setting(
-        True, "on a TPU, use kernels that keep what they compute in the core's memory"
+        True,
+        "on a TPU, use kernels that keep what they compute in the core's memory; on a "
+        "CPU, attention in pieces",
     )
 
     @property

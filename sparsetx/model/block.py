@@ -26,7 +26,7 @@ from jax import lax
 from sparsetx import nodes, topk
 from sparsetx.config import ModelConfig
 from sparsetx.model import kernels, mesh, parameters
-from sparsetx.model.kernels import Use
+from sparsetx.model.kernels import Attend
 
 Visit = Callable[[str, jax.Array], jax.Array]
 Look = Callable[[jax.Array], jax.Array]
@@ -102,7 +102,7 @@ class Block(nn.Module):
     """
 
     config: ModelConfig
-    attend: Use = "no"  # attention by the kernel: nothing looks at the pattern
+    attend: Attend = "no"  # other than with the whole pattern, which nothing looks at
 
     @nn.compact
     def __call__(

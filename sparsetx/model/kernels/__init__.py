@@ -2,7 +2,8 @@
 
 Kernels are for TPUs; each has a twin that XLA compiles for any machine, and that is
 used where a kernel's shapes do not fit or a tap wants to see what the kernel would
-never write. `model.kernels` turns all of them off.
+never write. For CPUs there is attention in pieces, which never has the whole pattern
+either. `model.kernels` turns all of them off.
 """
 
 import functools
@@ -12,10 +13,12 @@ import jax
 
 from sparsetx import nodes, topk
 from sparsetx.config import ModelConfig
+from sparsetx.model.kernels import attention_pieces
 from sparsetx.taps import Tap
 
 # "interpreted" is for tests: the kernel's own code, run by XLA on a CPU.
 Use = Literal["no", "compiled", "interpreted"]
+Attend = Literal["no", "pieces", "compiled", "interpreted"]
 
 FEWEST_TOKENS = 16  # of fewer, the scores are next to nothing
 MOST_TOKENS = 2048  # of a sequence, for which a core's memory has room
@@ -35,10 +38,15 @@ def platform() -> str:
     return jax.default_backend() if device is None else str(device.platform)
 
 
-def attention(config: ModelConfig, tap: Tap, length: int) -> Use:
-    """Whether attention over so many tokens is the kernel's."""
+def attention(config: ModelConfig, tap: Tap, length: int) -> Attend:
+    """How attention over so many tokens is computed, if not with its whole pattern."""
+    if tap.visits(nodes.ATTN_PATTERN):
+        return "no"
+    if platform() == "cpu" and (used := use(config)) == "no":
+        many = config.kernels and length >= attention_pieces.FEWEST_TOKENS
+        return "pieces" if many else used
     fits = FEWEST_TOKENS <= length <= MOST_TOKENS and config.d_head <= WIDEST_HEAD
-    return use(config) if fits and not tap.visits(nodes.ATTN_PATTERN) else "no"
+    return use(config) if fits else "no"
 
 
 def selection(config: ModelConfig, wide: int) -> topk.Search | None:
@@ -52,13 +60,16 @@ def selection(config: ModelConfig, wide: int) -> topk.Search | None:
 
 
 def attend(
-    use: Use, qkv_BLC: list[jax.Array], sink_H: jax.Array | None, d_head: int
+    how: Attend, qkv_BLC: list[jax.Array], sink_H: jax.Array | None, d_head: int
 ) -> jax.Array:
-    """Attention by the kernel (imported here: where none is used, Pallas is not)."""
+    """Attention in pieces, or by the kernel (imported here: where none is used, Pallas
+    is not)."""
+    q_BLC, k_BLC, v_BLC = qkv_BLC
+    if how == "pieces":
+        return attention_pieces.attention(q_BLC, k_BLC, v_BLC, sink_H, d_head)
     from sparsetx.model.kernels import attention_kernel
 
-    q_BLC, k_BLC, v_BLC = qkv_BLC
     mix_BLC: jax.Array = attention_kernel.attention(
-        q_BLC, k_BLC, v_BLC, sink_H, d_head, use == "interpreted"
+        q_BLC, k_BLC, v_BLC, sink_H, d_head, how == "interpreted"
     )
     return mix_BLC
