@@ -9,9 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sparsetx import nodes
+from sparsetx import nodes, taps
 from sparsetx.circuits.measure import ablations, edges, reach
-from sparsetx.circuits.search import attribution, discretisation, judge, mask_search
+from sparsetx.circuits.search import (
+    attribution,
+    discretisation,
+    judge,
+    mask_search,
+    pools,
+)
 from sparsetx.circuits.search.discretisation import Cutter, Point, Ranking
 from sparsetx.circuits.search.judge import Judge
 from sparsetx.nodes import Node
@@ -48,6 +54,29 @@ def test_a_judge_computes_the_loss_under_mean_ablation() -> None:
         loss_P = np.logaddexp(0, -margin_B).reshape(-1, 2).mean(1)
         wanted = loss_P.mean() + loss_P.std(ddof=1) / 4  # of 16 pairs
         assert loss == pytest.approx(wanted, abs=1e-5)
+
+
+def test_resampled_nodes_take_what_their_donor_computes() -> None:
+    """Together and apart, against taps that are put together row by row."""
+    asked = compiled.question(16, 2)
+    task = pools.with_donors(CONFIG, PARAMS, PLAIN.judge.task, nodes.NODE_SITES)
+    own = dataclasses.replace(PLAIN.judge, task=task, honest=True, faithful=True)
+    assert task.donors is not None
+    donor_B = own._apart.donor_B
+    turned = own._given(judge.APART, 0).donors
+    assert turned is not None
+    mask = TRUE.copy()
+    mask[np.flatnonzero(TRUE)[0]] = False
+    keep = own.tree_of(mask)
+    for kind, given in ((judge.TOGETHER, task.donors), (judge.APART, turned)):
+        values = {site: np.asarray(x)[:, donor_B] for site, x in given.items()}
+        tap = taps.mix(keep, values)
+        margin_B = np.asarray(ablations.margins(CONFIG, PARAMS, asked, tap), np.float64)
+        loss_P = np.logaddexp(0, -margin_B).reshape(-1, 2).mean(1)
+        wanted = loss_P.mean() + loss_P.std(ddof=1) / 4  # of 16 pairs
+        assert own.under(kind, mask[None])[0] == pytest.approx(wanted, abs=1e-5)
+    together, apart = (own.under(k, mask[None])[0] for k in judge.RESAMPLED.values())
+    assert together != apart
 
 
 def test_of_equal_losses_that_under_mean_ablation_is_the_worst(
