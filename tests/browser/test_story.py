@@ -50,6 +50,20 @@ def test_the_first_screen_is_a_picture_and_a_sentence(read: Page) -> None:
     assert text(read, "answers").count("%") == 2
 
 
+def test_each_step_says_what_it_is(read: Page) -> None:
+    spilt = read.js(
+        "[...document.querySelectorAll('#scenes button')].filter(b => {"
+        "const [o, i] = [b, b.querySelector('span')].map(e => "
+        "e.getBoundingClientRect()); return !i || i.width < 24 || i.left < o.left || "
+        "i.right > o.right || i.top < o.top || i.bottom > o.bottom || "
+        "o.right > innerWidth || !/^\\d+ \\D+/.test(b.textContent); })"
+        ".map(b => b.textContent)"
+    )
+    assert spilt == []
+    assert read.js("document.querySelectorAll('#scenes button').length") > 2
+    assert read.js("document.documentElement.scrollWidth") <= read.js("innerWidth")
+
+
 def test_the_prompt_types_itself_unless_motion_is_not_wanted(
     browser: Browser, known_page: str
 ) -> None:
