@@ -32,7 +32,7 @@ function showPromptBox(raw) {
   el("div", { class: "tools" }, canRun(raw) && Object.keys(EDITS).map(editButton),
     pairs.length > 1 && pairChoice(raw), el("span", { class: "room" }),
     el("button", { id: "return", type: "button", hidden: true,
-      on: { click: leadBack } })));
+      on: { click: leadBack } }, "back")));
   leading.from = null;
   if (held && byId(held)) byId(held).focus({ preventScroll: true });
 }
