@@ -98,6 +98,38 @@ def apart(own: Page, told: dict[str, Any]) -> None:
     assert spilt == []
 
 
+ALIKE = (
+    "layer 1 neurons: quote type at the end (layer {})",
+    "layer 1 writes: token detector (layer {} attention)",
+    "head 1.0: reads `␣`, at the last token (on `(`, from head {}.14)",
+)
+
+
+@pytest.mark.parametrize("size", [1280, 390])
+@pytest.mark.parametrize("name", ALIKE)
+def test_titles_that_differ_at_their_ends_are_drawn_so(
+    browser: Browser, told: dict[str, Any], tmp_path: Path, size: int, name: str
+) -> None:
+    told = copy.deepcopy(told)
+    for key, box in enumerate(boxes(told)):
+        box["name"] = name.format(key)
+    titles = (
+        "[...document.querySelectorAll('.box')].map(b => "
+        "[...b.querySelectorAll('.does')].map(t => t.textContent).join('|'))"
+    )
+    with opened(browser, told, tmp_path / "page.html", size) as own:
+        drawn = own.js(titles)
+        assert len(set(drawn)) == len(drawn) == len(boxes(told))
+        if name == ALIKE[0]:  # short parentheses are on one line
+            assert all("(layer " in told for told in drawn)
+        apart(own, told)
+        for key in range(len(boxes(told))):
+            own.click(f".box[data-box='{key}']")
+        drawn = own.js(titles)
+        assert len(set(drawn)) == len(drawn)
+        apart(own, told)
+
+
 def test_arrows_sum_what_python_summed(wide: Page, told: dict[str, Any]) -> None:
     circuit = next(c for c in told["circuits"] if c["kind"] == "honest")
     names = [box["name"].replace("`", "") for box in boxes(told)]

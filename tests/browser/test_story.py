@@ -50,6 +50,20 @@ def test_the_first_screen_is_a_picture_and_a_sentence(read: Page) -> None:
     assert text(read, "answers").count("%") == 2
 
 
+def test_each_step_says_what_it_is(read: Page) -> None:
+    spilt = read.js(
+        "[...document.querySelectorAll('#scenes button')].filter(b => {"
+        "const [o, i] = [b, b.querySelector('span')].map(e => "
+        "e.getBoundingClientRect()); return !i || i.width < 24 || i.left < o.left || "
+        "i.right > o.right || i.top < o.top || i.bottom > o.bottom || "
+        "o.right > innerWidth || !/^\\d+ \\D+/.test(b.textContent); })"
+        ".map(b => b.textContent)"
+    )
+    assert spilt == []
+    assert read.js("document.querySelectorAll('#scenes button').length") > 2
+    assert read.js("document.documentElement.scrollWidth") <= read.js("innerWidth")
+
+
 def test_the_prompt_types_itself_unless_motion_is_not_wanted(
     browser: Browser, known_page: str
 ) -> None:
@@ -84,8 +98,8 @@ def test_swapping_what_decides_flips_the_answer(read: Page) -> None:
     assert read.js("document.getElementById('try').getAttribute('aria-pressed')") == (
         "true"
     )
-    assert read.js("document.getElementById('own-a').value") == read.js(
-        "document.getElementById('own-b').value"
+    assert read.js("document.getElementById('text-a').textContent") == read.js(
+        "document.getElementById('text-b').textContent"
     )
     read.click("#try")
     assert text(read, "answers") == before
@@ -139,9 +153,9 @@ def test_both_deciding_tokens_and_a_prompt_of_ones_own(read: Page) -> None:
     said = text(read, "saying")
     assert '("' in said
     assert "('" in said
-    read.put("#story-text", "print('red")
+    read.put("#prompt-text", "print('red")
     assert text(read, "saying").replace("\n", "").endswith("print('red")
-    assert read.js("document.getElementById('own-a').value") == "print('red"
+    assert read.js("document.getElementById('text-a').textContent") == "print('red"
     assert text(read, "answers").startswith("circuit")
 
 
@@ -152,9 +166,10 @@ def test_a_text_of_ones_own_is_explained(read: Page) -> None:
     before = text(read, "reading")
     assert "Type any text" in before
     for side, answer in (("A", '"'), ("B", "'")):
-        given = read.js(f"document.getElementById('own-{side.lower()}').value")
+        place = f"document.getElementById('text-{side.lower()}')"
+        given = read.js(f"{place}.textContent")
         own = given.replace("print", "sprint") + " red"
-        read.put("#story-text", own)
+        read.put("#prompt-text", own)
         said = text(read, "reading")
         assert "ooks most at" in said
         assert f"as in prompt {side}" in said
@@ -163,7 +178,7 @@ def test_a_text_of_ones_own_is_explained(read: Page) -> None:
         assert len(odd) == 1
         assert odd[0][0] == f"({answer}"
         assert f" odd {side.lower()}" in odd[0][1]
-    read.put("#story-text", "")
+    read.put("#prompt-text", "")
     assert text(read, "reading") == "There is no text yet."
     assert read.js("document.querySelectorAll('.wires .look').length") == 0
 
@@ -180,7 +195,7 @@ def test_a_value_lies_between_those_of_the_prompts(read: Page) -> None:
 
 def test_no_curve_runs_through_the_text_box(read: Page) -> None:
     low = "document.getElementById('picture').getBoundingClientRect().bottom"
-    top = "document.getElementById('story-text').getBoundingClientRect().top"
+    top = "document.getElementById('prompt-text').getBoundingClientRect().top"
     assert read.js(low) <= read.js(top)
     assert read.js(
         "[...document.querySelectorAll('.wires path')].every(p => { const b = "
@@ -245,6 +260,9 @@ def test_without_its_weights_the_story_is_still_told(
     found = browser.page(1280, 844, still=True)
     found.open(path.as_uri())
     assert found.js("document.getElementById('try').hidden")
+    assert found.js("document.querySelectorAll('#prompt-text, .to-prompt').length") == 0
+    found.put("#pair", 1)  # another given pair can still be chosen
+    assert "2 of" in text(found, "shown-pair")
     found.click("#next")
     found.click("#invite button")
     assert "print" in text(found, "saying")

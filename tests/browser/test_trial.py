@@ -11,6 +11,7 @@ from tests.browser.cdp import Browser, Page
 
 KEY = 50  # ms from a key to everything drawn anew
 CLOSE = 2e-3  # the page's packed margins have four digits
+TYPED = "document.getElementById('prompt-text').value"
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +41,9 @@ def margins(page: Page, side: str) -> list[str]:
     return [str(x).replace("\u2212", "-") for x in text]
 
 
-def write(page: Page, side: str, text: str) -> None:
-    page.put(f"#own-{side}", text)
+def said(page: Page, side: str) -> str:
+    """The text of a prompt, where the model's answers are shown."""
+    return str(page.js(f"document.getElementById('text-{side}').textContent"))
 
 
 def test_the_engine_agrees_with_what_was_packed(
@@ -58,27 +60,58 @@ def test_the_engine_agrees_with_what_was_packed(
 
 def test_typing_and_swapping_change_the_answer_and_the_drawing(own: Page) -> None:
     before = margins(own, "a")
-    own.click("#trial .own:nth-child(1) .tools button:nth-child(1)")
+    own.click("#prompt-box [data-edit='swap the deciding token']")
     assert float(margins(own, "a")[0]) < 0 < float(before[0])
-    assert own.js("document.getElementById('own-a').value") == own.js(
-        "document.getElementById('own-b').value"
-    )
+    assert said(own, "a") == said(own, "b") == own.js(TYPED)
+    assert own.js("document.getElementById('shown-pair').innerText").endswith("edited")
     assert own.js(
         "document.querySelector('#sheet-a pre').innerText === "
         "document.querySelector('#sheet-b pre').innerText"
     )
-    own.click("#trial .own:nth-child(1) .tools button:nth-child(3)")
+    own.click("#prompt-box [data-edit='as it was']")
     assert margins(own, "a") == before
+    given = said(own, "a")
+    own.click("#prompt-box [data-edit='add a distractor']")
+    assert said(own, "a") == own.js(TYPED)
+    assert said(own, "a").splitlines()[-1] == given.splitlines()[-1]
+    own.click("#prompt-box [data-edit='as it was']")
     taken = []
     for _ in range(9):
-        own.type("#own-a", "x")
+        own.type("#prompt-text", "x")
         taken.append(float(own.js("document.getElementById('trial').dataset.took")))
     print(f"{sorted(taken)} ms a key")
     assert sorted(taken)[4] <= KEY
-    write(own, "a", "x " * 500)
+    own.put("#prompt-text", "x " * 500)
     assert "tokens; the model reads at most" in own.js(
         "document.getElementById('problem').textContent"
     )
+
+
+LINK = ".to-prompt[data-side={}]"
+
+
+@pytest.mark.parametrize("section", ["change", "follow", "explorer"])
+def test_every_shown_prompt_leads_to_the_one_box_and_back(
+    own: Page, section: str
+) -> None:
+    if section == "explorer" and own.js("innerWidth") < 600:
+        return  # phones have no line of text under the drawing
+    assert own.js("document.querySelectorAll('textarea:not(details *)').length") == 1
+    for side in "ba":
+        link = f"#{section} {LINK.format(side)}"
+        own.click(link)
+        assert own.js("document.activeElement.id") == "prompt-text"
+        assert own.js(TYPED) == said(own, side)
+        assert f"Prompt {side.upper()}" in own.js(
+            "document.getElementById('edits').innerText"
+        )
+        own.type("#prompt-text", " red")
+        for place in (f"#text-{side}", f"#sheet-{side} pre", f".strip .{side} .text"):
+            text = own.js(f"document.querySelector('{place}').textContent")
+            assert text.endswith(" red"), place
+        own.click("#return")
+        assert own.js(f"document.activeElement.matches('{link}')")
+        assert own.js("document.getElementById('return').hidden")
 
 
 def test_a_node_is_knocked_out_undone_and_cleared(own: Page) -> None:

@@ -80,45 +80,6 @@ function boxMarks(circuit, place) {
   return group;
 }
 
-// What it does, where it is, how many nodes it has, and the most that one carries.
-function boxWords({ box, open, x, y, wide }) {
-  const many = count(box.nodes.length, "node");
-  const part = box.most >= 0.01 ? ` · ${Math.round(100 * box.most)} %` : "";
-  const free = Math.floor((wide - 26) / 6);
-  const where = wrapped(box.where, open ? Math.max(8, free - many.length -
-    part.length - 3) : free, 1)[0];
-  const does = wrapped(box.title.replace(/`/g, ""),
-      Math.floor((wide - (open ? 44 : 22)) / 6.8), open ? 1 : 2);
-  const under = open ? [`${where} · ${many}${part}`] : [where, many + part];
-  const line = (kind, first, step) => (text, i) => sv("text", { class: kind, x: x + 16,
-    y: y + first + step * i }, text);
-  const turn = sv("text", { class: "turn", x: x + wide - 10, y: y + (open ? 18 : 59) },
-      open ? "▾" : "▸");
-  return [turn, ...does.map(line("does", 18, 14)),
-    ...under.map(line("where", open ? 33 : 46, 13))];
-}
-
-// Words in lines of so many letters; what does not fit ends in an ellipsis.
-function wrapped(text, most, rows) {
-  const lines = [""];
-  for (const word of text.split(" ")) {
-    const line = lines[lines.length - 1];
-    if (line && line.length + 1 + word.length > most) lines.push(word);
-    else lines[lines.length - 1] = line ? `${line} ${word}` : word;
-  }
-  const kept = lines.slice(0, rows);
-  const cut = (line, more) => line.length > most || more
-    ? line.slice(0, most - 1).trimEnd() + "…" : line;
-  return kept.map((line, i) => cut(line, i === rows - 1 && lines.length > rows));
-}
-
-function spokenBox(circuit, box) {
-  const part = Math.round(100 * box.most);
-  const effect = part ? `; one of them carries ${part} % of the decision` : "";
-  return `${box.said} (${box.where}): a group of ${count(box.nodes.length, "node")}` +
-    effect + (box.raw.note ? `; note: ${box.raw.note}` : "");
-}
-
 function nodesInBoxes(circuit, place) {
   const nodes = circuit.nodes.filter((node) => place.place[node.i]);
   const group = nodeMarks({ nodes }, { ...place, step: INNER.step });

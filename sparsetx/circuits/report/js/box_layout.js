@@ -70,7 +70,10 @@ function boxWidth(columns, room, down) {
 // room: the width that there is where layers go downward, else false.
 function measured(circuit, item, size, room) {
   if (item.open) return inner(circuit, item.box, size, room);
-  if (item.box) return { wide: size, high: BOX.high };
+  if (item.box) {
+    const more = Math.max(0, titleIn(item.box, size).length - 2);
+    return { wide: size, high: BOX.high + 14 * more };
+  }
   const text = item.node.text !== undefined;
   return { wide: text ? 62 : 44, high: text ? 26 : 32 };
 }

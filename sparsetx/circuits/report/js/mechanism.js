@@ -19,7 +19,7 @@ function swapOf(raw) {
     on: { click: (e) => {
       const given = givenPair();
       const on = e.target.getAttribute("aria-pressed") === "true";
-      typeText("a", on ? textOf(given.a) : swapped(textOf(given.a), given));
+      setText("a", on ? textOf(given.a) : swapped(textOf(given.a), given));
     } } }, "swap it in A");
 }
 

@@ -10,7 +10,7 @@ function showPicture() {
   const circuit = prepared(state.circuit);
   const pair = pairNow(circuit);
   byId("picture").hidden = !pair;
-  byId("own-text").hidden = !pair || !canRun(circuit.raw);
+  byId("prompt-box").hidden = !pair;
   if (!pair) return;
   picture.parts = partsOf(circuit);
   fill("picture", sv("svg", { class: "wires", "aria-hidden": "true" }), promptBox(),
@@ -19,7 +19,7 @@ function showPicture() {
     el("div", { class: "answers" }, el("span", { class: "name" }, "the next token: ",
       code(pair.a.answer, "a"), " or ", code(pair.b.answer, "b")),
     el("div", { id: "answers" })));
-  fill("own-text", ownTextBox());
+  showPromptBox(circuit.raw);
   paintPicture();
 }
 
@@ -73,8 +73,7 @@ function roleOf(part, kind) {
 
 function promptBox() {
   const side = (s) => el("button", { type: "button", id: "side-" + s,
-    on: { click: () => { takeBack(); picture.side = s; showScene(); } } },
-  s.toUpperCase());
+    on: { click: () => chooseSide(s) } }, s.toUpperCase());
   return el("div", { class: "saying" },
     el("div", { class: "top" }, el("span", { class: "name" }, "prompt"),
       el("span", { class: "together", role: "group", "aria-label": "which prompt" },
@@ -82,14 +81,10 @@ function promptBox() {
     el("pre", { id: "saying" }));
 }
 
-function ownTextBox() {
-  return [el("label", { class: "edit" }, el("span", {}, "type your own"),
-    el("textarea", { id: "story-text", rows: 2, spellcheck: "false",
-      autocomplete: "off", autocapitalize: "off",
-      on: { focus: endTyping, input: (e) => {
-        story.before = null;
-        typeText(picture.side, e.target.value);
-      } } })), el("p", { id: "reading", class: "reading", "aria-live": "polite" })];
+function chooseSide(side) {
+  takeBack();
+  picture.side = side;
+  showScene();
 }
 
 // --- What it shows now ---------------------------------------------------------------
@@ -101,8 +96,7 @@ function paintPicture() {
   for (const s of SIDES) {
     byId("side-" + s).setAttribute("aria-pressed", String(s === picture.side));
   }
-  const box = byId("story-text");
-  if (box && document.activeElement !== box) box.value = ownText(picture.side);
+  paintPromptBox(circuit, pair);
   paintTokens(circuit, pair);
   for (const part of picture.parts) {
     const value = valueIn(circuit, pair[picture.side], part);
@@ -110,7 +104,6 @@ function paintPicture() {
       yardstick(circuit, part, value)]);
     part.value.hidden = value === null;
   }
-  fill("reading", readingOf(circuit, pair));
   const last = pair[picture.side].tokens.length - 1;
   paintAnswers(pair, last);
   light(sceneNow(circuit.raw));

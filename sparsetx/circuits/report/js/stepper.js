@@ -80,12 +80,7 @@ function showStepper() {
         circuit.raw.no_prompts || "No prompts."));
     return;
   }
-  const { pairs, heads } = circuit.raw.prompts;
-  const pick = el("select", { id: "pair", on: {
-    change: (e) => change({ pair: Number(e.target.value), step: -1 }) } });
-  choices(pick, pairs.map((p, i) => [i,
-    `${i + 1} of ${pairs.length}` + (p.distractor ? ", with a distractor" : "")]),
-  pairIndex(circuit.raw.prompts));
+  const { heads } = circuit.raw.prompts;
   const head = el("select", { id: "head", on: { change: (e) =>
       change({ head: e.target.value }) } });
   choices(head, [["all", "all kept heads"], ...heads.map((h, i) =>
@@ -94,8 +89,9 @@ function showStepper() {
     value: stepNow(pair), "aria-label": "token",
     on: { input: (e) => follow(Number(e.target.value)) } });
   fill("stepper",
-    el("div", { class: "tools" }, el("label", {}, "pair ", pick),
-      heads.length > 0 && el("label", {}, "attention of ", head),
+    el("div", { class: "tools" }, el("span", { class: "note", id: "shown-pair" },
+      pairTold(circuit.raw)), heads.length > 0 && el("label", {}, "attention of ",
+      head),
       el("label", { class: "slider wide" }, "token ", slide),
       el("span", { class: "together" }, arrow("←", "earlier token", -1),
           arrow("→", "later token", 1)),
@@ -106,6 +102,13 @@ function showStepper() {
     el("div", { class: "two" }, el("div", { id: "margin" }),
         el("div", { id: "changes" })));
   showStep();
+}
+
+// Which given pair it is, and whether the reader has changed it.
+function pairTold(raw) {
+  const given = givenPair();
+  const kept = SIDES.every((side) => ownText(side) === textOf(given[side]));
+  return `pair ${pairName(raw, pairIndex(raw.prompts))}${kept ? "" : ", edited"}`;
 }
 
 function arrow(text, name, by) {
@@ -129,7 +132,7 @@ function promptOf(pair, side) {
   return el("figure", { class: "prompt " + side },
     el("figcaption", {}, el("b", { class: side }, side.toUpperCase()), " right answer ",
       code(told.answer, "answer"), el("span",
-          { class: "outcome", id: "outcome-" + side })),
+          { class: "outcome", id: "outcome-" + side }), " ", editLink(side)),
     el("div", { class: "sheet", id: "sheet-" + side, tabindex: "0", role: "group",
       "aria-label": "prompt " + side.toUpperCase() },
       el("pre", {}, tokensOf(pair, side, (token) => token.replace(/\n/g, "⏎\n")))));
@@ -239,7 +242,7 @@ function showStrip() {
   fill("strip", el("span", { class: "together" }, arrow("←", "earlier token", -1),
     arrow("→", "later token", 1)), SIDES.map((side) => el("div",
         { class: "row " + side },
-    el("b", { class: side }, side.toUpperCase()),
+    el("b", { class: side }, side.toUpperCase()), editLink(side),
     el("div", { class: "text", tabindex: "0", role: "group",
       "aria-label": "tokens of prompt " + side.toUpperCase() },
         tokensOf(pair, side, (t) => t.replace(/\n/g, "⏎"))))));

@@ -29,11 +29,6 @@ function showStory(raw) {
   if (!picture.typed) typeOut();
 }
 
-// The reader's text, or that of the shown pair.
-function ownText(side) {
-  return live.texts ? live.texts[side] : textOf(givenPair()[side]);
-}
-
 function goBy(way) {
   const raw = rawCircuit(state.circuit);
   goTo(scenesOf(raw).indexOf(sceneNow(raw)) + way);
@@ -52,7 +47,10 @@ function showScene() {
   const raw = rawCircuit(state.circuit);
   const scenes = scenesOf(raw);
   const scene = sceneNow(raw);
-  if (!scene) return;
+  if (!scene) {
+    paintStory();
+    return;
+  }
   const at = scenes.indexOf(scene);
   [...byId("scenes").children].forEach((item, i) => {
     if (i === at) item.firstChild.setAttribute("aria-current", "step");
@@ -127,9 +125,9 @@ function tryIt() {
   const text = ownText(side);
   story.was = leadsNow();
   story.before = { acts: live.acts, side, text };
-  if (scene.kind === "difference") typeText(side, swapped(text, given) ??
+  if (scene.kind === "difference") setText(side, swapped(text, given) ??
     swapped(textOf(given[side]), given));
-  else if (scene.kind === "limits") typeText(side, mixed(textOf(given[side]), given));
+  else if (scene.kind === "limits") setText(side, mixed(textOf(given[side]), given));
   else {
     const list = actsIn(raw, scene);
     const keys = new Set(list.map(keyOf));
@@ -142,13 +140,8 @@ function takeBack() {
   const { acts, side, text } = story.before;
   story.before = null;
   if (live.acts !== acts) setActs(acts);
-  if (ownText(side) !== text) typeText(side, text);
+  if (ownText(side) !== text) setText(side, text);
   paintStory();
-}
-
-function typeText(side, text) {
-  byId("own-" + side).value = text;
-  typed();
 }
 
 // --- What came of it -----------------------------------------------------------------

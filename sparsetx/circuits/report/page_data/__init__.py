@@ -11,7 +11,7 @@ circuits     id, task, model, kind (plain, honest, faithful), status, size, test
              controls (None: not run); example (a pair's tokens and answers); graph
              (drawn_graph.py); prompts (token_steps.py); mechanism: sentences, each
              with its nodes (mechanism.py); story: its scenes (story.py); groups:
-             boxes, each with its nodes, and arrows between them (supernodes.py);
+             boxes, each with its nodes, and arrows between them (supernodes);
              detail: whether it can be explored
              or is only compared; run: what the engine needs (page_model.py); missing,
              no_prompts: why something is not there

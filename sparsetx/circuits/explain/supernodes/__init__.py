@@ -29,12 +29,15 @@ from sparsetx.circuits.explain.descriptions import Description, Look, Token
 from sparsetx.circuits.explain.graph import Graph
 from sparsetx.circuits.explain.graph_parts import GraphNode
 from sparsetx.circuits.explain.node_statistics import Sample
+from sparsetx.circuits.explain.supernodes.names import (
+    ATTENTION,
+    HEADS,
+    Names,
+    title_of,
+)
 
 MOST = 12  # boxes
 SAME = 0.95  # similarity from which boxes of a sublayer are always merged
-THERE = 0.25  # of a head's attention: with more, it reads where prompts differ
-HEADS = (nodes.Q, nodes.K, nodes.V)
-ATTENTION = (nodes.ATTN_IN, *HEADS, nodes.ATTN_OUT)
 Matrix = npt.NDArray[np.float64]
 Stage = tuple[int, int]  # layer, and whether it is the MLP
 Key = tuple[Stage, str, str]  # where a node belongs: sublayer, kind, head or title
@@ -76,21 +79,17 @@ def of(
     in which nodes and edges are listed makes no difference."""
     found = sorted(graph.nodes, key=_order)
     flow_NN, alike_NN = _flow(graph, found), _agreement(found, sample)
-    titles = {n.name: _title(described.get(n.name)) for n in found}
+    titles = {n.name: title_of(described.get(n.name)) for n in found}
     groups = _merged(_first(graph, found, titles), flow_NN, alike_NN, most)
     groups.sort(key=lambda group: min(group.members))
-    names = _Names(
-        titles,
-        {(look.layer, look.head): look for look in looks},
-        descriptions.decided(sample, token),
-        token,
-    )
-    told = _apart([names.of([found[i] for i in g.members]) for g in groups])
     between = _sums(groups, flow_NN)
     np.fill_diagonal(between, 0)
+    by_head = {(look.layer, look.head): look for look in looks}
+    names = Names(described, by_head, descriptions.decided(sample, token), token)
+    own = [[found[i] for i in group.members] for group in groups]
     boxes = tuple(
-        _box(name, [found[i] for i in g.members], between[:, row], between[row])
-        for row, (g, name) in enumerate(zip(groups, told, strict=True))
+        _box(name, box, between[:, row], between[row])
+        for row, (box, name) in enumerate(zip(own, names.of(own, between), strict=True))
     )
     arrows = (
         Arrow(int(a), int(b), float(between[a, b])) for a, b in np.argwhere(between)
@@ -287,81 +286,3 @@ def _similarity(groups: Sequence[_Group], flow_NN: Matrix, alike_NN: Matrix) -> 
     titles = np.array([g.title for g in groups])
     found: Matrix = ((titles[:, None] == titles[None]) + cosine + agree) / 3
     return found
-
-
-# --- names ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Names:
-    titles: Mapping[str, str]
-    looks: Mapping[tuple[int, int], Look]
-    subject: str
-    token: Token
-
-    def of(self, own: Sequence[GraphNode]) -> str:
-        heads = sorted({(n.layer, n.head) for n in own if n.head is not None})
-        neurons = [n for n in own if n.site == nodes.MLP_NEURON]
-        layers = sorted({n.layer for n in own})
-        where = f"layer {layers[0]}"
-        if len(layers) > 1:
-            where = f"layers {layers[0]} to {layers[-1]}"
-        parts = []
-        if heads:
-            parts.append(self._heads(where, heads))
-        if neurons:
-            noun = "neuron" if len(neurons) == 1 else "neurons"
-            parts.append(f"{where} {noun}: {self._titles(neurons)}")
-        if not parts:
-            kinds = sorted({nodes.KINDS.get(n.site, n.site) for n in own})
-            noun = " and ".join(f"{kind}s" for kind in kinds)
-            parts.append(f"{where} {noun}: {self._titles(own)}")
-        return "; ".join(parts)
-
-    def _heads(self, where: str, heads: Sequence[tuple[int, int]]) -> str:
-        each = [f"{layer}.{head}" for layer, head in heads]
-        name = f"head {each[0]}" if len(each) == 1 else f"heads {', '.join(each)}"
-        if len(each) > 3:
-            name = f"{len(each)} heads of {where}"
-        reads = [self._reads(self.looks[h]) for h in heads if h in self.looks]
-        if not reads:
-            return name
-        usual = max(sorted(set(reads)), key=reads.count)
-        mostly = "" if len(set(reads)) == 1 else "mostly "
-        return f"{name}: {mostly}{usual}, at the last token"
-
-    def _reads(self, look: Look) -> str:
-        if look.sink > 0.5:
-            return f"rests in its sink ({look.sink:.0%})"
-        if look.apart * (1 - look.sink) >= THERE:
-            return f"reads the {self.subject}"
-        return f"reads {descriptions.listed([look.most], self.token)}"
-
-    def _titles(self, own: Sequence[GraphNode]) -> str:
-        each = [self.titles[n.name] for n in own]
-        order = sorted(set(each), key=lambda title: (-each.count(title), title))
-        more = " and others" if len(order) > 2 else ""
-        return " and ".join(order[:2]) + more
-
-
-def _title(told: Description | None) -> str:
-    """A node's title; without one, what explains most of its variance."""
-    if told is None:
-        return "not described"
-    if told.title:
-        return told.title
-    f = told.statistics
-    shares = {
-        "varies with the token": f.token_share,
-        "varies with the token before": f.previous_share,
-        "varies with the position": f.place_share,
-    }
-    return max(shares, key=lambda what: shares[what])
-
-
-def _apart(names: Sequence[str]) -> list[str]:
-    """The same names, numbered where several boxes have one."""
-    return [
-        f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name
-        for i, name in enumerate(names)
-    ]
