@@ -7,7 +7,7 @@ includes norms that are not frozen, and the 95th percentile of a hundred draws;
 `figures` computes it, for the few masks that may be chosen. For faithful circuits two
 more losses count, with nodes resampled together and apart, and F includes them.
 
-Ablations of one form share a program; it computes losses of one mask after another.
+One program computes all losses, each of one mask under one kind of ablation.
 
 Departure from the paper: the loss is the mean over pairs plus one standard error, so
 that prompts not used in the search tend to reach the target too.
@@ -17,14 +17,14 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from sparsetx import nodes, taps
+from sparsetx import nodes
 from sparsetx.circuits.measure import ablations, donors, questions
 from sparsetx.circuits.measure.questions import Task
 from sparsetx.config import ModelConfig
@@ -36,21 +36,16 @@ AT_ONCE = 8  # draws in one call
 Masks = npt.NDArray[np.bool_]  # [N, node], flat in the order of nodes.flatten
 
 
-Form = Literal["mean", "mixed", "moved"]
-
-
 class Kind(NamedTuple):
-    """A kind of ablation. Other nodes go to their mean; or to a mixture of that and
-    their own value; or move to their value on another prompt, all on the same one or
-    each on its own. Each form has a program: one for all would take twice as long."""
+    """A kind of ablation as numbers, 0 or 1 each, so that one program does all."""
 
-    form: Form
-    frozen: bool = False  # frozen norms
-    apart: bool = False
+    frozen: float  # frozen norms
+    drawn: float  # stochastic ablation
+    moved: float = 0.0  # resampled: 1 together, 2 apart
 
 
-MEAN, FROZEN, STOCHASTIC = Kind("mean"), Kind("mean", True), Kind("mixed", True)
-TOGETHER, APART = Kind("moved"), Kind("moved", apart=True)
+MEAN, FROZEN, STOCHASTIC = Kind(0.0, 0.0), Kind(1.0, 0.0), Kind(1.0, 1.0)
+TOGETHER, APART = Kind(0.0, 0.0, 1.0), Kind(0.0, 0.0, 2.0)
 RESAMPLED = {"together": TOGETHER, "apart": APART}
 
 
@@ -172,11 +167,7 @@ class Judge:
     def _given(self, kind: Kind, turn: int) -> Task:
         """The task with the donors of a kind of ablation. Those apart are turned once
         for many masks or draws: rows of a draw have donors of their own anyway."""
-        if (
-            kind.form != "moved"
-        ):  # a program's arguments are none that it has no use for
-            return dataclasses.replace(self.task, donors=None)
-        if not kind.apart or self.task.donors is None:
+        if kind.moved != APART.moved or self.task.donors is None:
             return self.task
         if turn not in self._turned:
             self._turned.clear()  # one at a time: they take as much room as a batch
@@ -237,15 +228,14 @@ class Judge:
     ) -> npt.NDArray[np.float32]:
         """[N, 2]: the loss, and the part that is right. Each device computes one mask
         at a time."""
-        (shared,) = {kind._replace(frozen=False) for kind in kinds}  # form and donors
+        assert len({kind.moved for kind in kinds}) == 1, "they share the donors"
         devices = tuple(jax.local_devices())
-        program = _program(self.config, devices, shared.form)
-        frozen = np.array([kind.frozen for kind in kinds], np.float32)
-        each = frozen, jax.tree.map(lambda *x: np.stack(x), *draws)
+        program = _program(self.config, devices)
+        each = jax.tree.map(lambda *x: np.stack(x), *zip(kinds, draws, strict=True))
         found = []
         for rows in mesh.portions(len(kinds), len(devices)):
             own = jax.tree.map(lambda x, rows=rows: x[rows], (keep, *each))
-            given = errors, self.params, self.means, self._given(shared, turn)
+            given = errors, self.params, self.means, self._given(kinds[0], turn)
             found.append(np.asarray(program(*given, *own)))
         return np.concatenate(found)[: len(kinds)]
 
@@ -256,8 +246,8 @@ class Judge:
         the loss: under one kind of ablation, or the worst."""
         kind = self.worst(mask) if kind is None else kind
         loss, tree = _slopes(
-            self.config, kind.form, self.params, self.means, self._given(kind, 0),
-            self.tree_of(mask), np.float32(kind.frozen), self._apart,
+            self.config, self.params, self.means, self._given(kind, 0),
+            self.tree_of(mask), kind, self._apart,
         )  # fmt: skip
         numbers = {site: np.asarray(x) for site, x in tree.items()}
         return nodes.flatten(self.config, numbers, self.sites), np.asarray(loss)
@@ -265,31 +255,15 @@ class Judge:
 
 def loss(
     config: ModelConfig,
-    form: Form,
     errors: Any,
     params: Any,
     means: Nodes,
     task: Task,
     keep: Nodes,
-    frozen: Any,
+    kind: Kind,
     draws: Draws,
 ) -> tuple[jax.Array, jax.Array]:
     """The loss of one mask under one kind of ablation, and the part that is right."""
-    amount, values = keep, means
-    if form == "mixed":
-        amount = _mixed(keep, draws)
-    if form == "moved":
-        assert task.donors is not None, "there is nothing to move to"
-        values = donors.given(task.donors, jnp.asarray(draws.donor_B))
-    frozen_B = jnp.full(len(task.asked), frozen, jnp.float32)
-    norms = ablations.frozen_where(frozen_B, task.scales)
-    tap = taps.compose(taps.mix(amount, values), norms)
-    margin_B = ablations.margins(config, params, task.asked, tap)
-    return questions.upper_loss_of(margin_B, errors), jnp.mean(margin_B > 0)
-
-
-def _mixed(keep: Nodes, draws: Draws) -> Nodes:
-    """How much of each node is left in each row, [layer, B, 1, width]."""
 
     def draw(key: Any, smooth: Any) -> Nodes:
         return ablations.drawn_amounts(keep, jax.random.wrap_key_data(key), smooth)
@@ -299,39 +273,47 @@ def _mixed(keep: Nodes, draws: Draws) -> Nodes:
         site: jnp.repeat(jnp.moveaxis(x, 0, -2), 2, -2)[..., None, :]
         for site, x in each.items()
     }
-    return ablations.by_row(keep, amount, jnp.ones(2 * len(draws.key_P2)))
+    rows = len(task.asked)
+    frozen_B, drawn_B, moved_B = (
+        jnp.full(rows, jnp.minimum(x, 1), jnp.float32) for x in kind
+    )
+    resampled = None
+    if task.donors is not None:  # where they are to be apart, they are turned already
+        resampled = moved_B, donors.given(task.donors, jnp.asarray(draws.donor_B))
+    tap = ablations.by_kind(
+        keep, means, task.scales, amount, frozen_B, drawn_B, resampled
+    )
+    margin_B = ablations.margins(config, params, task.asked, tap)
+    return questions.upper_loss_of(margin_B, errors), jnp.mean(margin_B > 0)
 
 
 @functools.cache
-def _program(
-    config: ModelConfig, devices: tuple[jax.Device, ...], form: Form
-) -> mesh.OverLanes:
+def _program(config: ModelConfig, devices: tuple[jax.Device, ...]) -> Any:
     """The program for losses of masks, spread over devices."""
 
     def all_of(
         errors: Any, params: Any, means: Nodes, task: Task, *lanes: Any
     ) -> jax.Array:
         def one(own: Any) -> jax.Array:
-            return jnp.stack(loss(config, form, errors, params, means, task, *own))
+            return jnp.stack(loss(config, errors, params, means, task, *own))
 
         return jnp.asarray(jax.lax.map(one, lanes))
 
     return mesh.OverLanes(all_of, devices, whole=4)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@functools.partial(jax.jit, static_argnums=0)
 def _slopes(
     config: ModelConfig,
-    form: Form,
     params: Any,
     means: Nodes,
     task: Task,
     keep: Nodes,
-    frozen: Any,
+    kind: Kind,
     draws: Draws,
 ) -> tuple[jax.Array, Nodes]:
     def of(keep: Nodes) -> jax.Array:
-        return loss(config, form, 1.0, params, means, task, keep, frozen, draws)[0]
+        return loss(config, 1.0, params, means, task, keep, kind, draws)[0]
 
     found: tuple[jax.Array, Nodes] = jax.value_and_grad(of)(keep)
     return found
