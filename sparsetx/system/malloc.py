@@ -14,7 +14,7 @@ import ctypes
 
 # The numbers of mallopt options in glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
-OPTIONS = {M_TRIM_THRESHOLD: -1, M_MMAP_MAX: 0, M_ARENA_MAX: 1}  # -1: never
+OPTIONS = {M_TRIM_THRESHOLD: -1, M_MMAP_MAX: 0, M_ARENA_MAX: 1}  # -1: not at all
 
 
 def keep() -> bool:
