@@ -58,7 +58,7 @@ class ModelConfig:
     kernels: bool = setting(
         True,
         "on a TPU, use kernels that keep what they compute in the core's memory; on a "
-        "CPU, attention in pieces",
+        "CPU, attention in pieces from 128 tokens on",
     )
 
     @property

@@ -102,7 +102,7 @@ class Block(nn.Module):
     """
 
     config: ModelConfig
-    attend: Attend = "no"  # other than with the whole pattern, which nothing looks at
+    attend: Attend = "no"  # how, if not with the whole pattern, which taps may visit
 
     @nn.compact
     def __call__(

@@ -5,7 +5,6 @@ same folder, flushed to the disk, and renamed; an object store guarantees it by 
 """
 
 import contextlib
-import errno
 import functools
 import io
 import json
@@ -23,7 +22,6 @@ from sparsetx.system import bucket, signals
 from sparsetx.system.errors import Refusal
 
 PathLike = str | os.PathLike[str]
-WITHOUT_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 
 
 def is_remote(path: PathLike) -> bool:
@@ -150,13 +148,15 @@ def create(path: PathLike, text: str) -> bool:
         return bucket.create(place(path), text.encode())
     final = Path(path)
     whole = final.with_name(f".{final.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    remove = functools.partial(whole.unlink, missing_ok=True)
     try:
-        whole.write_text(text, encoding="utf-8")
-        _link(whole, final)
+        with signals.cleanup_at_end(remove):
+            whole.write_text(text, encoding="utf-8")
+            _link(whole, final)
     except FileExistsError:
         return False
     finally:
-        whole.unlink(missing_ok=True)
+        remove()
     return True
 
 
@@ -164,9 +164,10 @@ def _link(whole: Path, final: Path) -> None:
     """Give a written file another name: unlike a rename, refused where it is taken."""
     try:
         os.link(whole, final)
-    except OSError as error:
-        if error.errno not in WITHOUT_LINKS:
+    except FileExistsError:
+        if os.stat(whole).st_nlink != 2:  # NFS may ask again for what it has done
             raise
+    except OSError:  # not every file system has links
         with open(final, "xb") as file:  # there a reader may see it empty for a moment
             file.write(whole.read_bytes())
 
@@ -198,7 +199,7 @@ def remove_if(path: PathLike, mark: str) -> bool:
     same = aside.read_bytes().hex() == mark
     if not same:
         with contextlib.suppress(FileExistsError):
-            os.link(aside, found)  # another process wrote it meanwhile: put it back
+            _link(aside, found)  # another process wrote it meanwhile: put it back
     aside.unlink()
     return same
 

@@ -21,6 +21,7 @@ from sparsetx.system.errors import Refusal
 
 LOCK = "lock"
 BEAT = 15.0  # seconds between two rewrites of the lock (heartbeats)
+WRITING = 1.0  # seconds after which a lock that cannot be read counts as torn
 LEASE = 60.0  # seconds without one after which a remote holder counts as dead
 
 
@@ -101,8 +102,9 @@ def _take_away(path: Path, patient: bool) -> None:
     holder, mark = found
     here = holder.get("host") == socket.gethostname()
     pid = holder.get("pid")
-    if not holder:
-        dead = True  # unreadable: cut short by a power failure
+    if not holder:  # cut short by a power failure; or it is being written
+        time.sleep(WRITING)
+        dead = True  # below it is only removed if it is still the same
     elif here:
         dead = isinstance(pid, int) and _began(pid) != holder.get("began")
     else:

@@ -43,7 +43,7 @@ def attention(config: ModelConfig, tap: Tap, length: int) -> Attend:
     if tap.visits(nodes.ATTN_PATTERN):
         return "no"
     if platform() == "cpu" and (used := use(config)) == "no":
-        many = config.kernels and length >= attention_pieces.FEWEST_TOKENS
+        many = config.kernels and length >= attention_pieces.WORTH_TOKENS
         return "pieces" if many else used
     fits = FEWEST_TOKENS <= length <= MOST_TOKENS and config.d_head <= WIDEST_HEAD
     return use(config) if fits else "no"

@@ -3,7 +3,8 @@
 A name is "where: what", such as "head 0.6: reads the quote". Drawings show the second
 half alone as a box's title, so the second halves differ, too. To those that would be
 equal is added, in parentheses, what tells them apart: the first fact of `FACTS` in
-which all of them differ, or else the first two that together do.
+which all of them differ, or else the first two that together do, or else the node that
+carries most.
 """
 
 import itertools

@@ -131,6 +131,8 @@ function watchAll() {
     showStepper();
     showTrial();
     showStory(rawCircuit(state.circuit));
+    showMechanism(rawCircuit(state.circuit));
+    if (drawn.circuit) shade(); // by the new pair's values
   });
   watch(["step", "head", "node"], showStep);
 }

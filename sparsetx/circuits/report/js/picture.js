@@ -13,7 +13,7 @@ function showPicture() {
   byId("prompt-box").hidden = !pair;
   if (!pair) return;
   picture.parts = partsOf(circuit);
-  fill("picture", sv("svg", { class: "wires", "aria-hidden": "true" }), promptBox(),
+  fill("picture", sv("svg", { class: "wires", "aria-hidden": "true" }), sayingBox(),
     picture.parts.length > 0 && el("ol", { class: "parts",
       "aria-label": "what the circuit does, in order" }, picture.parts.map(partBox)),
     el("div", { class: "answers" }, el("span", { class: "name" }, "the next token: ",
@@ -71,7 +71,7 @@ function roleOf(part, kind) {
   return !kind ? look : `${look}, bring${part.heads.length > 1 ? "" : "s"} the ${kind}`;
 }
 
-function promptBox() {
+function sayingBox() {
   const side = (s) => el("button", { type: "button", id: "side-" + s,
     on: { click: () => chooseSide(s) } }, s.toUpperCase());
   return el("div", { class: "saying" },
