@@ -22,6 +22,7 @@ def cells(kind: str) -> list[dict[str, Any]]:
     return [cell for cell in whole["cells"] if cell["cell_type"] == kind]
 
 
+@pytest.mark.slow  # `make coverage` runs it
 def test_it_runs(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
