@@ -165,6 +165,8 @@ ODD = "[...document.querySelectorAll('.said.odd')].map(e => [e.innerText, e.clas
 def test_a_text_of_ones_own_is_explained(read: Page) -> None:
     before = text(read, "reading")
     assert "Type any text" in before
+    assert "ooks most at" in before
+    assert ", in prompt B " in before
     for side, answer in (("A", '"'), ("B", "'")):
         place = f"document.getElementById('text-{side.lower()}')"
         given = read.js(f"{place}.textContent")

@@ -43,7 +43,8 @@ def test_its_sentences_hold_what_was_measured(
     assert look["text"].startswith("At the last token, head 0 of layer 1 looks back: ")
     assert look["heads"] == [[1, 0]]
     value = by_kind[story.VALUE]
-    assert value["text"].startswith("What it brings is the quote type: on average ")
+    said = "What head 0 of layer 1 brings is the quote type: on average "
+    assert value["text"].startswith(said)
     assert value["text"].endswith("Value 0 alone carries 100% of the decision.")
     assert value["carrier"] == "v/1/0"
     nodes = {n["id"]: n for n in told["circuits"][0]["graph"]["nodes"]}

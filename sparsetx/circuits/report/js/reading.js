@@ -57,14 +57,11 @@ function isOwnText() {
 // The sentences beside the text box.
 function readingOf(circuit, pair) {
   if (live.problem) return live.problem;
-  if (!isOwnText()) {
-    return "Type any text. The circuit, which is only the parts shown here and " +
-      "below, and the whole model both run in this page.";
-  }
   const told = pair[picture.side];
   if (told.tokens.length < 2) return "There is no text yet.";
   const parts = picture.parts.filter((part) => part.heads.length && part.carrier);
-  return [...parts.map((part) => lookedAt(circuit, told, part)), outcomeIn(told)];
+  return [...parts.map((part) => lookedAt(circuit, told, part)), outcomeIn(told),
+    !isOwnText() && " Type any text: circuit and whole model run in this page."];
 }
 
 // Where a head looks in the text, and what it brings from there.
@@ -74,8 +71,10 @@ function lookedAt(circuit, told, part) {
   const value = valueIn(circuit, told, part);
   const [a, b] = givenValues(circuit, part);
   const place = placeBetween(a, b, value);
-  const like = place === null ? "" : place >= LIKE ? ", as in prompt A"
-    : place <= 1 - LIKE ? ", as in prompt B" : ", between prompts A and B";
+  const like = place === null ? "" : !isOwnText()
+    ? `, in prompt ${picture.side === "a" ? `B ${briefNumber(b)}` : `A ${briefNumber(a)}`}`
+    : place >= LIKE ? ", as in prompt A" : place <= 1 - LIKE ? ", as in prompt B"
+      : ", between prompts A and B";
   const many = part.heads.length > 1;
   return [`${firstLetter(partName(part))} look${many ? "" : "s"} most at `,
     most === 0 ? "the start of the text" : code(told.tokens[most]),

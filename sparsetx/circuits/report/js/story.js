@@ -1,13 +1,19 @@
 // The first minute: the scenes of a circuit's story. Each lights a part of the picture
 // and of the drawing, says one sentence, and offers something to try in the model.
 
-const SCENES = { difference: "what decides", attention: "where it looks",
-  value: "what it brings", neuron: "a neuron", answers: "the answer",
+const SCENES = { difference: "what decides", answers: "the answer",
   limits: "its limits" };
 const story = { before: null, was: null };
 
 function scenesOf(raw) {
   return raw.story || [];
+}
+
+function sceneName(scene) {
+  if (scene.kind in SCENES) return SCENES[scene.kind];
+  const s = scene.heads.length > 1 ? "" : "s";
+  return scene.kind === "attention" ? `where ${partName(scene)} look${s}`
+    : scene.kind === "value" ? `what ${partName(scene)} bring${s}` : partName(scene);
 }
 
 function sceneNow(raw) {
@@ -21,7 +27,7 @@ function showStory(raw) {
   byId("told").hidden = !scenes.length;
   fill("scenes", scenes.map((scene, i) => el("li", {}, el("button", { type: "button",
     on: { click: () => goTo(i) } }, `${i + 1} `, el("span", {},
-    SCENES[scene.kind] || scene.kind)))));
+    sceneName(scene))))));
   fill("rungs", rungsOf(raw));
   showIntro(raw);
   showPicture();

@@ -128,13 +128,13 @@ class _Teller:
     ) -> Scene:
         told = self.told[carrier.name]
         apart = self._apart(told.statistics.at_first, told.statistics.at_second)
-        what = "What they bring" if len(heads) > 1 else "What it brings"
+        s = "" if len(heads) > 1 else "s"
         its, it = _pronouns(heads)
         names = tuple(n.name for n in values)
         around = (n.name for n in own if n.site not in (nodes.Q, nodes.K))
         return Scene(
             VALUE,
-            f"{what} is the {told.title}: on average {apart}."
+            f"What {_named(heads)} bring{s} is the {told.title}: on average {apart}."
             f"{_share(carrier, 'Value')}",
             tuple(dict.fromkeys((*names, *around))),
             tuple(heads),
