@@ -34,9 +34,7 @@ from sparsetx.nodes import Nodes
 BETA1, EPS, CLIP, WARMUP = 0.9, 1e-8, 1.0, 0.05
 MOVED = 0.75  # share of the pairs that are resampled
 APART = 0.5  # of these, each node from a prompt of its own
-RECENT = 0.9  # weight of earlier steps in the recent loss
-DEAREST = 1.4  # nats: at first all nodes together cost no more, if a judge decides
-RISE = 0.04  # the most that log k_coef changes in a step
+DEAREST = 1.4  # nats: at first all nodes together cost no more
 # Hard-concrete gates (Louizos et al. 2018): the temperature, the ends of the interval
 # to which a sigmoid is stretched, and the log-odds of τ = 1.
 SOFT, LOW, HIGH, LOG_ODDS = 2 / 3, -0.1, 1.1, 10.0
@@ -51,7 +49,6 @@ class Settings:
     depends on the number of nodes and of steps."""
 
     k_coef: Any = 2e-3  # nats per kept node, at first
-    goal: Any = 0.0  # nats: k_coef rises while the loss is lower; 0: it stays
     edge_share: Any = 0.5  # of that penalty, the part by a node's edges
     lr: Any = 1e-2
     init_bias: Any = 0.1
@@ -76,14 +73,13 @@ class Lanes:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Mask:
-    """A lane's scores, its optimiser's moments, by how much log k_coef has changed
-    since the start, and the recent loss."""
+    """A lane's scores, its optimiser's moments, and by how much log k_coef has changed
+    since the start."""
 
     tau: Nodes
     first: Nodes
     second: Nodes
     log_k: jax.Array
-    recent_loss: jax.Array
 
 
 @dataclass(frozen=True)
@@ -103,8 +99,8 @@ class Plan:
 
 
 def first_price(means: Nodes) -> float:
-    """k_coef at the start of a search whose price follows a judge: low where there are
-    many nodes, for what a mask has lost at once comes back slowly."""
+    """k_coef at the start of a search: low where there are many nodes, for what a mask
+    has lost at once comes back slowly. Then it follows the judge (lanes.Price)."""
     return float(min(Settings.k_coef, DEAREST / sum(x.size for x in means.values())))
 
 
@@ -120,7 +116,7 @@ def begin(plan: Plan, lanes: Lanes) -> Mask:
             tau[site] = settings.init_bias + settings.init_scale * noise
             zero[site] = jnp.zeros(shape)
         scores = ranked(plan, _clamped(tau))
-        return Mask(scores, zero, zero, jnp.float32(0), settings.goal * 1.0)
+        return Mask(scores, zero, zero, jnp.float32(0))
 
     found: Mask = jax.vmap(one)(lanes.seed, lanes.settings)
     return found
@@ -191,9 +187,7 @@ def _step(
         return jnp.asarray(tau - rate * push)
 
     tau = _clamped(jax.tree.map(moved, mask.tau, first, second))
-    recent = RECENT * mask.recent_loss + (1 - RECENT) * loss
-    log_k = _log_k(settings, mask, recent)
-    return Mask(ranked(plan, tau), first, second, log_k, recent), loss
+    return Mask(ranked(plan, tau), first, second, mask.log_k), loss
 
 
 def _gradient(
@@ -217,14 +211,6 @@ def _gradient(
     norm = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in gradient.values()))
     factor = jnp.minimum(1.0, CLIP / (norm + 1e-12))
     return jax.tree.map(lambda g: g * factor, gradient), loss
-
-
-def _log_k(settings: Settings, mask: Mask, loss: jax.Array) -> jax.Array:
-    """k_coef rises while the recent loss is below the goal, and falls above it: a
-    search ends near its target, whatever k_coef it began with."""
-    goal = jnp.maximum(settings.goal, 1e-6)
-    way = RISE * jnp.clip((goal - loss) / goal, -1.0, 1.0)
-    return mask.log_k + jnp.where(settings.goal > 0, way, 0.0)
 
 
 def _penalty(plan: Plan, params: Any, settings: Settings, keep: Nodes) -> jax.Array:

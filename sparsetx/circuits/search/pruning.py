@@ -38,7 +38,6 @@ SPREAD = {
     "temperature": 0.3,
     "weight_decay": 0.5,
 }
-GOAL = {"plain": 0.6, "honest": 0.3}
 TRIES, TIGHTER = 6, 0.97  # again with lower targets, where H is above the target
 LONGER = 12  # lengths of the ranking that are tried where nothing else helps
 NEAR = 0.9  # of the target: H above that leaves no room for removals
@@ -86,11 +85,6 @@ class Aim:
     @property
     def kind(self) -> CircuitKind:
         return "faithful" if self.faithful else "honest" if self.honest else "plain"
-
-    @property
-    def goal(self) -> float:
-        """The loss in training that an adapting penalty aims at."""
-        return self.target * GOAL[self.kind]
 
 
 @dataclass(frozen=True)
@@ -142,8 +136,7 @@ def prune(
     report: Reporter = silent,
 ) -> list[Found]:
     """Find a circuit for each case. Cases have pools of equal shapes."""
-    if aim.faithful:
-        aim = dataclasses.replace(aim, k_coef=mask_search.first_price(means))
+    aim = dataclasses.replace(aim, k_coef=mask_search.first_price(means))
     length = cases[0].train.asked.tokens_BL.shape[1]
     deck = deck_of(config, length, aim, memory)
     tasks = jax.tree.map(lambda *x: np.stack(x), *[case.train for case in cases])
@@ -171,14 +164,15 @@ def prune(
     ]
 
 
-def _price(aim: Aim, judged: Sequence[Cutter]) -> lanes.Price | None:
-    """In a faithful search the price of nodes follows the judge's loss."""
+def _price(aim: Aim, judged: Sequence[Cutter]) -> lanes.Price:
+    """The price of nodes follows the judge's loss: under a fixed one a mask ends
+    anywhere, in a dense model often above the target."""
 
     def loss(lane: int, tau: Nodes) -> float:
         judge = judged[lane].judge
         return judge.one(nodes.flatten(judge.config, tau, judge.sites) > 0)
 
-    return lanes.Price(aim.target, loss) if aim.faithful else None
+    return lanes.Price(aim.target, loss)
 
 
 def deck_of(config: ModelConfig, length: int, aim: Aim, memory: float) -> Deck:
@@ -216,9 +210,8 @@ def proposals(
     aim: Aim, number: int, count: int, before: Sequence[_Scored]
 ) -> list[tuple[int, Settings]]:
     """(seed, settings) of a round: the better half of the last round, and settings
-    drawn around the best. In the first round, the defaults and settings around them,
-    every other one with a penalty that adapts to the loss: a dense model's search does
-    better under a fixed one when it is short. Faithful ones all follow the judge."""
+    drawn around the best. In the first round, the defaults and settings around them.
+    """
     rng = np.random.default_rng([aim.seed, number])
     centre = Settings(aim.k_coef, honest=aim.honest, faithful=aim.faithful)
     last = [s for s in before if s.trial.round == number - 1]
@@ -229,8 +222,6 @@ def proposals(
     drawn = []
     for i in range(len(kept), count):
         near = _near(kept[i % len(kept)][1], rng, width)
-        if number == 0 and i % 2 and not aim.faithful:
-            near = dataclasses.replace(near, goal=aim.goal)
         drawn.append((aim.seed + 1000 * number + i, near))
     return kept + drawn
 
