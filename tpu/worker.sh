@@ -108,9 +108,19 @@ start() {
   refuse "the unit did not start in $((try / 10)) s: $(tail -n 3 "$UNIT/log")"
 }
 
+# A unit that has just ended: its keeper is about to write the code.
+settle() {
+  local try
+  for try in $(seq 50); do
+    [ -e "$UNIT/pid" ] && [ ! -e "$UNIT/code" ] || return 0
+    sleep 0.1
+  done
+}
+
 # unit NAME STATE EXIT-CODE | the log's last line
 status() {
   local state=idle code=- last
+  running >/dev/null || settle
   if running >/dev/null; then
     state=running
   elif [ -e "$UNIT/code" ]; then
@@ -132,9 +142,6 @@ stop() {
     printf 'worker %s: still there after %s s, killed\n' "$ME" "${1:-120}" >&2
     kill -KILL "$pid" 2>/dev/null || true
   fi
-  for _ in $(seq 50); do # its keeper writes the code
-    [ ! -e "$UNIT/pid" ] || sleep 0.1
-  done
   status
 }
 

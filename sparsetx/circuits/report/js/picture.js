@@ -16,9 +16,10 @@ function showPicture() {
   fill("picture", sv("svg", { class: "wires", "aria-hidden": "true" }), sayingBox(),
     picture.parts.length > 0 && el("ol", { class: "parts",
       "aria-label": "what the circuit does, in order" }, picture.parts.map(partBox)),
-    el("div", { class: "answers" }, el("span", { class: "name" }, "of two next tokens, ",
-      code(pair.a.answer, "a"), " or ", code(pair.b.answer, "b")),
-    el("div", { id: "answers" })));
+    el("div", { class: "answers" },
+      el("span", { class: "name" }, "of two next tokens, ",
+        code(pair.a.answer, "a"), " or ", code(pair.b.answer, "b")),
+      el("div", { id: "answers" })));
   showPromptBox(circuit.raw);
   paintPicture();
 }
