@@ -71,8 +71,8 @@ function lookedAt(circuit, told, part) {
   const value = valueIn(circuit, told, part);
   const [a, b] = givenValues(circuit, part);
   const place = placeBetween(a, b, value);
-  const like = place === null ? "" : !isOwnText()
-    ? `, in prompt ${picture.side === "a" ? `B ${briefNumber(b)}` : `A ${briefNumber(a)}`}`
+  const other = picture.side === "a" ? `B ${briefNumber(b)}` : `A ${briefNumber(a)}`;
+  const like = place === null ? "" : !isOwnText() ? `, in prompt ${other}`
     : place >= LIKE ? ", as in prompt A" : place <= 1 - LIKE ? ", as in prompt B"
       : ", between prompts A and B";
   const many = part.heads.length > 1;
