@@ -39,10 +39,13 @@ class Price:
     ends near its target, whatever the task."""
 
     target: float
-    loss: Callable[[int, Nodes], float]
+    loss: Callable[[int, Nodes], float | None]  # None: the price stays
 
     def change(self, lane: int, tau: Nodes) -> float:
-        away = np.log(BRING * self.target / max(self.loss(lane, tau), 1e-9))
+        loss = self.loss(lane, tau)
+        if loss is None:
+            return 0.0
+        away = np.log(BRING * self.target / max(loss, 1e-9))
         return GAIN * float(np.clip(away, -MOST, MOST))
 
 

@@ -49,6 +49,7 @@ class Settings:
     depends on the number of nodes and of steps."""
 
     k_coef: Any = 2e-3  # nats per kept node, at first
+    follows: Any = 0.0  # 1: k_coef follows the judge's loss; 0: it stays
     edge_share: Any = 0.5  # of that penalty, the part by a node's edges
     lr: Any = 1e-2
     init_bias: Any = 0.1
@@ -99,8 +100,8 @@ class Plan:
 
 
 def first_price(means: Nodes) -> float:
-    """k_coef at the start of a search: low where there are many nodes, for what a mask
-    has lost at once comes back slowly. Then it follows the judge (lanes.Price)."""
+    """k_coef at the start where it follows the judge (lanes.Price): low where there are
+    many nodes, for what a mask has lost at once comes back slowly."""
     return float(min(Settings.k_coef, DEAREST / sum(x.size for x in means.values())))
 
 

@@ -71,7 +71,7 @@ class Aim:
     tied: bool = False
     effort: Effort = Effort()
     faithful: float = 0.0
-    k_coef: float = Settings.k_coef  # at first
+    first: float = Settings.k_coef  # k_coef at first, where it follows the judge
     gates: Gates = "step"
 
     def of(self, kind: CircuitKind) -> "Aim":
@@ -136,7 +136,7 @@ def prune(
     report: Reporter = silent,
 ) -> list[Found]:
     """Find a circuit for each case. Cases have pools of equal shapes."""
-    aim = dataclasses.replace(aim, k_coef=mask_search.first_price(means))
+    aim = dataclasses.replace(aim, first=mask_search.first_price(means))
     length = cases[0].train.asked.tokens_BL.shape[1]
     deck = deck_of(config, length, aim, memory)
     tasks = jax.tree.map(lambda *x: np.stack(x), *[case.train for case in cases])
@@ -149,7 +149,7 @@ def prune(
         which = [(i, *lane) for i, own in enumerate(asked) for lane in own]
         tau, losses = lanes.run(
             deck, params, means, tasks, lanes.stacked(which), steps, progress.steps,
-            _price(aim, [judged[i] for i, *_ in which]),
+            _price(aim, [judged[i] if s.follows else None for i, _, s in which]),
         )  # fmt: skip
         for lane, (i, seed, settings) in enumerate(which):
             own = {site: x[lane] for site, x in tau.items()}
@@ -164,12 +164,13 @@ def prune(
     ]
 
 
-def _price(aim: Aim, judged: Sequence[Cutter]) -> lanes.Price:
-    """The price of nodes follows the judge's loss: under a fixed one a mask ends
-    anywhere, in a dense model often above the target."""
+def _price(aim: Aim, judged: Sequence[Cutter | None]) -> lanes.Price:
+    """The price of nodes, which in some lanes follows their judge's loss."""
 
-    def loss(lane: int, tau: Nodes) -> float:
-        judge = judged[lane].judge
+    def loss(lane: int, tau: Nodes) -> float | None:
+        if (cutter := judged[lane]) is None:
+            return None
+        judge = cutter.judge
         return judge.one(nodes.flatten(judge.config, tau, judge.sites) > 0)
 
     return lanes.Price(aim.target, loss)
@@ -210,10 +211,14 @@ def proposals(
     aim: Aim, number: int, count: int, before: Sequence[_Scored]
 ) -> list[tuple[int, Settings]]:
     """(seed, settings) of a round: the better half of the last round, and settings
-    drawn around the best. In the first round, the defaults and settings around them.
-    """
+    drawn around the best. In the first round, the defaults and settings around them; in
+    every other one the price follows the judge, in faithful searches in all. A fixed
+    price finds the smaller circuits, where it does not end above the target."""
     rng = np.random.default_rng([aim.seed, number])
-    centre = Settings(aim.k_coef, honest=aim.honest, faithful=aim.faithful)
+    centre = Settings(honest=aim.honest, faithful=aim.faithful)
+    following = dataclasses.replace(centre, k_coef=aim.first, follows=1.0)
+    if aim.faithful:
+        centre = following
     last = [s for s in before if s.trial.round == number - 1]
     ranked = sorted(last, key=lambda s: s.rank)
     kept = [(s.trial.seed, s.trial.settings) for s in ranked[: max(1, count // 2)]]
@@ -222,6 +227,8 @@ def proposals(
     drawn = []
     for i in range(len(kept), count):
         near = _near(kept[i % len(kept)][1], rng, width)
+        if number == 0 and i % 2 and not aim.faithful:
+            near = following if i == 1 else _near(following, rng, width)
         drawn.append((aim.seed + 1000 * number + i, near))
     return kept + drawn
 

@@ -98,9 +98,11 @@ def test_settings_are_drawn_around_the_best() -> None:
     first = pruning.proposals(aim, 0, 8, [])
     assert first == pruning.proposals(aim, 0, 8, [])
     assert first[0][1] == mask_search.Settings(honest=1.0)
-    faithful = dataclasses.replace(aim.of("faithful"), k_coef=1e-4)
+    assert [settings.follows for _, settings in first] == [0.0, 1.0] * 4
+    faithful = dataclasses.replace(aim.of("faithful"), first=1e-4)
     drawn = [settings for _, settings in pruning.proposals(faithful, 0, 4, [])]
     assert drawn[0].k_coef == 1e-4
+    assert all(settings.follows for settings in drawn)
     assert mask_search.first_price({"q": np.zeros((2, 7_000))}) == pytest.approx(1e-4)
     few = mask_search.first_price({"q": np.zeros((2, 100))})
     assert few == mask_search.Settings.k_coef
