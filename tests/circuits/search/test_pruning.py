@@ -94,10 +94,11 @@ def test_hard_concrete_gates_find_it_too() -> None:
 
 
 def test_settings_are_drawn_around_the_best() -> None:
-    aim = Aim(seed=3, effort=EFFORT)
+    aim = Aim(seed=3, effort=EFFORT, first=1e-3)
     first = pruning.proposals(aim, 0, 8, [])
     assert first == pruning.proposals(aim, 0, 8, [])
     assert first[0][1] == mask_search.Settings(honest=1.0)
+    assert first[1][1] == mask_search.Settings(1e-3, follows=1.0, honest=1.0)
     assert [settings.follows for _, settings in first] == [0.0, 1.0] * 4
     faithful = dataclasses.replace(aim.of("faithful"), first=1e-4)
     drawn = [settings for _, settings in pruning.proposals(faithful, 0, 4, [])]
