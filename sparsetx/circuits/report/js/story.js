@@ -11,6 +11,7 @@ function scenesOf(raw) {
 
 function sceneName(scene) {
   if (scene.kind in SCENES) return SCENES[scene.kind];
+  if (!scene.heads.length && !scene.carrier) return scene.kind;
   const s = scene.heads.length > 1 ? "" : "s";
   return scene.kind === "attention" ? `where ${partName(scene)} look${s}`
     : scene.kind === "value" ? `what ${partName(scene)} bring${s}` : partName(scene);
