@@ -50,7 +50,7 @@ def writer(path: PathLike) -> Iterator[IO[bytes]]:
         return
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.with_name(f".{final.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    temporary = _beside(final)
     remove = functools.partial(temporary.unlink, missing_ok=True)
     try:
         with signals.cleanup_at_end(remove), open(temporary, "xb") as file:
@@ -62,6 +62,11 @@ def writer(path: PathLike) -> Iterator[IO[bytes]]:
     finally:
         remove()
     _sync_directory(final.parent)
+
+
+def _beside(path: Path) -> Path:
+    """A hidden name in the same folder that no other process uses."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
 
 
 def _sync_directory(path: Path) -> None:
@@ -147,7 +152,7 @@ def create(path: PathLike, text: str) -> bool:
     if is_remote(path):
         return bucket.create(place(path), text.encode())
     final = Path(path)
-    whole = final.with_name(f".{final.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    whole = _beside(final)
     remove = functools.partial(whole.unlink, missing_ok=True)
     try:
         with signals.cleanup_at_end(remove):
@@ -191,7 +196,7 @@ def remove_if(path: PathLike, mark: str) -> bool:
     if (now := read_marked(path)) is None or now[1] != mark:
         return False
     found = Path(path)
-    aside = found.with_name(f".{found.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    aside = _beside(found)
     try:
         os.rename(found, aside)
     except FileNotFoundError:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +74,17 @@ def test_one_whose_keeper_was_killed_is_lost(cloud: Cloud) -> None:
     # Its pid may be another's by now: who began at another time is not the unit.
     (home / ".sparsetx/unit/pid").write_text(f"{os.getpid()} 12\n")
     assert "lost 137" in cloud.worker(0, "stop").out
+
+
+def test_one_that_has_just_ended_is_not_lost(cloud: Cloud) -> None:
+    """Between the end of a unit and its code its keeper has to run once more."""
+    unit = cloud.folder / "worker0" / ".sparsetx/unit"
+    unit.mkdir(parents=True)
+    (unit / "pid").write_text(f"{os.getpid()} 12\n")  # began at another time: ended
+    late = threading.Timer(1.0, (unit / "code").write_text, ["42\n"])
+    late.start()
+    assert cloud.worker(0, "status").out == "unit w0 ended 42 | \n"
+    late.join()
 
 
 def test_in_the_foreground_a_signal_reaches_python(cloud: Cloud) -> None:

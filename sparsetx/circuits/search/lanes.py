@@ -39,13 +39,10 @@ class Price:
     ends near its target, whatever the task."""
 
     target: float
-    loss: Callable[[int, Nodes], float | None]  # None: the price stays
+    loss: Callable[[int, Nodes], float]
 
     def change(self, lane: int, tau: Nodes) -> float:
-        loss = self.loss(lane, tau)
-        if loss is None:
-            return 0.0
-        away = np.log(BRING * self.target / max(loss, 1e-9))
+        away = np.log(BRING * self.target / max(self.loss(lane, tau), 1e-9))
         return GAIN * float(np.clip(away, -MOST, MOST))
 
 
@@ -115,21 +112,24 @@ def run(
             jax.block_until_ready(loss)
             tell(deck.plan.steps * len(np.unique(place)))
             if price and start + deck.plan.steps < total:
-                mask = _priced(mask, place, price)
+                mask = _priced(mask, place, price, lanes.settings.follows)
         found.append((_numpy(mask.tau), np.asarray(loss)))
     whole = jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *found)
     tau, losses = whole
     return tau, losses
 
 
-def _priced(mask: Mask, place: npt.NDArray[np.integer], price: Price) -> Mask:
+def _priced(
+    mask: Mask, place: npt.NDArray[np.integer], price: Price, follows: Any
+) -> Mask:
+    """With the price of those lanes changed that follow the judge's loss."""
     tau = _numpy(mask.tau)
     each = {
         int(lane): price.change(int(lane), {site: x[row] for site, x in tau.items()})
         for row, lane in enumerate(place)
-        if lane not in place[:row]  # padded with repeats
+        if follows[lane] and lane not in place[:row]  # padded with repeats
     }
-    change = np.array([each[int(lane)] for lane in place], np.float32)
+    change = np.array([each.get(int(lane), 0.0) for lane in place], np.float32)
     return dataclasses.replace(mask, log_k=mask.log_k + change)
 
 

@@ -71,7 +71,6 @@ class Aim:
     tied: bool = False
     effort: Effort = Effort()
     faithful: float = 0.0
-    first: float = Settings.k_coef  # k_coef at first, where it follows the judge
     gates: Gates = "step"
 
     def of(self, kind: CircuitKind) -> "Aim":
@@ -136,20 +135,19 @@ def prune(
     report: Reporter = silent,
 ) -> list[Found]:
     """Find a circuit for each case. Cases have pools of equal shapes."""
-    aim = dataclasses.replace(aim, first=mask_search.first_price(means))
     length = cases[0].train.asked.tokens_BL.shape[1]
     deck = deck_of(config, length, aim, memory)
     tasks = jax.tree.map(lambda *x: np.stack(x), *[case.train for case in cases])
     judged = cutters(config, params, means, cases, aim, report)
-    progress = _Progress(report, cases, aim)
+    progress, first = _Progress(report, cases, aim), mask_search.first_price(means)
     scored: list[list[_Scored]] = [[] for _ in cases]
     for number, (count, steps) in enumerate(aim.effort.rounds):
         progress.round = number
-        asked = [proposals(aim, number, count, own) for own in scored]
+        asked = [proposals(aim, number, count, own, first) for own in scored]
         which = [(i, *lane) for i, own in enumerate(asked) for lane in own]
         tau, losses = lanes.run(
             deck, params, means, tasks, lanes.stacked(which), steps, progress.steps,
-            _price(aim, [judged[i] if s.follows else None for i, _, s in which]),
+            _price(aim, [judged[i] for i, *_ in which]),
         )  # fmt: skip
         for lane, (i, seed, settings) in enumerate(which):
             own = {site: x[lane] for site, x in tau.items()}
@@ -164,13 +162,11 @@ def prune(
     ]
 
 
-def _price(aim: Aim, judged: Sequence[Cutter | None]) -> lanes.Price:
-    """The price of nodes, which in some lanes follows their judge's loss."""
+def _price(aim: Aim, judged: Sequence[Cutter]) -> lanes.Price:
+    """The price of nodes where it follows the judge's loss."""
 
-    def loss(lane: int, tau: Nodes) -> float | None:
-        if (cutter := judged[lane]) is None:
-            return None
-        judge = cutter.judge
+    def loss(lane: int, tau: Nodes) -> float:
+        judge = judged[lane].judge
         return judge.one(nodes.flatten(judge.config, tau, judge.sites) > 0)
 
     return lanes.Price(aim.target, loss)
@@ -208,15 +204,15 @@ def cutters(
 
 
 def proposals(
-    aim: Aim, number: int, count: int, before: Sequence[_Scored]
+    aim: Aim, number: int, count: int, before: Sequence[_Scored], first: float
 ) -> list[tuple[int, Settings]]:
     """(seed, settings) of a round: the better half of the last round, and settings
     drawn around the best. In the first round, the defaults and settings around them; in
-    every other one the price follows the judge, in faithful searches in all. A fixed
-    price finds the smaller circuits, where it does not end above the target."""
+    every other one, in faithful searches in all, the price follows the judge, from
+    `first` on. A fixed one finds the smaller circuits, if it ends below the target."""
     rng = np.random.default_rng([aim.seed, number])
     centre = Settings(honest=aim.honest, faithful=aim.faithful)
-    following = dataclasses.replace(centre, k_coef=aim.first, follows=1.0)
+    following = dataclasses.replace(centre, k_coef=first, follows=1.0)
     if aim.faithful:
         centre = following
     last = [s for s in before if s.trial.round == number - 1]

@@ -42,11 +42,11 @@ def attention(config: ModelConfig, tap: Tap, length: int) -> Attend:
     """How attention over so many tokens is computed, if not with its whole pattern."""
     if tap.visits(nodes.ATTN_PATTERN):
         return "no"
-    if platform() == "cpu" and (used := use(config)) == "no":
-        many = config.kernels and length >= attention_pieces.WORTH_TOKENS
-        return "pieces" if many else used
-    fits = FEWEST_TOKENS <= length <= MOST_TOKENS and config.d_head <= WIDEST_HEAD
-    return use(config) if fits else "no"
+    if (kernel := use(config)) != "no":
+        fits = FEWEST_TOKENS <= length <= MOST_TOKENS and config.d_head <= WIDEST_HEAD
+        return kernel if fits else "no"
+    here = config.kernels and platform() == "cpu"
+    return "pieces" if here and length >= attention_pieces.WORTH_TOKENS else "no"
 
 
 def selection(config: ModelConfig, wide: int) -> topk.Search | None:

@@ -1,4 +1,4 @@
-"""Causal attention in pieces, for CPUs: what XLA makes of it is twice as fast so.
+"""Causal attention in pieces, for CPUs: XLA computes it up to twice as fast so.
 
 The queries of a piece meet only the keys up to the piece's end, so of the scores that
 causality forbids most are never computed. The derivative of the softmax is given by

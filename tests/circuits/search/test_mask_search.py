@@ -93,7 +93,8 @@ def test_the_same_lane_alone_among_others_and_on_eight_devices() -> None:
 
 def test_the_price_of_nodes_follows_the_loss_that_it_is_given() -> None:
     """Two lanes, alike but for the loss that is said of each: where it is far below the
-    target scores are lower, and each lane is asked once between two calls."""
+    target scores are lower, and each lane is asked once between two calls. A third does
+    not follow, and is as without."""
     asked = []
 
     def loss(lane: int, tau: nodes.Nodes) -> float:
@@ -101,8 +102,12 @@ def test_the_price_of_nodes_follows_the_loss_that_it_is_given() -> None:
         return (1e-3, 10.0)[lane]
 
     price = lanes.Price(0.15, loss)
-    alike = [(0, 0, dataclasses.replace(HONEST, lr=0.05))] * 2
-    tau = found(deck(1, 1), alike, lambda steps: None, price)
+    fixed = dataclasses.replace(HONEST, lr=0.05)
+    alike = [(0, 0, dataclasses.replace(fixed, follows=1.0))] * 2
+    tau = found(deck(1, 1), [*alike, (0, 0, fixed)], lambda steps: None, price)
+    alone = found(deck(1, 1), [(0, 0, fixed)])
+    for site, x in tau.items():
+        np.testing.assert_array_equal(x[2], alone[site][0])
     assert asked == [(lane, (CONFIG.n_layer, CONFIG.n_head * 4)) for lane in (0, 1)]
     low, high = (sum(x[i].sum() for x in tau.values()) for i in (0, 1))
     assert low < high

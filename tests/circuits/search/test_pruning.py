@@ -94,14 +94,14 @@ def test_hard_concrete_gates_find_it_too() -> None:
 
 
 def test_settings_are_drawn_around_the_best() -> None:
-    aim = Aim(seed=3, effort=EFFORT, first=1e-3)
-    first = pruning.proposals(aim, 0, 8, [])
-    assert first == pruning.proposals(aim, 0, 8, [])
+    aim = Aim(seed=3, effort=EFFORT)
+    first = pruning.proposals(aim, 0, 8, [], 1e-3)
+    assert first == pruning.proposals(aim, 0, 8, [], 1e-3)
     assert first[0][1] == mask_search.Settings(honest=1.0)
     assert first[1][1] == mask_search.Settings(1e-3, follows=1.0, honest=1.0)
     assert [settings.follows for _, settings in first] == [0.0, 1.0] * 4
-    faithful = dataclasses.replace(aim.of("faithful"), first=1e-4)
-    drawn = [settings for _, settings in pruning.proposals(faithful, 0, 4, [])]
+    faithful = pruning.proposals(aim.of("faithful"), 0, 4, [], 1e-4)
+    drawn = [settings for _, settings in faithful]
     assert drawn[0].k_coef == 1e-4
     assert all(settings.follows for settings in drawn)
     assert mask_search.first_price({"q": np.zeros((2, 7_000))}) == pytest.approx(1e-4)
@@ -116,7 +116,7 @@ def test_settings_are_drawn_around_the_best() -> None:
         return pruning._Scored(trial, Ranking(np.arange(3), kept=2))
 
     before = [scored(0, None), scored(1, 70), scored(2, 40), scored(3, 90)]
-    second = pruning.proposals(aim, 1, 4, before)
+    second = pruning.proposals(aim, 1, 4, before, 1e-3)
     assert second[:2] == [first[2], first[1]]  # the better half is kept
     assert {seed for seed, _ in second[2:]}.isdisjoint(seed for seed, _ in first)
     for (_, near), (_, best) in zip(second[2:], second[:2], strict=True):
