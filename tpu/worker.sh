@@ -20,11 +20,21 @@ DEVICES=$(for tpu in $TPUS; do [ ! -e "$tpu" ] || echo "$tpu"; done)
 refuse() { printf 'worker %s: %s\n' "$ME" "$*" >&2; exit 2; }
 began() { awk '{ sub(/.*\) /, ""); print $20 }' "/proc/$1/stat" 2>/dev/null || true; }
 
-# The unit's pid, if it runs: pids are used again, so the start time must be the same.
+# Pids are used again, so the start time must be the same.
+alive() { [ -n "${2:-}" ] && [ "$(began "$1")" = "$2" ]; }
+
+# The unit's pid, if it runs.
 running() {
   local pid since
-  read -r pid since 2>/dev/null <"$UNIT/pid" || return 1
-  [ -n "$since" ] && [ "$(began "$pid")" = "$since" ] && printf '%s' "$pid"
+  read -r pid since _ 2>/dev/null <"$UNIT/pid" || return 1
+  alive "$pid" "$since" && printf '%s' "$pid"
+}
+
+# A unit's end is known when its keeper has written the code.
+kept() {
+  local keeper since
+  read -r _ _ keeper since 2>/dev/null <"$UNIT/pid" || return 1
+  alive "$keeper" "$since"
 }
 
 environment() {
@@ -71,22 +81,33 @@ part() {
 }
 
 work() {
-  local child='' code told=''
+  local child='' code told='' keeper
   mkdir -p "$UNIT"
   if running >/dev/null; then refuse "its unit still runs: stop it first"; fi
   rm -f "$UNIT/code"
   environment
   case $1 in train) join ;; *) part ;; esac
+  keeper="$$ $(began $$)"
+  # No $(…) after this: a signal that comes while bash 5.2 reads one is lost.
   trap 'told=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null || true' TERM HUP
   trap 'told=1; [ -z "$child" ] || kill -INT "$child" 2>/dev/null || true' INT
-  (cd "$CODE" && exec "$PYTHON" -m sparsetx "$@") & # exec: signals reach Python itself
+  become_python "$@" &
   child=$!
   [ -z "$told" ] || kill -TERM "$child" 2>/dev/null || true
-  printf '%s %s\n' "$child" "$(began "$child")" >"$UNIT/pid"
   while told='' code=0 && { wait "$child" || code=$?; } && [ -n "$told" ]; do :; done
   printf '%s\n' "$code" >"$UNIT/code.new" && mv "$UNIT/code.new" "$UNIT/code"
   rm -f "$UNIT/pid"
   exit "$code"
+}
+
+# Signals to the unit reach Python itself.
+become_python() {
+  local pid=$BASHPID # in $(…) it would be another's
+  trap - TERM HUP INT
+  printf '%s %s %s\n' "$pid" "$(began "$pid")" "$keeper" >"$UNIT/pid.new"
+  mv "$UNIT/pid.new" "$UNIT/pid"
+  cd "$CODE"
+  exec "$PYTHON" -m sparsetx "$@"
 }
 
 start() {
@@ -108,29 +129,33 @@ start() {
   refuse "the unit did not start in $((try / 10)) s: $(tail -n 3 "$UNIT/log")"
 }
 
-# A unit that has just ended: its keeper is about to write the code.
-settle() {
-  local try
-  for try in $(seq 50); do
-    [ -e "$UNIT/pid" ] && [ ! -e "$UNIT/code" ] || return 0
-    sleep 0.1
-  done
+# Asked in this order, since a keeper writes the code and then removes the pid: whoever
+# sees neither sees a unit that was never there.
+state() {
+  local known=''
+  [ ! -e "$UNIT/pid" ] || known=1
+  if running >/dev/null; then
+    echo running -
+  elif [ -e "$UNIT/code" ]; then
+    echo ended "$(cat "$UNIT/code")"
+  elif [ -z "$known" ]; then
+    echo idle -
+  elif kept; then
+    echo ending -
+  elif [ -e "$UNIT/code" ]; then # written, and the keeper gone, since the line above
+    echo ended "$(cat "$UNIT/code")"
+  else
+    echo lost 137 # killed with its keeper, or the machine was started anew
+  fi
 }
 
 # unit NAME STATE EXIT-CODE | the log's last line
 status() {
-  local state=idle code=- last
-  running >/dev/null || settle
-  if running >/dev/null; then
-    state=running
-  elif [ -e "$UNIT/code" ]; then
-    state=ended code=$(cat "$UNIT/code")
-  elif [ -e "$UNIT/pid" ]; then
-    state=lost code=137 # killed with its keeper, or the machine was started anew
-  fi
+  local now last
+  while now=$(state) && [ "$now" = 'ending -' ]; do sleep 0.1; done
   last=$(tail -c 2000 "$UNIT/log" 2>/dev/null | tr '\r' '\n' |
     awk 'NF { line = $0 } END { print line }' || true)
-  printf 'unit %s %s %s | %s\n' "$ME" "$state" "$code" "$last"
+  printf 'unit %s %s | %s\n' "$ME" "$now" "$last"
 }
 
 stop() {
@@ -141,6 +166,7 @@ stop() {
   if pid=$(running); then
     printf 'worker %s: still there after %s s, killed\n' "$ME" "${1:-120}" >&2
     kill -KILL "$pid" 2>/dev/null || true
+    for _ in $(seq 100); do ! running >/dev/null || sleep 0.1; done
   fi
   status
 }

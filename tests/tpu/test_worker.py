@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tpu.cloud import Cloud
+from tests.tpu.cloud import Cloud, checkout
 
 TRAIN = ("start", "train", "an experiment.py", "--run", "gs://bucket/my 'run'")
 
@@ -41,7 +41,8 @@ def test_a_unit_is_told_its_words_and_ends_with_its_code(cloud: Cloud) -> None:
     assert cloud.worker(0, *TRAIN).out.startswith("unit w0 running")
     end = cloud.worker(0, "start", "prune", "x")
     assert (end.code, "its unit still runs" in end.err) == (2, True)
-    (home / "end").write_text("7\n")
+    (home / "end.new").write_text("7\n")
+    (home / "end.new").rename(home / "end")  # never read half written
     waited_for((home / ".sparsetx/unit/code").exists)
     assert cloud.worker(0, "status").out == "unit w0 ended 7 | ending with 7\n"
     assert cloud.worker(0, "log", "-n", "1").out == "ending with 7\n"
@@ -76,15 +77,59 @@ def test_one_whose_keeper_was_killed_is_lost(cloud: Cloud) -> None:
     assert "lost 137" in cloud.worker(0, "stop").out
 
 
-def test_one_that_has_just_ended_is_not_lost(cloud: Cloud) -> None:
-    """Between the end of a unit and its code its keeper has to run once more."""
+def unit_of_another(cloud: Cloud, pid: str) -> Path:
     unit = cloud.folder / "worker0" / ".sparsetx/unit"
     unit.mkdir(parents=True)
-    (unit / "pid").write_text(f"{os.getpid()} 12\n")  # began at another time: ended
+    (unit / "pid").write_text(pid)
+    return unit
+
+
+def this_process() -> str:
+    stat = Path("/proc/self/stat").read_text()
+    return f"{os.getpid()} {stat.rpartition(') ')[2].split()[19]}"
+
+
+def test_one_whose_keeper_still_has_to_write_the_code_is_not_lost(cloud: Cloud) -> None:
+    unit = unit_of_another(cloud, f"{os.getpid()} 12 {this_process()}\n")
     late = threading.Timer(1.0, (unit / "code").write_text, ["42\n"])
     late.start()
     assert cloud.worker(0, "status").out == "unit w0 ended 42 | \n"
     late.join()
+
+
+def test_one_whose_keeper_is_gone_as_well_is_lost_at_once(cloud: Cloud) -> None:
+    unit_of_another(cloud, f"{os.getpid()} 12 {os.getpid()} 13\n")
+    assert cloud.worker(0, "status").out == "unit w0 lost 137 | \n"
+
+
+# Time is counted in lookups of a start time: the unit (1) ends at the one, and its
+# keeper (2) has written the code at the other.
+CLOCKED = """began() {
+  local now
+  now=$(cat "$UNIT/clock")
+  echo $((now + 1)) >"$UNIT/clock"
+  [ "$now" -lt WRITES ] || { echo 0 >"$UNIT/code"; rm -f "$UNIT/pid"; return; }
+  [ "$now" -ge ENDS ] && [ "$1" = 1 ] || echo 7
+}"""
+
+
+@pytest.mark.parametrize("ends", [0, 1])
+@pytest.mark.parametrize("later", [0, 1, 2])
+def test_one_that_ends_while_its_state_is_read(
+    cloud: Cloud, ends: int, later: int
+) -> None:
+    """It was told as lost in a rehearsal, on a busy machine."""
+    cloud.code = checkout(cloud.folder / "changed")  # the others share theirs
+    script = cloud.code / "tpu" / "worker.sh"
+    text = script.read_text()
+    line = next(line for line in text.splitlines() if line.startswith("began()"))
+    clocked = CLOCKED.replace("ENDS", str(ends)).replace("WRITES", str(ends + later))
+    script.write_text(text.replace(line, clocked))
+    unit = unit_of_another(cloud, "1 7 2 7\n")
+    (unit / "clock").write_text("0\n")
+    said = [cloud.worker(0, "status").out for _ in range(2)]
+    assert said[-1] == "unit w0 ended 0 | \n"
+    assert said[0] in ("unit w0 running - | \n", said[-1])
 
 
 def test_in_the_foreground_a_signal_reaches_python(cloud: Cloud) -> None:
