@@ -32,6 +32,8 @@ def payload(edges: int = EDGES, text: str = HOSTILE) -> dict[str, Any]:
         },
     ]
     circuits[2] |= {"detail": False, "prompts": None}
+    weaker = [(i, j) for i in range(24) for j in range(i + 1, 36)]
+    circuits[2]["graph"]["rest"] = drawn_graph.in_steps(weaker)
     sizes = [c["size"]["edges"] for c in circuits]
     ratio = {"reached": 1, "edges": "2 [1, 3]", "times": "2 [1, 3]", "pairs": None}
     return {
@@ -157,6 +159,7 @@ def drawn(edges: int, text: str) -> dict[str, Any]:
                   "kind": kind, "kinds": list(drawn_graph.KINDS)},
         "paths": [{"nodes": [0, 6, 24], "value": -0.1}],
         "left_out": 0,
+        "rest": {"src": [], "dst": []},
     }  # fmt: skip
 
 

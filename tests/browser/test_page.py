@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -213,6 +214,43 @@ def test_circuits_are_compared(desk: Page) -> None:
     desk.until(
         f"document.querySelectorAll('.edges path.weight').length === {synthetic.EDGES}"
     )
+
+
+def test_two_circuits_side_by_side_with_all_edges(desk: Page) -> None:
+    desk.until("document.querySelectorAll('#minis button.mini').length === 1")
+    desk.click("#minis button.mini")
+    desk.until("document.querySelectorAll('#side canvas').length === 2")
+    words = desk.js("[...document.querySelectorAll('#side figcaption')]"
+                    ".map((x) => x.textContent)")  # fmt: skip
+    weaker = sum(35 - i for i in range(24))
+    assert f"{synthetic.EDGES:,} edges" in words[0]
+    assert f"{synthetic.EDGES + weaker:,} edges" in words[1]
+    ink = ("((c) => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]"
+           ".filter((x, i) => i % 4 === 3 && x).length)"
+           "(document.querySelectorAll('#side canvas')[1])")  # fmt: skip
+    assert desk.js(ink) > 1000
+    said = "document.querySelectorAll('#side [role=status]')[1].textContent"
+    desk.js("document.querySelectorAll('#side input')[1].focus()")
+    desk.key("ArrowRight")
+    assert f": {most_edges(weaker)} edges" in desk.js(said)
+    assert "a=dense" in desk.js("location.hash")  # it can be shared
+    desk.click("#side button")
+    assert desk.js("document.getElementById('side').hidden")
+
+
+def most_edges(weaker: int) -> int:
+    graph = synthetic.payload()["circuits"][2]["graph"]
+    assert len(graph["rest"]["src"]) == weaker
+    ends = graph["edges"]
+    found = [
+        end
+        for key in ("src", "dst")
+        for end, kind in zip(ends[key], ends["kind"], strict=True)
+        if kind == 0
+    ]
+    found += [i for i in range(24) for j in range(i + 1, 36)]
+    found += [j for i in range(24) for j in range(i + 1, 36)]
+    return max(Counter(found).values())
 
 
 def test_the_glossary_opens_and_the_view_stays(desk: Page) -> None:

@@ -119,9 +119,12 @@ def test_a_scene_lights_its_part_and_is_tried(read: Page, kind: str) -> None:
     assert " nats" in text(read, "outcome")
     assert text(read, "answers") != before
     assert read.js("document.querySelectorAll('#acts li').length") > 0
+    assert text(read, "reading").count("Changed: ") == 1
+    assert "Without that the circuit answers" in text(read, "reading")
     read.click("#next")  # another scene starts from the model as it is
     assert text(read, "answers") == before
     assert read.js("document.querySelectorAll('#acts li').length") == 0
+    assert "Changed: " not in text(read, "reading")
 
 
 def test_a_scene_lights_the_boxes_of_its_nodes(
@@ -244,7 +247,7 @@ def test_the_ladder_says_under_what_it_holds(read: Page) -> None:
     told = text(read, "ladder")
     assert "other nodes at their means" in told
     assert "holds \u2713" in told
-    assert "loss 0.100 of 0.15 nats" in told
+    assert "loss 0.100 nats, wanted: ≤ 0.15" in told
     (held, tested) = (told.count(word) for word in ("holds", "loss"))
     assert f"Does it hold alone? In {held} of {tested} tests" in text(read, "rungs")
     before = read.js("location.hash")

@@ -21,9 +21,9 @@ from typing import Any
 SCRIPTS = (
     "dom", "state", "model", "layout", "drawing", "drag", "groups", "box_layout",
     "box_words", "box_drawing", "box_keys", "overlays", "panel", "group_panel", "notes",
-    "mechanism", "stepper", "charts", "tables", "ladder", "minis", "export", "arrays",
-    "tokenizer", "network", "intervention", "live", "acts", "prompt_box", "trial",
-    "picture", "reading", "story", "whole_model", "main",
+    "mechanism", "stepper", "charts", "tables", "ladder", "side_by_side", "minis",
+    "export", "arrays", "tokenizer", "network", "intervention", "live", "acts",
+    "prompt_box", "trial", "picture", "reading", "story", "whole_model", "main",
 )  # fmt: skip
 STYLES = ("page", "groups", "story")
 

@@ -6,6 +6,7 @@ import hashlib
 import importlib.resources
 import json
 import re
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,15 @@ def own(name: str) -> str:
         .joinpath(name)
         .read_text()
     )
+
+
+def test_no_two_parts_use_a_name_for_different_things() -> None:
+    """They are one script, in which the last function of a name would be all."""
+    folder = Path(str(importlib.resources.files(runs_and_circuits.__package__))) / "js"
+    own = re.compile(r"^(?:async )?(?:function|const|let|class) (\w+)", re.MULTILINE)
+    names = Counter(n for p in folder.glob("*.js") for n in own.findall(p.read_text()))
+    assert len(names) > 300
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_every_part_is_short_and_used() -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sparsetx.circuits import circuit, facts
 from sparsetx.circuits.report import runs_and_circuits
@@ -89,6 +91,20 @@ def test_edges_beyond_what_is_drawn_are_counted(
     drawn = [abs(w) for w in graph["edges"]["weight"][:4]]
     assert min(drawn) >= 2  # the strongest
     assert graph["edges"]["cost"][0] is None
+    assert len(graph["rest"]["src"]) == compiled.EDGES - 4  # none is forgotten
+
+
+EDGES = st.sets(st.tuples(st.integers(0, 40), st.integers(0, 40)))
+
+
+@given(EDGES)
+def test_edges_in_steps_are_the_same_edges(edges: set[tuple[int, int]]) -> None:
+    steps = drawn_graph.in_steps(list(edges))
+    found, src, dst = [], 0, 0
+    for step, to in zip(steps["src"], steps["dst"], strict=True):
+        src, dst = src + step, to if step else dst + to
+        found.append((src, dst))
+    assert found == sorted(edges)
 
 
 def test_without_its_pairs_a_circuit_is_still_drawn(run: Path) -> None:

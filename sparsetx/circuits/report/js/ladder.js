@@ -38,7 +38,7 @@ function showLadder(raw) {
     const mark = el("u", {});
     mark.style.left = (100 * target / most).toFixed(1) + "%";
     const loss = rung.holds === null ? rung.figure.toFixed(2)
-      : `loss ${rung.figure.toFixed(3)} of ${target} nats`;
+      : `loss ${rung.figure.toFixed(3)} nats, wanted: ≤ ${target}`;
     return el("li", {}, el("span", {}, RUNGS[rung.name] || rung.name),
       rung.holds === null ? el("span", { class: "meter none" })
         : el("span", { class: "meter", "aria-hidden": "true" }, bar, mark),

@@ -109,6 +109,7 @@ function showCircuit() {
   showCurve(raw);
   showHistory(raw);
   showBeside(raw);
+  showSideBySide();
   showTable();
   showWholeModel();
   whenIdle(() => showMinis(raw));
@@ -135,6 +136,7 @@ function watchAll() {
     if (drawn.circuit) shade(); // by the new pair's values
   });
   watch(["step", "head", "node"], showStep);
+  watch(["against"], showSideBySide);
 }
 
 function listenAll() {
@@ -191,6 +193,7 @@ function listenAll() {
     paintStory();
     showStep();
     drawMinis();
+    drawSides();
   });
 }
 
@@ -209,6 +212,7 @@ function turnTheme() {
   document.documentElement.dataset.theme = isDark() ? "light" : "dark";
   showTheme();
   drawMinis();
+  drawSides();
 }
 
 byId("title").textContent = DATA.title;
@@ -222,7 +226,7 @@ listenToDrag();
 showCircuit();
 showComparison();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change",
-    () => { showTheme(); drawMinis(); });
+    () => { showTheme(); drawMinis(); drawSides(); });
 document.addEventListener("pointerdown", endTyping);
 warmUp();
 document.documentElement.dataset.ready = String(Math.round(performance.now()));

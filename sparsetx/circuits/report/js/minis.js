@@ -1,24 +1,32 @@
 // Small drawings of all circuits of the same task, side by side.
 
-const MINI_EDGES = 1500;
-
 function showMinis(raw) {
   const same = DATA.circuits.filter((c) => c.task === raw.task);
   fill("minis", same.map((c) => {
     const [kind, word] = verdictOf(c);
     const open = Boolean(c.graph && c.detail);
-    const box = el(open ? "a" : "div", { class: "mini" + (c === raw ? " own" : ""),
+    const beside = Boolean(c.graph && !c.detail);
+    const box = el(open ? "a" : beside ? "button" : "div", {
+      class: "mini" + (c === raw ? " own" : ""), "data-id": c.id,
       href: open ? "#c=" + encodeURIComponent(c.id) : null,
-          "aria-current": c === raw ? "true" : null },
+      type: beside && "button", "aria-current": c === raw ? "true" : null,
+      "aria-pressed": beside && String(c.id === state.against),
+      on: beside ? { click: () => besideIt(c.id) } : {} },
     el("span", { class: "name" }, nameOf(c)), el("canvas", { role: "img",
       "aria-label": "drawing of " + nameOf(c) }),
     c.graph ? null : el("span", { class: "empty" },
         c.status === "reached" ? "not drawn" : c.status),
     el("span", { class: "more" }, el("b", { class: kind }, word), c.status === "reached"
-      ? ` ${count(c.size.edges, "edge")}, ${count(c.size.nodes, "node")}` : ""));
+      ? ` ${count(c.size.edges, "edge")}, ${count(c.size.nodes, "node")}` : ""),
+    beside && el("span", { class: "more" }, "side by side, with all edges"));
     return box;
   }));
   drawMinis();
+}
+
+function besideIt(id) {
+  change({ against: state.against === id ? "" : id });
+  byId("side").scrollIntoView({ block: "nearest" });
 }
 
 function drawMinis() {
@@ -51,28 +59,8 @@ function drawMini(canvas, circuit, ink) {
   const scale = window.devicePixelRatio || 1;
   canvas.width = wide * scale;
   canvas.height = high * scale;
-  circuit.mini = circuit.mini || layout(circuit, 800, 460);
-  const place = circuit.mini;
+  const place = placeOf(circuit);
   const pen = canvas.getContext("2d");
   pen.scale(scale * wide / place.width, scale * high / place.height);
-  const order = circuit.edges.filter((e) => e.kind === "weight")
-    .sort((a, b) => b.weightShare - a.weightShare).slice(0, MINI_EDGES).reverse();
-  for (const edge of order) {
-    const from = place.place[edge.src];
-    const to = place.place[edge.dst];
-    pen.strokeStyle = edge.weight < 0 ? ink.down : ink.up;
-    pen.globalAlpha = 0.15 + 0.7 * edge.weightShare;
-    pen.lineWidth = 1 + 4 * edge.weightShare;
-    pen.beginPath();
-    pen.moveTo(from.x, from.y);
-    pen.lineTo(to.x, to.y);
-    pen.stroke();
-  }
-  pen.globalAlpha = 0.8;
-  pen.fillStyle = ink.ink;
-  for (const { x, y, gap } of place.place) {
-    pen.beginPath();
-    pen.arc(x, y, Math.min(5, gap * 0.5), 0, 7);
-    pen.fill();
-  }
+  paintCircuit(pen, circuit, circuit.edges.filter((e) => e.kind === "weight"), ink);
 }

@@ -210,7 +210,7 @@ function drawWires(circuit, pair) {
   const side = (mark, end) => edgeSpot(mark.getBoundingClientRect(), frame, down, end);
   const wires = [];
   const wire = (from, to, wide, kind) => wires.push(sv("path", {
-    d: sway(from, to, down, kind), "stroke-width": wide.toFixed(1), class: kind }));
+    d: sway(from, to, down ? null : frame.height, kind), "stroke-width": wide.toFixed(1), class: kind }));
   const answers = byId("picture").querySelector(".answers");
   picture.parts.forEach((part, p) => {
     const lit = part.box.classList.contains("lit") ? " lit" : "";
@@ -256,10 +256,11 @@ function edgeSpot(box, frame, down, end) {
 }
 
 // A curve that arrives from above on phones; elsewhere from the left, or, where a head
-// looks back, from below.
-function sway([x, y], [to, below], down, kind) {
+// looks back, from below, within the height of the picture.
+function sway([x, y], [to, below], height, kind) {
+  const down = height === null;
   const pull = down ? Math.max(16, (below - y) / 2) : Math.max(24, (to - x) / 2);
-  const sag = Math.max(y, below) + 46;
+  const sag = Math.min(Math.max(y, below) + 46, Math.max(height - 6, below));
   const [start, end] = down ? [[x, y + pull], [to, below - pull]]
     : kind.startsWith("look") ? [[x, sag], [to, sag]]
       : [[x + pull, y], [to - pull, below]];

@@ -60,7 +60,8 @@ function readingOf(circuit, pair) {
   const told = pair[picture.side];
   if (told.tokens.length < 2) return "There is no text yet.";
   const parts = picture.parts.filter((part) => part.heads.length && part.carrier);
-  return [...parts.map((part) => lookedAt(circuit, told, part)), outcomeIn(told),
+  return [...parts.map((part) => lookedAt(circuit, told, part)),
+    changedIn(circuit, told), outcomeIn(told),
     !isOwnText() && " Type any text: circuit and whole model run in this page."];
 }
 
@@ -86,13 +87,35 @@ function firstLetter(text) {
   return text[0].toUpperCase() + text.slice(1);
 }
 
+// What is changed in the model, and what the circuit answered without that.
+function changedIn(circuit, told) {
+  const names = listedActs(circuit).map(({ one, name }) => `${name} ` +
+    (one.act === "value" ? `at ${number(one.value)}` : ACTS[one.act]));
+  if (live.frozen) names.push("all attention frozen");
+  if (!names.length || !told.before) return null;
+  const [first, ...more] = names;
+  const lead = inFavourOfA(told.before.cut);
+  return [el("b", {}, "Changed: "), first,
+    more.length > 0 && `, and ${more.length} more`, ". Without that the circuit answers ", answerOf(lead), ` (${odds(lead)}). `];
+}
+
+function inFavourOfA(margin) {
+  return picture.side === "a" ? margin : -margin;
+}
+
+function odds(lead) {
+  return `${Math.round(100 / (1 + Math.exp(-Math.abs(lead))))} %`;
+}
+
+function answerOf(lead) {
+  const side = lead > 0 ? "a" : "b";
+  return code(givenPair()[side].answer, side);
+}
+
 // What the circuit and the whole model answer.
 function outcomeIn(told) {
-  const given = givenPair();
-  const sign = picture.side === "a" ? 1 : -1;
-  const leads = [told.margin, told.whole].map((x) => x * sign);
-  const odds = (x) => `${Math.round(100 / (1 + Math.exp(-Math.abs(x))))} %`;
-  const name = (x) => code(given[x > 0 ? "a" : "b"].answer, x > 0 ? "a" : "b");
+  const leads = [told.margin, told.whole].map(inFavourOfA);
+  const name = answerOf;
   const unsure = Math.abs(leads[0]) < 1 ? "leans to " : "answers ";
   return leads[0] * leads[1] > 0
     ? ["The circuit ", unsure, name(leads[0]), ` (${odds(leads[0])} of the two), and ` +

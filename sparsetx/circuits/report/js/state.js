@@ -4,12 +4,13 @@ const START = {
   groups: true, group: "", open: "", over: "",
   circuit: "", node: "", metric: "cost", threshold: 0, query: "", view: "cost",
   links: true, zoom: 1, pair: -1, step: -1, head: "largest",
-  scene: 0,
+  scene: 0, against: "",
 };
 const SHORT = {
   groups: "g", group: "u", open: "o", over: "w",
   circuit: "c", node: "n", metric: "m", threshold: "t", query: "q", view: "v",
   links: "r", zoom: "z", pair: "p", step: "i", head: "h", scene: "s",
+  against: "a",
 };
 const state = { ...START };
 const watchers = [];
