@@ -136,7 +136,8 @@ function tryIt() {
     swapped(textOf(given[side]), given));
   else if (scene.kind === "limits") setText(side, mixed(textOf(given[side]), given));
   else {
-    const list = actsIn(raw, scene);
+    const by = scene.heads.length ? { by: partName(scene) } : {};
+    const list = actsIn(raw, scene).map((one) => ({ ...one, ...by }));
     const keys = new Set(list.map(keyOf));
     setActs([...live.acts.filter((x) => !keys.has(keyOf(x))), ...list]);
   }
