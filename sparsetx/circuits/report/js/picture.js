@@ -210,7 +210,8 @@ function drawWires(circuit, pair) {
   const side = (mark, end) => edgeSpot(mark.getBoundingClientRect(), frame, down, end);
   const wires = [];
   const wire = (from, to, wide, kind) => wires.push(sv("path", {
-    d: sway(from, to, down ? null : frame.height, kind), "stroke-width": wide.toFixed(1), class: kind }));
+    d: sway(from, to, down ? null : frame.height, kind),
+    "stroke-width": wide.toFixed(1), class: kind }));
   const answers = byId("picture").querySelector(".answers");
   picture.parts.forEach((part, p) => {
     const lit = part.box.classList.contains("lit") ? " lit" : "";

@@ -96,7 +96,8 @@ function changedIn(circuit, told) {
   const [first, ...more] = names;
   const lead = inFavourOfA(told.before.cut);
   return [el("b", {}, "Changed: "), first,
-    more.length > 0 && `, and ${more.length} more`, ". Without that the circuit answers ", answerOf(lead), ` (${odds(lead)}). `];
+    more.length > 0 && `, and ${more.length} more`,
+    ". Without that the circuit answers ", answerOf(lead), ` (${odds(lead)}). `];
 }
 
 function inFavourOfA(margin) {
