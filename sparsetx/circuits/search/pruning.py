@@ -186,7 +186,9 @@ def cutters(
     aim: Aim,
     report: Reporter,
 ) -> list[Cutter]:
-    """For each case a judge on *val*, and for the final choice one on *train*."""
+    """For each case a judge on *val*, and for the final choice one on as many prompts of
+    *train*. A faithful circuit is judged on both at once: how much a pair loses when
+    other nodes are resampled differs so much that half as many say little."""
     pattern = {k: np.asarray(x) for k, x in edges.patterns(config, params).items()}
     judge = functools.partial(
         Judge, config, params, means, honest=aim.honest > 0, seed=aim.seed,
@@ -196,9 +198,11 @@ def cutters(
     def cutter(case: Case) -> Cutter:
         # As many prompts as the smaller pool has: both judges share a program.
         rows = min(len(task.asked.position_B) for task in (case.train, case.val))
-        second = judge(task=case.train.rows(np.arange(rows)))
-        name = f"{case.name}, {aim.kind}"
-        return Cutter(judge(task=case.val), pattern, case.answers, name, report, second)
+        again = case.train.rows(np.arange(rows))
+        told = pattern, case.answers, f"{case.name}, {aim.kind}", report
+        if aim.faithful:
+            return Cutter(judge(task=case.val.joined(again)), *told)
+        return Cutter(judge(task=case.val), *told, judge(task=again))
 
     return [cutter(case) for case in cases]
 
