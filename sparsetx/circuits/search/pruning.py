@@ -186,8 +186,8 @@ def cutters(
     aim: Aim,
     report: Reporter,
 ) -> list[Cutter]:
-    """For each case a judge on *val*, and for the final choice one on as many prompts of
-    *train*. A faithful circuit is judged on both at once: how much a pair loses when
+    """For each case a judge on *val*, and for the final choice one on as many prompts
+    of *train*. A faithful circuit is judged on both at once: how much a pair loses when
     other nodes are resampled differs so much that half as many say little."""
     pattern = {k: np.asarray(x) for k, x in edges.patterns(config, params).items()}
     judge = functools.partial(
