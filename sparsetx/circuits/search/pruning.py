@@ -42,7 +42,7 @@ TRIES, TIGHTER = 6, 0.97  # again with lower targets, where H is above the targe
 LONGER = 12  # lengths of the ranking that are tried where nothing else helps
 NEAR = 0.9  # of the target: H above that leaves no room for removals
 # H or F plus so many standard errors should reach the target; if nothing does, fewer.
-ERRORS = {"honest": (2.0, 1.0), "faithful": (1.5, 1.0, 0.5)}
+ERRORS = {"honest": (2.0, 1.0), "faithful": (2.0, 1.0, 0.5)}
 DRAWS = 16  # of stochastic ablation in H and F while circuits are chosen
 
 
