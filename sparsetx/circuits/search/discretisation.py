@@ -53,7 +53,7 @@ class Chosen:
 
 @dataclass(frozen=True, eq=False)
 class Cutter:
-    """A judge, what is needed to count edges, a progress reporter; maybe a second judge
+    """A judge, what is needed to count edges, a progress reporter, and a second judge
     on other prompts: the removals fit the first judge's prompts."""
 
     judge: Judge

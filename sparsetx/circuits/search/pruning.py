@@ -42,7 +42,7 @@ TRIES, TIGHTER = 6, 0.97  # again with lower targets, where H is above the targe
 LONGER = 12  # lengths of the ranking that are tried where nothing else helps
 NEAR = 0.9  # of the target: H above that leaves no room for removals
 # H or F plus so many standard errors should reach the target; if nothing does, fewer.
-ERRORS = {"honest": (2.0, 1.0), "faithful": (2.0, 1.0, 0.5)}
+ERRORS = {"honest": (2.0, 1.0), "faithful": (1.5, 1.0, 0.5)}
 DRAWS = 16  # of stochastic ablation in H and F while circuits are chosen
 
 
@@ -186,9 +186,7 @@ def cutters(
     aim: Aim,
     report: Reporter,
 ) -> list[Cutter]:
-    """For each case a judge on *val*, and for the final choice one on as many prompts
-    of *train*. A faithful circuit is judged on both at once: how much a pair loses when
-    other nodes are resampled differs so much that half as many say little."""
+    """For each case a judge on *val*, and for the final choice one on *train*."""
     pattern = {k: np.asarray(x) for k, x in edges.patterns(config, params).items()}
     judge = functools.partial(
         Judge, config, params, means, honest=aim.honest > 0, seed=aim.seed,
@@ -198,11 +196,9 @@ def cutters(
     def cutter(case: Case) -> Cutter:
         # As many prompts as the smaller pool has: both judges share a program.
         rows = min(len(task.asked.position_B) for task in (case.train, case.val))
-        again = case.train.rows(np.arange(rows))
-        told = pattern, case.answers, f"{case.name}, {aim.kind}", report
-        if aim.faithful:
-            return Cutter(judge(task=case.val.joined(again)), *told)
-        return Cutter(judge(task=case.val), *told, judge(task=again))
+        second = judge(task=case.train.rows(np.arange(rows)))
+        name = f"{case.name}, {aim.kind}"
+        return Cutter(judge(task=case.val), pattern, case.answers, name, report, second)
 
     return [cutter(case) for case in cases]
 
