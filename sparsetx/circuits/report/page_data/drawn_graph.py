@@ -95,14 +95,15 @@ def small(circuit: Circuit) -> dict[str, Any]:
     """A circuit that is only compared: names of nodes, weights of the strongest edges,
     and where the others are."""
     found = sorted(circuit.edges, key=lambda e: -abs(e.weight))
+    ends = [(name_of(e.src), name_of(e.dst)) for e in found]
     links: list[Link] = [
-        (name_of(e.src), name_of(e.dst), e.weight, None, WEIGHT) for e in found[:SMALL]
+        (src, dst, e.weight, None, WEIGHT)
+        for (src, dst), e in zip(ends[:SMALL], found, strict=False)
     ]
     names = dict.fromkeys(circuit.facts.nodes)
-    rest = [(name_of(e.src), name_of(e.dst)) for e in found[SMALL:]]
-    names |= dict.fromkeys(end for link in [*links, *rest] for end in link[:2])
+    names |= dict.fromkeys(name for pair in ends for name in pair)
     nodes = [{"id": name} for name in names]
-    return Drawing(nodes, links, rest).to_json()
+    return Drawing(nodes, links, ends[SMALL:]).to_json()
 
 
 def whole(

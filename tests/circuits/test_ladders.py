@@ -1,0 +1,65 @@
+"""The script of the results page: tables and a picture of what circuits hold under."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from sparsetx.circuits import circuit
+from sparsetx.circuits.facts import Facts
+from tests import runs
+from tests.circuits import known
+from tests.house import ROOT
+
+
+@pytest.fixture(scope="module")
+def ladders() -> ModuleType:
+    path = ROOT / "experiments/results/ladders.py"
+    spec = importlib.util.spec_from_file_location("ladders", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_tables_and_picture(
+    ladders: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = runs.once("known-kinds", known.made_of_two_kinds) / "run"
+    picture = tmp_path / "ladders.png"
+    words = ["ladders.py", str(run), str(run), "--picture", str(picture)]
+    monkeypatch.setattr(sys, "argv", words)
+    assert ladders.main() == 0
+    told = capsys.readouterr().out
+    cuts = [
+        circuit.load_facts(path.parent)
+        for path in sorted((run / "circuits").rglob("circuit.json"))
+    ]
+    assert len(cuts) == 2
+    for facts in cuts:
+        assert told.count(row_of(facts)) == 2  # once for each model
+        ours = f"{facts.size.edges:,}, "
+        assert f"| {facts.task} | {ours}" in told
+    assert told.count("1.0 | 1.0 |") == 2  # a run beside itself
+    assert picture.stat().st_size > 5000
+
+
+def row_of(facts: Facts) -> str:
+    return f"| {facts.task} | {facts.search.kind} | {facts.size.edges:,} |"
+
+
+def test_what_is_no_run_is_refused(
+    ladders: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["ladders.py", str(tmp_path), str(tmp_path)])
+    assert ladders.main() == 2
+    assert "wanted a run or a circuit" in capsys.readouterr().err
