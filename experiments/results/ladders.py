@@ -87,8 +87,11 @@ def sizes(one: Subject, other: Subject, kind: str) -> Iterator[str]:
 
 
 def picture(models: Sequence[Subject], path: Path) -> None:
-    matplotlib.use("Agg")
     tasks = models[0].tasks
+    every = [reached(m, task, kind) for m in models for task in tasks for kind in KINDS]
+    if not any(facts and facts.test.F is not None for facts in every):
+        raise Refusal("wanted a circuit with an F: `sparsetx prune` measures it")
+    matplotlib.use("Agg")
     rows = -(-len(tasks) // 3)
     figure, axes = plt.subplots(
         rows, 3, figsize=(11, 3.1 * rows), sharex=True, sharey=True, squeeze=False,
@@ -125,16 +128,20 @@ def main() -> int:
     parser.add_argument("--picture", type=Path)
     args = parser.parse_args()
     try:
-        found = runs_and_circuits.subjects(args.runs)
+        show(args.runs, args.picture)
     except Refusal as refusal:
         print(f"ladders.py: {refusal}", file=sys.stderr)
         return 2
+    return 0
+
+
+def show(runs: Sequence[str], path: Path | None) -> None:
+    found = runs_and_circuits.subjects(runs)
     one, other = (s for s in found if s.kind != "random weights")
     for lines in (ladder(one), ladder(other), *(sizes(one, other, k) for k in KINDS)):
         print("\n".join(lines), end="\n\n")
-    if args.picture:
-        picture((one, other), args.picture)
-    return 0
+    if path:
+        picture((one, other), path)
 
 
 if __name__ == "__main__":

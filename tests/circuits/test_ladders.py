@@ -1,6 +1,8 @@
 """The script of the results page: tables and a picture of what circuits hold under."""
 
 import importlib.util
+import json
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -31,27 +33,42 @@ def test_tables_and_picture(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    run = runs.once("known-kinds", known.made_of_two_kinds) / "run"
+    run = tmp_path / "run"
+    shutil.copytree(runs.once("known-kinds", known.made_of_two_kinds) / "run", run)
+    files = sorted((run / "circuits").rglob("circuit.json"))
+    for path in files:
+        told = json.loads(path.read_text())
+        told["test"]["F"] = 0.321
+        path.write_text(json.dumps(told))
     picture = tmp_path / "ladders.png"
     words = ["ladders.py", str(run), str(run), "--picture", str(picture)]
     monkeypatch.setattr(sys, "argv", words)
     assert ladders.main() == 0
-    told = capsys.readouterr().out
-    cuts = [
-        circuit.load_facts(path.parent)
-        for path in sorted((run / "circuits").rglob("circuit.json"))
-    ]
+    out = capsys.readouterr().out
+    cuts = [circuit.load_facts(path.parent) for path in files]
     assert len(cuts) == 2
     for facts in cuts:
-        assert told.count(row_of(facts)) == 2  # once for each model
-        ours = f"{facts.size.edges:,}, "
-        assert f"| {facts.task} | {ours}" in told
-    assert told.count("1.0 | 1.0 |") == 2  # a run beside itself
+        assert out.count(row_of(facts)) == 2  # once for each model
+        size = f"{facts.size.edges:,}, 0.321"
+        assert f"| {facts.task} | {size} | {size} | 1.0 | 1.0 |" in out
     assert picture.stat().st_size > 5000
 
 
 def row_of(facts: Facts) -> str:
     return f"| {facts.task} | {facts.search.kind} | {facts.size.edges:,} |"
+
+
+def test_without_an_f_there_is_no_picture(
+    ladders: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = str(runs.once("known-kinds", known.made_of_two_kinds) / "run")
+    words = ["ladders.py", run, run, "--picture", str(tmp_path / "x.png")]
+    monkeypatch.setattr(sys, "argv", words)
+    assert ladders.main() == 2
+    assert "wanted a circuit with an F" in capsys.readouterr().err
 
 
 def test_what_is_no_run_is_refused(
