@@ -16,6 +16,7 @@ import hashlib
 import json
 import re
 import shlex
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,6 +37,8 @@ GENERATED = (TINYPYTHON, DRILLS)
 VOCAB = 2048
 TINYPYTHON_TOKENS = 10_000_000
 SAMPLE = 5_000_000  # characters that the tokenizer is trained on
+WAITING = "data: another process prepares them"
+LOOK = 0.5  # seconds between two looks whether it has
 EVERY = 500  # documents between two progress reports
 
 
@@ -110,12 +113,21 @@ class Corpus:
 
 
 def prepare(request: Request, report: Reporter = silent) -> token_files.Prepared:
-    """The prepared folder; made now, unless it holds the same tinypython already."""
+    """The prepared folder; made now, unless it holds the same tinypython already. If
+    another process is preparing that, as where two trainings are started at once, it is
+    waited for."""
     request = request.checked()
-    if (done := already(request)) is not None:
-        return done
-    with lock.held(request.folder):  # two processes would mix their shards
-        return _made(request, report)
+    waits = request.name in GENERATED
+    while (done := already(request)) is None:
+        try:
+            with lock.held(request.folder):  # two processes would mix their shards
+                return already(request) or _made(request, report)
+        except lock.Held:
+            if not waits:
+                raise
+        report(Progress(WAITING, 0, 1, "folders"))
+        time.sleep(LOOK)
+    return done
 
 
 def _made(request: Request, report: Reporter) -> token_files.Prepared:

@@ -4,7 +4,7 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -212,22 +212,44 @@ def test_a_limit_beyond_the_corpus_takes_all_of_it(
     assert files.read_json(tmp_path / "meta.json", "it")["fingerprint"]
 
 
-def test_only_one_prepares_a_folder(tmp_path: Path) -> None:
-    """Two would mix their shards; the second one may use the first one's result."""
-    request = Request("tinypython", 512, 2000, str(tmp_path))
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
+    """Another process, which holds the folder until its input ends."""
     command = [sys.executable, "-c", HOLD, str(tmp_path)]
-    holder = subprocess.Popen(
+    found = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    try:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        with pytest.raises(Refusal, match=f"process {holder.pid} on"):
-            prepare(request)
-    finally:
-        holder.communicate("")
-    assert prepare(request).meta["name"] == "tinypython"
+    assert found.stdout is not None
+    assert found.stdout.readline() == "held\n"
+    yield found
+    found.kill()
+    found.communicate()
+
+
+def test_what_another_process_prepares_is_waited_for(
+    tmp_path: Path, holder: "subprocess.Popen[str]"
+) -> None:
+    """Two would mix their shards; the second one may use the first one's result."""
+    stages = []
+
+    def report(now: Progress) -> None:
+        if now.stage == prep.WAITING and holder.poll() is None:
+            assert not (tmp_path / "meta.json").exists()
+            holder.communicate("")
+        stages.append(now.stage)
+
+    request = Request("tinypython", 512, 2000, str(tmp_path))
+    assert prepare(request, report).meta["name"] == "tinypython"
+    assert stages.index(prep.WAITING) == 0
     assert not (tmp_path / "lock").exists()
+
+
+def test_texts_of_ones_own_are_prepared_by_one_process(
+    tmp_path: Path, holder: "subprocess.Popen[str]"
+) -> None:
+    """Where they are written anew each time, the second one would only replace them."""
+    with pytest.raises(Refusal, match=f"process {holder.pid} on"):
+        prepare(Request("stdlib", 512, 2000, str(tmp_path)))
 
 
 HOLD = """
