@@ -63,7 +63,7 @@ def _of(path: Path) -> Iterator[Subject]:
     if (path / circuit.JSON).is_file() or path.name == circuit.JSON:
         facts = circuit.load_facts(path)
         folder = path.parent if path.name == circuit.JSON else path
-        run = files.place(facts.model.run)
+        run = circuit.run_of(folder, facts)
         kind = "one circuit" if facts.model.shuffled is None else "random weights"
         yield Subject(run.name, kind, run, None, (Cut(folder, facts),))
         return

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,19 @@ def test_edges_in_steps_are_the_same_edges(edges: set[tuple[int, int]]) -> None:
         src, dst = src + step, to if step else dst + to
         found.append((src, dst))
     assert found == sorted(edges)
+
+
+def test_a_circuit_belongs_to_the_run_that_it_lies_in(
+    run: Path, tmp_path: Path
+) -> None:
+    """A run may have been moved, or its path have been relative."""
+    moved = tmp_path / "moved"
+    shutil.copytree(run, moved)
+    (folder,) = (path.parent for path in (moved / "circuits").rglob("circuit.json"))
+    (subject,) = runs_and_circuits.subjects([folder])
+    assert (subject.run, subject.name) == (moved, "moved")
+    (other,) = runs_and_circuits.subjects([shutil.move(folder, tmp_path / "alone")])
+    assert other.run == run  # as it was recorded
 
 
 def test_without_its_pairs_a_circuit_is_still_drawn(run: Path) -> None:
