@@ -120,7 +120,7 @@ def test_a_scene_lights_its_part_and_is_tried(read: Page, kind: str) -> None:
     assert text(read, "answers") != before
     assert read.js("document.querySelectorAll('#acts li').length") > 0
     assert text(read, "reading").count("Changed: ") == 1
-    assert "Without that the circuit answers" in text(read, "reading")
+    assert "Before this change the circuit answered" in text(read, "reading")
     read.click("#next")  # another scene starts from the model as it is
     assert text(read, "answers") == before
     assert read.js("document.querySelectorAll('#acts li').length") == 0

@@ -87,7 +87,7 @@ function firstLetter(text) {
   return text[0].toUpperCase() + text.slice(1);
 }
 
-// What is changed in the model, and what the circuit answered without that.
+// What is changed in the model, and what the circuit answered before.
 function changedIn(circuit, told) {
   const names = listedActs(circuit).map(({ one, name }) => `${name} ` +
     (one.act === "value" ? `at ${number(one.value)}` : ACTS[one.act]));
@@ -97,7 +97,8 @@ function changedIn(circuit, told) {
   const lead = inFavourOfA(told.before.cut);
   return [el("b", {}, "Changed: "), first,
     more.length > 0 && `, and ${more.length} more`,
-    ". Without that the circuit answers ", answerOf(lead), ` (${odds(lead)}). `];
+    ". Before this change the circuit answered ", answerOf(lead),
+    ` (${odds(lead)}). Now: `];
 }
 
 function inFavourOfA(margin) {

@@ -1,7 +1,8 @@
 // The chosen circuit beside another one of the same task, with all edges of both:
 // how large a circuit is that nobody can follow.
 
-const PALE = 0.07; // an edge below the strongest, of which there may be 30,000
+const PALE = [0.035, 0.07]; // how opaque an edge below the strongest is, of many or few
+const MANY = 1500; // edges at one opacity that make a drawing dark
 const NEAR = 14; // pixels from the pointer to the node that it means
 
 function showSideBySide() {
@@ -13,6 +14,11 @@ function showSideBySide() {
     el("div", { class: "side-head" }, el("h3", {}, "Side by side, with all edges"),
       el("button", { type: "button", on: { click: () => change({ against: "" }) } },
         "close")),
+    el("p", { class: "note" }, "From left to right in the order of computation. ",
+      el("b", { class: "up" }, "Blue"), " edges are positive weights, ",
+      el("b", { class: "down" }, "orange"), " ones negative; of large circuits only " +
+      "the strongest have a colour, and all others are thin and grey. What is read " +
+      "from the residual and written to it is not joined by a line."),
     el("div", { class: "two" }, pair.map(drawnWhole))]);
   drawSides();
   for (const button of byId("minis").querySelectorAll("button.mini")) {
@@ -125,8 +131,9 @@ function drawSide(canvas, circuit, node) {
 function paintCircuit(pen, circuit, edges, ink) {
   const place = placeOf(circuit);
   const order = [...edges].sort((a, b) => a.weightShare - b.weightShare);
+  const pale = Math.min(PALE[1], Math.max(PALE[0], MANY / edges.length));
   for (const edge of order) {
-    pen.globalAlpha = edge.weight === null ? PALE : 0.15 + 0.7 * edge.weightShare;
+    pen.globalAlpha = edge.weight === null ? pale : 0.15 + 0.7 * edge.weightShare;
     stroke(pen, place, edge, ink);
   }
   pen.globalAlpha = 0.8;

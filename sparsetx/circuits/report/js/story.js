@@ -3,6 +3,7 @@
 
 const SCENES = { difference: "what decides", answers: "the answer",
   limits: "its limits" };
+const LEFT = 0.5; // nats of a lead that are worth a word
 const story = { before: null, was: null };
 
 function scenesOf(raw) {
@@ -136,7 +137,9 @@ function tryIt() {
     swapped(textOf(given[side]), given));
   else if (scene.kind === "limits") setText(side, mixed(textOf(given[side]), given));
   else {
-    const by = scene.heads.length ? { by: partName(scene) } : {};
+    const part = scene.heads.length ? partName(scene) : "";
+    const by = part && { by: scene.kind === "attention" ? `queries and keys of ${part}`
+      : part };
     const list = actsIn(raw, scene).map((one) => ({ ...one, ...by }));
     const keys = new Set(list.map(keyOf));
     setActs([...live.acts.filter((x) => !keys.has(keyOf(x))), ...list]);
@@ -173,7 +176,9 @@ function paintStory() {
 
 function outcomeOf(was, now) {
   return Object.keys(was).filter((of) => was[of] !== null && now[of] !== null)
-    .map((of) => el("p", {}, `In the ${of} `, changeOf(was[of], now[of])));
+    .map((of) => el("p", {}, `In the ${of} `, changeOf(was[of], now[of]),
+      live.acts.length > 0 && was[of] * now[of] > 0 && Math.abs(now[of]) > LEFT &&
+        " The rest of the lead comes by other ways."));
 }
 
 function changeOf(was, now) {

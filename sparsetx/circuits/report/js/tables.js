@@ -161,8 +161,10 @@ function nameOf(raw) {
 function showBeside(raw) {
   const same = DATA.circuits.filter((c) => c.task === raw.task);
   byId("others").hidden = same.length < 2;
+  const known = FIGURES.filter(([, get]) => same.some((c) => c.status === "reached" &&
+    get(c) !== null && get(c) !== undefined));
   fill("beside", same.length > 1 && table(["", ...same.map(nameOf)],
-    FIGURES.map(([name, get]) => el("tr", {}, el("th", { scope: "row" }, name),
+    known.map(([name, get]) => el("tr", {}, el("th", { scope: "row" }, name),
       same.map((c) => el("td", { class: c === raw ? "own" : "" },
         c.status !== "reached" ? NONE : told(get(c))))))));
 }
