@@ -89,9 +89,9 @@ class Cloud:
 
     def start(self, words: Sequence[str], **more: str) -> "subprocess.Popen[str]":
         """In a group of its own, so that Ctrl-C can be sent to all of it; also where
-        the tests themselves were started in the background, deaf to it."""
+        the tests themselves were started in the background, or by nohup, deaf to it."""
         # Not by preexec_fn: JAX warns of the fork that it takes.
-        heard = [str(shutil.which("env")), "--default-signal=INT", *words]
+        heard = [str(shutil.which("env")), "--default-signal=INT,HUP", *words]
         return subprocess.Popen(
             heard, cwd=self.code, env=self.environment(**more), text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
