@@ -129,15 +129,15 @@ def main() -> int:
     args = parser.parse_args()
     try:
         show(args.runs, args.picture)
-    except Refusal as refusal:
-        print(f"ladders.py: {refusal}", file=sys.stderr)
+    except (Refusal, OSError) as error:
+        print(f"ladders.py: {error}", file=sys.stderr)
         return 2
     return 0
 
 
 def show(runs: Sequence[str], path: Path | None) -> None:
-    found = runs_and_circuits.subjects(runs)
-    one, other = (s for s in found if s.kind != "random weights")
+    # A run's own circuits come first, those of shuffled weights and peers behind them.
+    one, other = (runs_and_circuits.subjects([run])[0] for run in runs)
     for lines in (ladder(one), ladder(other), *(sizes(one, other, k) for k in KINDS)):
         print("\n".join(lines), end="\n\n")
     if path:

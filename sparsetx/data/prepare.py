@@ -117,13 +117,12 @@ def prepare(request: Request, report: Reporter = silent) -> token_files.Prepared
     another process is preparing that, as where two trainings are started at once, it is
     waited for."""
     request = request.checked()
-    waits = request.name in GENERATED
     while (done := already(request)) is None:
         try:
             with lock.held(request.folder):  # two processes would mix their shards
                 return already(request) or _made(request, report)
         except lock.Held:
-            if not waits:
+            if request.name not in GENERATED:
                 raise
         report(Progress(WAITING, 0, 1, "folders"))
         time.sleep(LOOK)

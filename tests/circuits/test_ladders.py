@@ -71,6 +71,23 @@ def test_without_an_f_there_is_no_picture(
     assert "wanted a circuit with an F" in capsys.readouterr().err
 
 
+def test_a_picture_that_cannot_be_written_is_told(
+    ladders: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def unwritable(_: object, path: Path) -> None:
+        path.write_text("")
+
+    monkeypatch.setattr(ladders, "picture", unwritable)
+    run = str(runs.once("known-kinds", known.made_of_two_kinds) / "run")
+    words = ["ladders.py", run, run, "--picture", str(tmp_path / "no" / "x.png")]
+    monkeypatch.setattr(sys, "argv", words)
+    assert ladders.main() == 2
+    assert "No such file or directory" in capsys.readouterr().err
+
+
 def test_what_is_no_run_is_refused(
     ladders: ModuleType,
     tmp_path: Path,
