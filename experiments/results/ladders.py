@@ -132,6 +132,8 @@ def main() -> int:
     except (Refusal, OSError) as error:
         print(f"ladders.py: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
