@@ -65,15 +65,33 @@ def as_tap(tap: Tap | BareFn | None) -> Tap:
     raise ValueError(f"wanted a Tap, a function f(site, x) or None, got {tap!r}")
 
 
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Rows:
+    """Rows of an array [row, L, width], in `along` with a layer axis before, that are
+    gathered where they are used: the last layer may need them at one place only."""
+
+    array: jax.Array
+    chosen_B: jax.Array
+
+    def whole(self) -> jax.Array:
+        return jnp.take(self.array, self.chosen_B, 0)
+
+    def at(self, place_B: jax.Array) -> jax.Array:
+        """[B, 1, width]"""
+        return self.array[self.chosen_B, place_B][:, None]
+
+
 def ablate(keep: Nodes, means: Nodes) -> Tap:
     """x <- m·x + (1 - m)·mean: nodes with m = 1 are kept, with m = 0 are ablated."""
     return mix(keep, means)
 
 
-def mix(amount: Nodes, values: Nodes, spare: Nodes | None = None) -> Tap:
+def mix(amount: Nodes, values: Mapping[str, Any], spare: Nodes | None = None) -> Tap:
     """x <- a·x + (1 - a)·value, with a = 1 where `spare` is 1.
 
-    Values are per node ([layer, width]) or whole activations ([layer, B, L, width]).
+    Values are per node ([layer, width]), whole activations ([layer, B, L, width]), or
+    rows of such.
     """
     _same_sites("mix", amount=amount, values=values, spare=spare)
     if spare is not None:
@@ -152,7 +170,9 @@ class _Composed:
 def _blend(site: str, x: jax.Array, here: Any) -> tuple[jax.Array, Any]:
     if site not in here:
         return x, None
-    amount, value = (_against(x, a).astype(jnp.float32) for a in here[site])
+    amount, value = here[site]
+    value = value.whole() if isinstance(value, Rows) else value
+    amount, value = (_against(x, a).astype(jnp.float32) for a in (amount, value))
     return (amount * x + (1 - amount) * value).astype(x.dtype), None
 
 
@@ -192,6 +212,8 @@ def at_place(here: Any, place_B: jax.Array, shape: tuple[int, ...]) -> Any:
 
     def cut(path: Any, x: Any) -> Any:
         late = any(getattr(key, "key", None) in _LATE for key in path)
+        if isinstance(x, Rows):
+            return x.at(place_B) if late else x
         pattern = any(getattr(key, "key", None) == nodes.ATTN_PATTERN for key in path)
         axes = (x.shape[0], x.shape[2]) if pattern and x.ndim == 4 else x.shape[:2]
         if not late or x.ndim < 3 or axes != shape:
@@ -201,7 +223,9 @@ def at_place(here: Any, place_B: jax.Array, shape: tuple[int, ...]) -> Any:
         where[0] = shape[0]
         return jnp.take_along_axis(x, place_B.reshape(where), axis)
 
-    return jax.tree_util.tree_map_with_path(cut, here)
+    return jax.tree_util.tree_map_with_path(
+        cut, here, is_leaf=lambda x: isinstance(x, Rows)
+    )
 
 
 def _known(site: str) -> None:
@@ -210,7 +234,7 @@ def _known(site: str) -> None:
         raise ValueError(f"no site {site!r}; {fields.near(site, known)}")
 
 
-def _same_sites(maker: str, **trees: Nodes | None) -> None:
+def _same_sites(maker: str, **trees: Mapping[str, Any] | None) -> None:
     given = {name: set(tree) for name, tree in trees.items() if tree is not None}
     first = next(iter(given.values()))
     if any(sites != first for sites in given.values()):

@@ -7,6 +7,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from sparsetx.system import vectors
+
 # Tests run side by side on few cores: threads of one would only wait for another's.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 # Before jax is imported: it counts its devices once.
@@ -37,6 +39,7 @@ import coverage
 import pytest
 from hypothesis import settings
 
+vectors.widen()  # as the commands do that tests start
 HERE = Path(__file__).parent
 
 # Shared machines stall now and then: no deadlines. Same examples in every run, so that

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 import sparsetx
-from sparsetx.system import malloc, signals
+from sparsetx.system import malloc, signals, vectors
 from sparsetx.system.errors import Refusal
 
 COMMANDS = {
@@ -147,6 +147,7 @@ def _parsed(parser: argparse.ArgumentParser, rest: list[str]) -> argparse.Namesp
 def run() -> None:
     """The entry point of the console script."""
     sys.unraisablehook = _unraisable
+    vectors.widen()
     if sys.argv[1:2] in (["train"], ["prune"]):
         malloc.keep()
     sys.exit(main())

@@ -152,9 +152,14 @@ class OverLanes:
 
     def __call__(self, *args: Any) -> Any:
         """Laid out the same way whoever made them, or each layout compiles anew."""
-        shared = jax.device_put(args[: self.whole], self.everywhere)
+        shared = self.shared(args[: self.whole])
         own = jax.device_put(args[self.whole :], self.cut)
         return self.spread_out(*shared, *own)
+
+    def shared(self, tree: Any) -> Any:
+        """Arrays on all devices, as the program wants those that all lanes share. Of
+        arrays that lie so a call makes no copy."""
+        return jax.device_put(tree, self.everywhere)
 
     def lower(self, *shapes: Any) -> Any:
         """The program for arrays of these shapes, without any array."""

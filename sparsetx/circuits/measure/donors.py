@@ -20,6 +20,7 @@ from sparsetx import nodes
 from sparsetx.circuits.measure import ablations
 from sparsetx.config import ModelConfig
 from sparsetx.nodes import Nodes
+from sparsetx.taps import Rows
 
 MOST = 64  # donors
 ROOM = 2**28  # bytes for their activations
@@ -72,3 +73,11 @@ def both(donors: Nodes, key: jax.Array) -> Nodes:
 def given(donors: Nodes, donor_B: jax.Array) -> Nodes:
     """{site: [layer, B, L, width]}: what each row is given."""
     return {s: jnp.take(x, donor_B, axis=x.ndim - 3) for s, x in donors.items()}
+
+
+def rows(donors: Nodes, donor_B: jax.Array) -> dict[str, Rows]:
+    """The same for a tap, which gathers it where it is used."""
+    return {
+        site: Rows(x, jnp.broadcast_to(donor_B, (*x.shape[:-3], len(donor_B))))
+        for site, x in donors.items()
+    }

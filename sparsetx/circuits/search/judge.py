@@ -7,7 +7,8 @@ includes norms that are not frozen, and the 95th percentile of a hundred draws;
 `figures` computes it, for the few masks that may be chosen. For faithful circuits two
 more losses count, with nodes resampled together and apart, and F includes them.
 
-One program computes all losses, each of one mask under one kind of ablation.
+One program computes the losses under all kinds but resampling, each of one mask under
+one kind of ablation; another, those under both resamplings.
 
 Departure from the paper: the loss is the mean over pairs plus one standard error, so
 that prompts not used in the search tend to reach the target too.
@@ -24,12 +25,13 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from sparsetx import nodes
+from sparsetx import nodes, taps
 from sparsetx.circuits.measure import ablations, donors, questions
 from sparsetx.circuits.measure.questions import Task
 from sparsetx.config import ModelConfig
 from sparsetx.model import mesh
 from sparsetx.nodes import Nodes
+from sparsetx.taps import Tap
 
 DRAWS = 100  # of an ablation that is drawn at random, behind a verdict
 AT_ONCE = 8  # draws in one call
@@ -37,7 +39,7 @@ Masks = npt.NDArray[np.bool_]  # [N, node], flat in the order of nodes.flatten
 
 
 class Kind(NamedTuple):
-    """A kind of ablation as numbers, 0 or 1 each, so that one program does all."""
+    """A kind of ablation as numbers, 0 or 1 each, so that few programs do all."""
 
     frozen: float  # frozen norms
     drawn: float  # stochastic ablation
@@ -165,19 +167,43 @@ class Judge:
         return found
 
     def _given(self, kind: Kind, turn: int) -> Task:
-        """The task with the donors of a kind of ablation. Those apart are turned once
-        for many masks or draws: rows of a draw have donors of their own anyway."""
-        if kind.moved != APART.moved or self.task.donors is None:
-            return self.task
+        """The task with the donors of a kind of ablation, none where it takes none:
+        they would be carried along for nothing. Those apart are turned once for many
+        masks or draws: rows of a draw have donors of their own anyway."""
+        if not kind.moved or self.task.donors is None:
+            return self._undonated
+        if kind.moved != APART.moved:
+            return self._donated
         if turn not in self._turned:
             self._turned.clear()  # one at a time: they take as much room as a batch
             (key,) = _keys(self.seed, np.array([turn]))
-            self._turned[turn] = _apart(self.task.donors, key)
-        return dataclasses.replace(self.task, donors=self._turned[turn])
+            turned = _apart(self.task.donors, key)
+            self._turned[turn] = dataclasses.replace(self._donated, donors=turned)
+        return self._turned[turn]
 
     @functools.cached_property
-    def _turned(self) -> dict[int, Nodes]:
+    def _turned(self) -> dict[int, Task]:
         return {}
+
+    # Laid out on the devices once, not in every call.
+    @functools.cached_property
+    def _shared(self) -> tuple[Any, Nodes]:
+        return self._on_devices((self.params, self.means))
+
+    @functools.cached_property
+    def _undonated(self) -> Task:
+        return self._on_devices(dataclasses.replace(self.task, donors=None))
+
+    @functools.cached_property
+    def _donated(self) -> Task:
+        return self._on_devices(self.task)
+
+    def _on_devices(self, tree: Any) -> Any:
+        return self._program.shared(tree)
+
+    @property
+    def _program(self) -> mesh.OverLanes:
+        return _program(self.config, tuple(jax.local_devices()))
 
     def _draw(self, number: int) -> Draws:
         """One draw: of stochastic ablation, shared by all pairs; and of donors."""
@@ -229,14 +255,12 @@ class Judge:
         """[N, 2]: the loss, and the part that is right. Each device computes one mask
         at a time."""
         assert len({kind.moved for kind in kinds}) == 1, "they share the donors"
-        devices = tuple(jax.local_devices())
-        program = _program(self.config, devices)
+        program, task = self._program, self._given(kinds[0], turn)
         each = jax.tree.map(lambda *x: np.stack(x), *zip(kinds, draws, strict=True))
         found = []
-        for rows in mesh.portions(len(kinds), len(devices)):
+        for rows in mesh.portions(len(kinds), len(jax.local_devices())):
             own = jax.tree.map(lambda x, rows=rows: x[rows], (keep, *each))
-            given = errors, self.params, self.means, self._given(kinds[0], turn)
-            found.append(np.asarray(program(*given, *own)))
+            found.append(np.asarray(program(errors, *self._shared, task, *own)))
         return np.concatenate(found)[: len(kinds)]
 
     def slopes(
@@ -265,6 +289,17 @@ def loss(
 ) -> tuple[jax.Array, jax.Array]:
     """The loss of one mask under one kind of ablation, and the part that is right."""
 
+    if task.donors is None:
+        tap = _mixture(means, task, keep, kind, draws)
+    else:  # where they are to be apart, they are turned already
+        tap = taps.mix(keep, donors.rows(task.donors, jnp.asarray(draws.donor_B)))
+    margin_B = ablations.margins(config, params, task.asked, tap)
+    return questions.upper_loss_of(margin_B, errors), jnp.mean(margin_B > 0)
+
+
+def _mixture(means: Nodes, task: Task, keep: Nodes, kind: Kind, draws: Draws) -> Tap:
+    """Mean ablation, with frozen norms or stochastic as the kind says."""
+
     def draw(key: Any, smooth: Any) -> Nodes:
         return ablations.drawn_amounts(keep, jax.random.wrap_key_data(key), smooth)
 
@@ -274,21 +309,12 @@ def loss(
         for site, x in each.items()
     }
     rows = len(task.asked)
-    frozen_B, drawn_B, moved_B = (
-        jnp.full(rows, jnp.minimum(x, 1), jnp.float32) for x in kind
-    )
-    resampled = None
-    if task.donors is not None:  # where they are to be apart, they are turned already
-        resampled = moved_B, donors.given(task.donors, jnp.asarray(draws.donor_B))
-    tap = ablations.by_kind(
-        keep, means, task.scales, amount, frozen_B, drawn_B, resampled
-    )
-    margin_B = ablations.margins(config, params, task.asked, tap)
-    return questions.upper_loss_of(margin_B, errors), jnp.mean(margin_B > 0)
+    frozen_B, drawn_B = (jnp.full(rows, x, jnp.float32) for x in kind[:2])
+    return ablations.by_kind(keep, means, task.scales, amount, frozen_B, drawn_B)
 
 
 @functools.cache
-def _program(config: ModelConfig, devices: tuple[jax.Device, ...]) -> Any:
+def _program(config: ModelConfig, devices: tuple[jax.Device, ...]) -> mesh.OverLanes:
     """The program for losses of masks, spread over devices."""
 
     def all_of(
