@@ -21,6 +21,7 @@ import jax
 import sparsetx
 from sparsetx.bench import timing
 from sparsetx.bench.timing import Took, Withdrawn
+from sparsetx.system import processes
 
 ROOT = Path(sparsetx.__file__).resolve().parents[1]
 MAKE = "make .venv-torch/installed"
@@ -51,11 +52,6 @@ def can_compile() -> bool:
     return any(map(shutil.which, ("g++", "clang++")))
 
 
-def threads() -> int:
-    """As many as jax uses."""
-    return int(os.environ.get("NPROC") or len(os.sched_getaffinity(0)))
-
-
 def environment() -> dict[str, str]:
     """Of PyTorch's processes: as it comes, if the machine is quiet."""
     return {**os.environ, **(PATIENT if timing.others() > timing.BUSY else {})}
@@ -65,7 +61,7 @@ class Opponent:
     """One contestant; a call is a turn. Its process starts with the first."""
 
     def __init__(self, kind: str, settings: Mapping[str, Any]):
-        asked = {"kind": kind, "threads": threads(), **settings}
+        asked = {"kind": kind, "threads": processes.cores(), **settings}
         server = "sparsetx.bench.pytorch.server"
         self.command = [str(python()), "-m", server, json.dumps(asked)]
         self.process: subprocess.Popen[str] | None = None

@@ -55,7 +55,7 @@ def main(args: argparse.Namespace) -> int:
     from sparsetx.circuits.report.page import page
     from sparsetx.circuits.report.page_data import Wishes, payload
     from sparsetx.cli.progress import ProgressLine
-    from sparsetx.system import files
+    from sparsetx.system import files, processes
 
     out = files.place(args.out or files.place(args.paths[0]) / "report.html")
     found = runs_and_circuits.subjects(args.paths)
@@ -67,7 +67,7 @@ def main(args: argparse.Namespace) -> int:
     line = ProgressLine()
     wishes = Wishes(args.task_file, measured=args.costs)
     own = files.read_json(args.notes, "notes") if args.notes else None
-    told = payload(found, wishes, line)
+    told = payload(found, wishes, line, processes.cores())
     line.close()
     if args.notes:
         notes.bake(told, own, args.notes)

@@ -67,10 +67,3 @@ def test_what_it_says_when_it_fails_is_passed_on() -> None:
     assert (rows[1].seconds, rows[1].note) == (0, "did not run: no such kind")
     assert results.cells(rows[1])[1:7] == [""] * 6
     one.close()
-
-
-def test_threads_are_those_of_jax(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NPROC", "3")
-    assert opponent.threads() == 3
-    monkeypatch.delenv("NPROC")
-    assert opponent.threads() >= 1

@@ -24,6 +24,7 @@ The first model's circuits can be explored, those of the others are only compare
 """
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,6 +52,7 @@ from sparsetx.circuits.search import pools
 from sparsetx.data.tokenizer import Tokenizer
 from sparsetx.run import TOKENIZER
 from sparsetx.system import fields, files
+from sparsetx.system import processes as work
 from sparsetx.system.errors import Refusal
 from sparsetx.system.progress import Progress, Reporter, silent
 from sparsetx.tasks import table
@@ -74,16 +76,18 @@ def payload(
     subjects: Sequence[Subject],
     wishes: Wishes | None = None,
     report: Reporter = silent,
+    processes: int = 1,
 ) -> dict[str, Any]:
+    """`processes`: how many work on circuits at once."""
     wishes = wishes or Wishes()
     text = text_contexts.of_run(subjects[0].run)
     wishes = dataclasses.replace(wishes, text=text)
     runs = dict.fromkeys(s.run.name for s in subjects)
     own = [(i, s, cut) for i, s in enumerate(subjects) for cut in s.cuts]
-    entries = []
-    for done, (model, subject, cut) in enumerate(own):
-        report(Progress("drawn", done, len(own), "circuits", {}))
-        entries.append(_entry(model, subject, cut, wishes))
+    entries = work.each(
+        functools.partial(_entry, wishes), own, processes,
+        lambda done: report(Progress("drawn", done, len(own), "circuits", {})),
+    )  # fmt: skip
     return {
         "version": VERSION,
         "title": "Circuits of " + ", ".join(runs),
@@ -145,7 +149,8 @@ def _texts(text: text_contexts.Text | None, subject: Subject) -> dict[str, Any] 
     return text.to_json(Tokenizer.load(path))
 
 
-def _entry(model: int, subject: Subject, cut: Cut, wishes: Wishes) -> dict[str, Any]:
+def _entry(wishes: Wishes, one: tuple[int, Subject, Cut]) -> dict[str, Any]:
+    model, subject, cut = one
     facts = cut.facts
     kind = facts.search.kind
     name = f"{facts.task}/{kind}"
