@@ -28,7 +28,7 @@ from sparsetx import topk
 from sparsetx.projection.wanted import Wanted
 from sparsetx.topk import pieces
 
-LEAST = 2**18  # entries of an array that is worth it
+LEAST = 2**20  # entries of an array that is worth it
 TOGETHER = 8  # entries of a column that are added up in registers
 LANES = 64, 32, 16  # counts side by side along a row
 DIGITS = 10  # bits of one of the three counts
