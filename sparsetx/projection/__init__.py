@@ -6,19 +6,24 @@ first, and count towards k: they are ranked above all others, so one selection s
 and its budget is always exact.
 """
 
+import dataclasses
+import functools
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from sparsetx import topk
 from sparsetx.config import RunConfig
 from sparsetx.model import parameters
 from sparsetx.model.parameters import Parameter
-from sparsetx.projection import minimum_alive, schedules
+from sparsetx.projection import interpolation, minimum_alive, schedules
+from sparsetx.projection.wanted import Wanted
 
 
 @dataclass(frozen=True)
@@ -126,10 +131,59 @@ def project_all(
     each with a budget of k of its own; its neuron axis is that of one layer. A neuron
     axis of None keeps no minimum."""
     stacked = [False] * len(arrays) if stacked is None else stacked
-    ranks = [topk.rank(w) for w in arrays]
-    ranks = minimum_alive.lifted(ranks, alive, neuron_axes, stacked)
-    axes = [tuple(range(s, r.ndim)) for r, s in zip(ranks, stacked, strict=True)]
-    masks = topk.select(ranks, ks, axes)
+    wanted = [
+        Wanted(k, 0 if axis is None else alive, axis, layers)
+        for k, axis, layers in zip(ks, neuron_axes, stacked, strict=True)
+    ]
+    found = list(arrays)
+    quick = [interpolation.fits(w, one) for w, one in zip(arrays, wanted, strict=True)]
+    for kind, project in ((True, _on_this_platform), (False, by_bisection)):
+        of = [i for i, q in enumerate(quick) if q == kind]
+        if of:
+            some = project([arrays[i] for i in of], [wanted[i] for i in of])
+            for i, w in zip(of, some, strict=True):
+                found[i] = w
+    return found
+
+
+def _on_this_platform(arrays: list[jax.Array], wanted: list[Wanted]) -> list[jax.Array]:
+    """Matrices that are all on one device: on a CPU there is a faster way."""
+    ks = [jnp.asarray(one.k) for one in wanted]
+
+    def told(ks: list[jax.Array]) -> list[Wanted]:
+        return [dataclasses.replace(w, k=k) for w, k in zip(wanted, ks, strict=True)]
+
+    def on_a_cpu(arrays: list[jax.Array], ks: list[jax.Array]) -> list[jax.Array]:
+        ends = [interpolation.ends(w, o) for w, o in zip(arrays, told(ks), strict=True)]
+        settled = functools.reduce(operator.and_, (e.settled for e in ends))
+        found: list[jax.Array] = lax.cond(
+            settled,
+            lambda: [
+                interpolation.kept(*one)
+                for one in zip(arrays, ends, wanted, strict=True)
+            ],
+            lambda: by_bisection(arrays, told(ks), short=True),
+        )
+        return found
+
+    def elsewhere(arrays: list[jax.Array], ks: list[jax.Array]) -> list[jax.Array]:
+        return by_bisection(arrays, told(ks))
+
+    projected: list[jax.Array] = lax.platform_dependent(
+        arrays, ks, cpu=on_a_cpu, default=elsewhere
+    )
+    return projected
+
+
+def by_bisection(
+    arrays: list[jax.Array], wanted: list[Wanted], short: bool = False
+) -> list[jax.Array]:
+    """All arrays in one loop over the bits of their ranks; `short` as in topk."""
+    ranks = minimum_alive.lifted([topk.rank(w) for w in arrays], wanted)
+    axes = [
+        tuple(range(one.stacked, r.ndim)) for r, one in zip(ranks, wanted, strict=True)
+    ]
+    masks = topk.select(ranks, [one.k for one in wanted], axes, short)
     return [
         jnp.where(mask, w, jnp.zeros((), w.dtype))
         for mask, w in zip(masks, arrays, strict=True)

@@ -15,25 +15,21 @@ import numpy as np
 from jax import lax
 
 from sparsetx import topk
+from sparsetx.projection.wanted import Wanted
 
 FEW = 6  # of more, a bisection takes fewer readings
 
 
-def lifted(
-    ranks: Sequence[jax.Array],
-    alive: int,
-    neuron_axes: Sequence[int | None],
-    stacked: Sequence[bool],
-) -> list[jax.Array]:
-    """Ranks in which each neuron's `alive` largest entries stand above all others. Of a
-    stacked array, axis 0 numbers layers; a neuron axis of None has no minimum."""
+def lifted(ranks: Sequence[jax.Array], wanted: Sequence[Wanted]) -> list[jax.Array]:
+    """Ranks in which each neuron's `alive` largest entries stand above all others."""
     found = list(ranks)
-    for i, axis in enumerate(neuron_axes):
-        if axis is not None and alive > 0:
-            rank, layers = ranks[i], int(stacked[i])
-            own = tuple(a for a in range(layers, rank.ndim) if a != axis + layers)
-            few = largest if alive <= FEW else _bisected
-            kept = few(rank, alive, own)
+    for i, (rank, one) in enumerate(zip(ranks, wanted, strict=True)):
+        if one.neuron_axis is not None and one.alive > 0:
+            layers = int(one.stacked)
+            neurons = one.neuron_axis + layers
+            own = tuple(a for a in range(layers, rank.ndim) if a != neurons)
+            few = largest if one.alive <= FEW else _bisected
+            kept = few(rank, one.alive, own)
             found[i] = jnp.where(kept, topk.above_all(rank), rank)
     return found
 

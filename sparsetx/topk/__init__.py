@@ -118,8 +118,10 @@ def select(
     ranks: Sequence[jax.Array],
     ks: Sequence[int | jax.Array],
     axes: Sequence[Axis],
+    short: bool = False,
 ) -> list[jax.Array]:
     """Masks of the k highest ranks of each array (per slice), ties by lowest index.
+    `short`: for what seldom runs, a program that compiles faster.
 
     All arrays are decided in one loop, so on many devices a pass costs one exchange
     of a few counts however many matrices there are.
@@ -137,7 +139,8 @@ def select(
         jnp.broadcast_to(jnp.clip(k, 0, n), pieces.count_shape(r, axis))
         for r, axis, k, n in zip(ranks, over, ks, sizes, strict=True)
     ]
-    threshold, cut = bisection.ends(ranks, over, wanted)
+    find = bisection.ends_by_bits if short else bisection.ends
+    threshold, cut = find(ranks, over, wanted)
     threshold = [checkpoint_name(t, REMAT_NAMES[0]) for t in threshold]
     cut = [checkpoint_name(c, REMAT_NAMES[1]) for c in cut]
     return bisection.kept(ranks, over, threshold, cut)

@@ -78,10 +78,10 @@ class Pieces:
 def _trailing(ranks: jax.Array, axes: tuple[int, ...]) -> bool:
     """Whether slices lie one after another on one device."""
     trailing = axes == tuple(range(ranks.ndim - len(axes), ranks.ndim))
-    return trailing and _on_one_device()
+    return trailing and on_one_device()
 
 
-def _on_one_device() -> bool:
+def on_one_device() -> bool:
     """Whether an array certainly is: to lay a sharded one out anew would gather it."""
     kinds = jax.sharding.get_abstract_mesh().axis_types
     inside_shard_map = bool(kinds) and all(k == AxisType.Manual for k in kinds)

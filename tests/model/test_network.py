@@ -10,7 +10,7 @@ import pytest
 
 from sparsetx import model, nodes, taps, topk
 from sparsetx.config import ModelConfig
-from sparsetx.model import parameters
+from sparsetx.model import block, parameters
 from sparsetx.system.errors import Refusal
 from tests.small import FEW, SMALL, TOKENS, params_of
 
@@ -255,3 +255,17 @@ def test_selection_is_the_one_of_topk() -> None:
     _, after = model.trace(sparse, params, TOKENS, tap)
     wanted = topk.keep_largest(before[nodes.MLP_NEURON], 20, axis=-1)
     np.testing.assert_allclose(after[nodes.MLP_NEURON], wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(12, 4), (4, 12)])
+def test_gradients_of_a_product_are_those_of_einsum(shape: tuple[int, int]) -> None:
+    """A matrix with more rows than columns has its own way back."""
+    shapes = (2, 3, shape[0]), shape, (2, 3, shape[1])
+    x, w, slope = (
+        jax.random.normal(jax.random.key(i), s) for i, s in enumerate(shapes)
+    )
+    ours, back = jax.vjp(lambda x, w: block.multiply(x, w, "float32"), x, w)
+    theirs, plainly = jax.vjp(lambda x, w: jnp.einsum("bli,io->blo", x, w), x, w)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-6)
+    for one, other in zip(back(slope), plainly(slope), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
