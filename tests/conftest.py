@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from sparsetx.system import vectors
+from sparsetx.system.cpu import vectors
 
 # Tests run side by side on few cores: threads of one would only wait for another's.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"

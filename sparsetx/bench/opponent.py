@@ -21,7 +21,7 @@ import jax
 import sparsetx
 from sparsetx.bench import timing
 from sparsetx.bench.timing import Took, Withdrawn
-from sparsetx.system import processes
+from sparsetx.system.cpu import processes
 
 ROOT = Path(sparsetx.__file__).resolve().parents[1]
 MAKE = "make .venv-torch/installed"

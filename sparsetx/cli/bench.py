@@ -80,7 +80,8 @@ def _here(name: str, args: argparse.Namespace) -> "list[Row]":
     """Run one group in this process, and print its rows as they come."""
     import importlib
 
-    from sparsetx.system import hosts, malloc
+    from sparsetx.system import hosts
+    from sparsetx.system.cpu import malloc
 
     if name in LIKE_TRAIN:  # before jax starts its threads
         malloc.keep()

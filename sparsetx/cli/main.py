@@ -14,7 +14,8 @@ import sys
 from collections.abc import Sequence
 
 import sparsetx
-from sparsetx.system import malloc, signals, vectors
+from sparsetx.system import signals
+from sparsetx.system.cpu import malloc, vectors
 from sparsetx.system.errors import Refusal
 
 COMMANDS = {

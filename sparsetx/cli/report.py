@@ -55,7 +55,8 @@ def main(args: argparse.Namespace) -> int:
     from sparsetx.circuits.report.page import page
     from sparsetx.circuits.report.page_data import Wishes, payload
     from sparsetx.cli.progress import ProgressLine
-    from sparsetx.system import files, processes
+    from sparsetx.system import files
+    from sparsetx.system.cpu import processes
 
     out = files.place(args.out or files.place(args.paths[0]) / "report.html")
     found = runs_and_circuits.subjects(args.paths)

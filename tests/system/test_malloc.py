@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from sparsetx.system import malloc
+from sparsetx.system.cpu import malloc
 
 FAULTS = """
 import sys, resource
-from sparsetx.system import malloc
+from sparsetx.system.cpu import malloc
 kept = sys.argv[1] == "kept" and malloc.keep()
 for _ in range(10):
     b"x" * 64_000_000
@@ -43,7 +43,7 @@ def test_another_libc_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
 LARGE = """
 from pathlib import Path
-from sparsetx.system import malloc
+from sparsetx.system.cpu import malloc
 malloc.keep()
 kept = b"x" * 64_000_000
 for region in Path("/proc/self/smaps").read_text().split("VmFlags:")[:-1]:

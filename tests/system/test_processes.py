@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from sparsetx.system import processes
+from sparsetx.system.cpu import processes
 from sparsetx.system.errors import Refusal
 
 
@@ -71,7 +71,8 @@ def test_a_process_that_is_killed_is_missed() -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_no_process_outlives_the_first(number: signal.Signals) -> None:
     code = (
-        "from sparsetx.system import processes, signals\n"
+        "from sparsetx.system import signals\n"
+        "from sparsetx.system.cpu import processes\n"
         "from tests.system.test_processes import asleep\n"
         "with signals.listening('test'):\n"
         "    processes.each(asleep, [60.0, 60.0], 2)\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsetx.system import vectors
+from sparsetx.system.cpu import vectors
 
 
 def cpus(tmp_path: Path, flags: str) -> Path:

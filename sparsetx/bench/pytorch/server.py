@@ -4,8 +4,9 @@ SETTINGS is JSON with `kind`, `threads`, and what that kind takes. A line on sta
 input asks for a turn; the answer is a line of JSON with the seconds it took, and the
 most bytes that it held beyond those of an empty process.
 
-Memory is managed as PyTorch comes: the settings of system/malloc.py, which save our own
-steps a third of their time, were tried and save its steps nothing.
+Memory is managed as PyTorch comes. Keeping freed memory, which saves our own steps a
+third of their time (system/cpu/malloc.py), was tried and saves its steps nothing; large
+pages were not tried.
 """
 
 import json

@@ -188,18 +188,17 @@ class Judge:
     # Laid out on the devices once, not in every call.
     @functools.cached_property
     def _shared(self) -> tuple[Any, Nodes]:
-        return self._on_devices((self.params, self.means))
+        return self._program.shared(self.params), self._program.shared(self.means)
 
     @functools.cached_property
     def _undonated(self) -> Task:
-        return self._on_devices(dataclasses.replace(self.task, donors=None))
+        task: Task = self._program.shared(dataclasses.replace(self.task, donors=None))
+        return task
 
     @functools.cached_property
     def _donated(self) -> Task:
-        return self._on_devices(self.task)
-
-    def _on_devices(self, tree: Any) -> Any:
-        return self._program.shared(tree)
+        task: Task = self._program.shared(self.task)
+        return task
 
     @property
     def _program(self) -> mesh.OverLanes:

@@ -52,7 +52,7 @@ from sparsetx.circuits.search import pools
 from sparsetx.data.tokenizer import Tokenizer
 from sparsetx.run import TOKENIZER
 from sparsetx.system import fields, files
-from sparsetx.system import processes as work
+from sparsetx.system.cpu import processes as work
 from sparsetx.system.errors import Refusal
 from sparsetx.system.progress import Progress, Reporter, silent
 from sparsetx.tasks import table

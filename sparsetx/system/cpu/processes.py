@@ -46,8 +46,8 @@ def each(
             end.send(next(left))
         while len(found) < len(pieces):
             tell(len(found))
-            for end in wait(ends):
-                assert isinstance(end, Connection)
+            ready = wait(ends)
+            for end in (end for end in ends if end in ready):
                 number, one = _received(end)
                 found[number] = one
                 if (another := next(left, None)) is not None:
@@ -102,7 +102,6 @@ def _work(function: Callable[[Any], Any], end: Connection) -> None:
         while True:
             number, piece = end.recv()
             try:
-                answer = number, function(piece), None
+                end.send((number, function(piece), None))
             except Exception as error:
-                answer = number, None, error
-            end.send(answer)
+                end.send((number, None, error))
