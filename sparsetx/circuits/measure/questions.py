@@ -126,30 +126,3 @@ class Task:
             for site, x in self.scales.items()
         }
         return Task(self.asked.rows(chosen_B), scales, self.donors)
-
-    def joined(self, other: "Task") -> "Task":
-        """The rows and the donors of both, which ask the same."""
-        named = dataclasses.fields(self.asked)
-        asked = {
-            f.name: jnp.concatenate(
-                [getattr(self.asked, f.name), getattr(other.asked, f.name)]
-            )
-            for f in named
-            if f.name != "open"
-        }
-        donors = None
-        if self.donors is not None and other.donors is not None:
-            donors = _side_by_side(self.donors, other.donors)
-        return Task(
-            dataclasses.replace(self.asked, **asked),
-            _side_by_side(self.scales, other.scales),
-            donors,
-        )
-
-
-def _side_by_side(one: Nodes, other: Nodes) -> Nodes:
-    """Arrays with layers, but at the ends, joined along their rows."""
-    return {
-        site: jnp.concatenate([x, other[site]], 0 if site in nodes.END_SITES else 1)
-        for site, x in one.items()
-    }

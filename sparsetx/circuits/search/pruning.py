@@ -186,10 +186,7 @@ def cutters(
     aim: Aim,
     report: Reporter,
 ) -> list[Cutter]:
-    """For each case a judge on *val*, and for the final choice one on as many prompts
-    of *train*. A faithful circuit is judged on both of these, and the final choice is
-    made on as many others of *train*: how much a pair loses when other nodes are
-    resampled differs so much that few pairs say little."""
+    """For each case a judge on *val*, and for the final choice one on *train*."""
     pattern = {k: np.asarray(x) for k, x in edges.patterns(config, params).items()}
     judge = functools.partial(
         Judge, config, params, means, honest=aim.honest > 0, seed=aim.seed,
@@ -198,16 +195,10 @@ def cutters(
 
     def cutter(case: Case) -> Cutter:
         # As many prompts as the smaller pool has: both judges share a program.
-        total = len(case.train.asked)
-        rows = min(total, len(case.val.asked))
-        first, last = case.val, case.train.rows(np.arange(rows))
-        if aim.faithful:
-            others = case.train.rows(np.arange(rows, 3 * rows) % total)
-            first, last = first.joined(last), others
-        return Cutter(
-            judge(task=first), pattern, case.answers, f"{case.name}, {aim.kind}",
-            report, judge(task=last),
-        )  # fmt: skip
+        rows = min(len(task.asked.position_B) for task in (case.train, case.val))
+        second = judge(task=case.train.rows(np.arange(rows)))
+        name = f"{case.name}, {aim.kind}"
+        return Cutter(judge(task=case.val), pattern, case.answers, name, report, second)
 
     return [cutter(case) for case in cases]
 

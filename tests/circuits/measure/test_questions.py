@@ -1,6 +1,5 @@
 """The task's loss, compared with one from probabilities; pools as arrays."""
 
-import dataclasses
 import types
 
 import jax
@@ -8,9 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sparsetx import nodes
 from sparsetx.circuits.measure import questions
-from sparsetx.circuits.measure.questions import Question, Task
+from sparsetx.circuits.measure.questions import Question
 
 TOKENS = np.array([[0, 3, 4, 0, 0], [0, 3, 5, 0, 0], [0, 2, 2, 2, 0], [0, 1, 2, 2, 0]])
 PLACES = np.array([2, 2, 3, 3])
@@ -72,21 +70,3 @@ def test_rows_can_be_chosen() -> None:
     np.testing.assert_array_equal(part.answers_B2, ANSWERS[[3, 0]])
     np.testing.assert_array_equal(part.sign_B, [-1, 1])
     assert float(part.open) == 1
-
-
-def test_rows_that_are_parted_and_joined_are_the_same() -> None:
-    rng = np.random.default_rng(1)
-    scales = {
-        nodes.ATTN_NORM: jnp.asarray(rng.normal(size=(2, 4, 5, 1))),
-        nodes.FINAL_NORM: jnp.asarray(rng.normal(size=(4, 5, 1))),
-    }
-    given = {nodes.Q: jnp.asarray(rng.normal(size=(2, 6, 5, 3)))}
-    whole = Task(asked(ANSWERS, [1, -1, 1, -1], True), scales, given)
-    joined = whole.rows(np.array([0, 1])).joined(whole.rows(np.array([2, 3])))
-    doubled = {site: jnp.concatenate([x, x], 1) for site, x in given.items()}
-    jax.tree.map(
-        np.testing.assert_array_equal,
-        joined,
-        dataclasses.replace(whole, donors=doubled),
-    )
-    assert dataclasses.replace(whole, donors=None).joined(whole).donors is None
