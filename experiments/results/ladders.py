@@ -38,9 +38,9 @@ def ladder(model: Subject) -> Iterator[str]:
     """A row for each circuit: its loss under each ablation, and how often it is right."""
     yield (
         f"| {model.name}: task | circuit | edges | nodes | mean | norms | mixtures "
-        "| together | apart | ε | right: mean, together, apart |"
+        "| together | apart | worst template | ε | right: mean, together, apart |"
     )
-    yield "|---" * 11 + "|"
+    yield "|---" * 12 + "|"
     for task in model.tasks:
         for kind in KINDS:
             facts = reached(model, task, kind)
@@ -57,7 +57,9 @@ def ladder(model: Subject) -> Iterator[str]:
             right = (test.accuracy, test.together_accuracy, test.apart_accuracy)
             cells = (
                 task, kind, f"{facts.size.edges:,}", f"{facts.size.nodes:,}",
-                *(written(x) for x in losses), written(test.epsilon, 2),
+                *(written(x) for x in losses),
+                written(max(test.templates or (), default=None)),
+                written(test.epsilon, 2),
                 ", ".join(written(x and 100 * x, 1) for x in right) + " %",
             )  # fmt: skip
             yield f"| {' | '.join(cells)} |"

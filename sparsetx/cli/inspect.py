@@ -5,6 +5,7 @@ its size, how it decides, and what its nodes do.
 """
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -174,8 +175,15 @@ def figures(found: "Circuit") -> str:
         f"  with other nodes as on other prompts: "
         f"{told('right', test.together_accuracy)} (together), "
         f"{told('right', test.apart_accuracy)} (apart)\n"
-        f"  holds under: {ladder_line(found.facts)}"
+        f"  holds under: {ladder_line(found.facts)}" + _by_template(test.templates)
     )
+
+
+def _by_template(worst: Sequence[float] | None) -> str:
+    """F on the prompts of each template; nothing where it was not measured."""
+    if not worst:
+        return ""
+    return f"\n  F on each template: {', '.join(f'{x:.3f}' for x in worst)}"
 
 
 def listed(seen: "Explanation", most: int) -> str:

@@ -1,5 +1,6 @@
 """`sparsetx inspect` on a run, and on a circuit."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sparsetx.circuits import circuit
+from sparsetx.cli import inspect
 from sparsetx.cli.main import main
 from tests import runs
 from tests.circuits import handmade
@@ -60,3 +62,14 @@ def test_where_no_circuit_was_found(
     (tmp_path / circuit.JSON).write_text(json.dumps(told | {"status": "not reached"}))
     assert main(["inspect", str(tmp_path / circuit.JSON)]) == 0
     assert "there is no circuit to show" in capsys.readouterr().out
+
+
+def test_f_of_templates_is_told_where_it_was_measured(folder: Path) -> None:
+    found = circuit.load_circuit(folder / "run" / "circuits" / handmade.TASK)
+    test = dataclasses.replace(found.facts.test, templates=(0.1623, 0.2))
+    told = dataclasses.replace(found.facts, test=test)
+    said = inspect.figures(dataclasses.replace(found, facts=told))
+    assert said.endswith("\n  F on each template: 0.162, 0.200")
+    none = dataclasses.replace(told, test=dataclasses.replace(test, templates=None))
+    said = inspect.figures(dataclasses.replace(found, facts=none))
+    assert "template" not in said

@@ -98,11 +98,16 @@ def loss_of(margin_B: jax.Array) -> jax.Array:
     return jnp.mean(jax.nn.softplus(-margin_B))
 
 
+def pair_losses_of(margin_B: jax.Array) -> jax.Array:
+    """[pair], each the mean of its two prompts."""
+    return jnp.mean(jax.nn.softplus(-margin_B).reshape(-1, 2), -1)
+
+
 def upper_loss_of(margin_B: jax.Array, errors: Any = 1.0) -> jax.Array:
     """The mean loss over pairs plus `errors` standard errors: a likely upper bound of
     the loss on other pairs. By the mean alone, the smallest of many circuits would
     often be one that does well on these pairs by chance."""
-    loss_P = jnp.mean(jax.nn.softplus(-margin_B).reshape(-1, 2), -1)
+    loss_P = pair_losses_of(margin_B)
     mean = jnp.mean(loss_P)
     # Not jnp.std: where all pairs are equal its slope is not a number.
     variance = jnp.sum(jnp.square(loss_P - mean)) / max(len(loss_P) - 1, 1)

@@ -35,6 +35,7 @@ from sparsetx.taps import Tap
 
 DRAWS = 100  # of an ablation that is drawn at random, behind a verdict
 AT_ONCE = 8  # draws in one call
+PAIRS = 2  # where the losses of single pairs begin in what a program returns
 Masks = npt.NDArray[np.bool_]  # [N, node], flat in the order of nodes.flatten
 
 
@@ -237,6 +238,22 @@ class Judge:
         """[N] losses of masks {site: [N, …]}, each with its own kind and draws."""
         return self._measured(kinds, keep, draws, errors, turn)[:, 0]
 
+    def by_pair(self, keep: Nodes, draws: int = DRAWS) -> dict[str, npt.NDArray[Any]]:
+        """{ablation: [draw, pair]} losses, of which those without draws have one."""
+        undrawn = self._measured(
+            [MEAN, FROZEN], nodes.repeated(keep, 2), [self._apart] * 2, 0.0
+        )[:, PAIRS:]
+        found = {"mean": undrawn[:1], "frozen": undrawn[1:]}
+        for name, kind in ({"stochastic": STOCHASTIC} | RESAMPLED).items():
+            parts = []
+            for first in range(0, draws, AT_ONCE):
+                each = [self._draw(first + n) for n in range(AT_ONCE)]
+                copies = nodes.repeated(keep, AT_ONCE)
+                given = [kind] * AT_ONCE, copies, each, 0.0, first
+                parts.append(self._measured(*given)[:, PAIRS:])
+            found[name] = np.concatenate(parts)[:draws]
+        return found
+
     def right(self, kind: Kind, keep: Nodes, draws: int = AT_ONCE) -> float:
         """The part of prompts that a mask answers rightly, over some draws."""
         each = [self._draw(n) for n in range(draws)]
@@ -251,8 +268,8 @@ class Judge:
         errors: float,
         turn: int = 0,
     ) -> npt.NDArray[np.float32]:
-        """[N, 2]: the loss, and the part that is right. Each device computes one mask
-        at a time."""
+        """[N, PAIRS + pairs]: the loss, the part that is right, and the loss of each
+        pair. Each device computes one mask at a time."""
         assert len({kind.moved for kind in kinds}) == 1, "they share the donors"
         program, task = self._program, self._given(kinds[0], turn)
         each = jax.tree.map(lambda *x: np.stack(x), *zip(kinds, draws, strict=True))
@@ -285,15 +302,20 @@ def loss(
     keep: Nodes,
     kind: Kind,
     draws: Draws,
-) -> tuple[jax.Array, jax.Array]:
-    """The loss of one mask under one kind of ablation, and the part that is right."""
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The loss of one mask under one kind of ablation, the part that is right, and the
+    loss of each pair."""
 
     if task.donors is None:
         tap = _mixture(means, task, keep, kind, draws)
     else:  # where they are to be apart, they are turned already
         tap = taps.mix(keep, donors.rows(task.donors, jnp.asarray(draws.donor_B)))
     margin_B = ablations.margins(config, params, task.asked, tap)
-    return questions.upper_loss_of(margin_B, errors), jnp.mean(margin_B > 0)
+    return (
+        questions.upper_loss_of(margin_B, errors),
+        jnp.mean(margin_B > 0),
+        questions.pair_losses_of(margin_B),
+    )
 
 
 def _mixture(means: Nodes, task: Task, keep: Nodes, kind: Kind, draws: Draws) -> Tap:
@@ -320,7 +342,8 @@ def _program(config: ModelConfig, devices: tuple[jax.Device, ...]) -> mesh.OverL
         errors: Any, params: Any, means: Nodes, task: Task, *lanes: Any
     ) -> jax.Array:
         def one(own: Any) -> jax.Array:
-            return jnp.stack(loss(config, errors, params, means, task, *own))
+            given = loss(config, errors, params, means, task, *own)
+            return jnp.concatenate([jnp.atleast_1d(x) for x in given])
 
         return jnp.asarray(jax.lax.map(one, lanes))
 
