@@ -58,7 +58,7 @@ def ladder(model: Subject) -> Iterator[str]:
             cells = (
                 task, kind, f"{facts.size.edges:,}", f"{facts.size.nodes:,}",
                 *(written(x) for x in losses),
-                written(max(test.templates or (), default=None)),
+                written(max(test.templates, default=None)),
                 written(test.epsilon, 2),
                 ", ".join(written(x and 100 * x, 1) for x in right) + " %",
             )  # fmt: skip

@@ -61,7 +61,7 @@ class Losses:
     apart: float | None = None
     apart_accuracy: float | None = None
     F: float | None = None
-    templates: tuple[float, ...] | None = None  # F of the prompts of each template
+    templates: tuple[float, ...] = ()  # F of the prompts of each template, if measured
     epsilon: float | None = None  # at which the worst mixture makes it guess; 1: none
     accuracy: float = 0.0
     distractor_accuracy: float | None = None  # on pairs with a distractor

@@ -179,7 +179,7 @@ def figures(found: "Circuit") -> str:
     )
 
 
-def _by_template(worst: Sequence[float] | None) -> str:
+def _by_template(worst: Sequence[float]) -> str:
     """F on the prompts of each template; nothing where it was not measured."""
     if not worst:
         return ""

@@ -70,6 +70,6 @@ def test_f_of_templates_is_told_where_it_was_measured(folder: Path) -> None:
     told = dataclasses.replace(found.facts, test=test)
     said = inspect.figures(dataclasses.replace(found, facts=told))
     assert said.endswith("\n  F on each template: 0.162, 0.200")
-    none = dataclasses.replace(told, test=dataclasses.replace(test, templates=None))
+    none = dataclasses.replace(told, test=dataclasses.replace(test, templates=()))
     said = inspect.figures(dataclasses.replace(found, facts=none))
     assert "template" not in said
