@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jax.sharding import AxisType, PartitionSpec
 
 from sparsetx import topk
-from sparsetx.topk import bisection
+from sparsetx.topk import bisection, blocks
 
 SHAPES: list[tuple[tuple[int, ...], Any]] = [
     ((1,), None),
@@ -102,7 +102,7 @@ def test_the_bits_per_pass_change_nothing(
 ) -> None:
     """Accelerators decide several bits per pass; this machine's tests run that too."""
 
-    def ends(ranks: Any, over: Any, wanted: Any) -> Any:
+    def ends(ranks: Any, over: Any, wanted: Any, *_: Any) -> Any:
         return bisection._elsewhere(over, ranks, wanted, step)
 
     monkeypatch.setattr(bisection, "ends", ends)
@@ -141,6 +141,111 @@ def test_rows_in_pieces(shape: tuple[int, ...], axis: Any, dtype: str) -> None:
         for k in (1, shape[-1] // 4, shape[-1] - 1):
             mask = select(jnp.asarray(x), jnp.int32(k))
             np.testing.assert_array_equal(mask, sorted_mask(x, k, axis))
+
+
+def in_blocks(monkeypatch: pytest.MonkeyPatch, entries: int) -> list[int]:
+    """Blocks of so many entries; and how many rows each one had, as programs are
+    traced."""
+    rows: list[int] = []
+    find = blocks.ends
+
+    def noted(*args: Any) -> Any:
+        rows.append(args[2])
+        return find(*args)
+
+    monkeypatch.setattr(blocks, "ENTRIES", entries)
+    monkeypatch.setattr(blocks, "FEWEST", 2)
+    monkeypatch.setattr(blocks, "cores", lambda: 1)
+    monkeypatch.setattr(blocks, "ends", noted)
+    return rows
+
+
+@pytest.mark.parametrize("dtype", EACH)
+@pytest.mark.parametrize(
+    ("shape", "axis", "rows"),
+    [
+        ((13, 40), -1, 7),  # two blocks, of which the second overlaps the first
+        ((12, 64), 1, 4),
+        ((3, 4, 64), -1, 4),
+        ((7, 5, 8), (1, 2), 0),  # 280 entries are not divided
+        ((14, 5, 8), (1, 2), 7),
+        ((4, 300), -1, 1),  # a row is longer than a block
+    ],
+    ids=str,
+)
+def test_rows_in_blocks(
+    shape: tuple[int, ...],
+    axis: Any,
+    rows: int,
+    dtype: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every kind of value, in rows that tie and rows that do not; each k."""
+    seen = in_blocks(monkeypatch, 256)
+    select = alone(lambda x, k: topk.keep_mask(x, k, axis))
+    wide = int(np.prod(np.take(shape, axis)))
+    for palette in range(len(PALETTES) + 2):
+        x = np.array(values(palette, palette, shape, dtype))
+        x[1], x[-1] = 0, 1.5
+        for k in (0, 1, wide // 4, wide - 1, wide):
+            mask = select(jnp.asarray(x), jnp.int32(k))
+            np.testing.assert_array_equal(mask, sorted_mask(x, k, axis))
+    assert seen == ([rows] if rows else [])
+
+
+def test_blocks_of_several_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of other widths, types and k than each other's, and a k for each row."""
+    seen = in_blocks(monkeypatch, 256)
+    xs = [values(0, 8, (9, 40), "float32"), values(1, 9, (9, 64), "bfloat16")]
+    ks = [np.arange(9)[:, None] * 5, np.full((9, 1), 16)]
+    masks = alone(lambda *xs: topk.select([topk.rank(x) for x in xs], ks, [-1, -1]))(
+        *map(jnp.asarray, xs)
+    )
+    for mask, x, k in zip(masks, xs, ks, strict=True):
+        for row, own, count in zip(mask, x, k[:, 0], strict=True):
+            np.testing.assert_array_equal(row, sorted_mask(own, count, None))
+    assert seen == [3]
+
+
+def test_blocks_inside_vmap_scan_grad_and_remat(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x = jnp.asarray(values(5, 9, (4, 20, 32), "float32"))
+    policy = jax.checkpoint_policies.save_only_these_names(*topk.REMAT_NAMES)
+
+    def total(x: jax.Array) -> jax.Array:
+        return jnp.sum(jnp.sin(topk.keep_largest(jnp.sin(x), 8, axis=-1)) ** 2)
+
+    def scanned(x: jax.Array) -> jax.Array:
+        again = jax.checkpoint(total, policy=policy)
+        return jax.lax.scan(lambda c, part: (c + again(part), None), 0.0, x)[0]
+
+    wanted = jax.grad(total)(x)
+    seen = in_blocks(monkeypatch, 128)
+    for f in (jax.grad(total), jax.grad(scanned), jax.vmap(jax.grad(total))):
+        np.testing.assert_allclose(alone(f)(x), wanted, rtol=1e-6)
+    assert set(seen) == {4}
+
+    def loops(policy: Any) -> int:
+        f = alone(jax.grad(jax.checkpoint(total, policy=policy)))
+        return str(jax.make_jaxpr(f)(x)).count("while[")
+
+    forget = jax.checkpoint_policies.nothing_saveable
+    assert loops(forget) == 2 * loops(policy) > 0
+
+
+def test_what_is_not_divided(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One selection, columns, unequal numbers of rows, and arrays of many devices."""
+    seen = in_blocks(monkeypatch, 64)
+    x, y = (jnp.asarray(values(1, 9, (n, 40), "float32")) for n in (12, 24))
+    for axis in (None, 0):
+        mask = alone(lambda x, axis=axis: topk.keep_mask(x, 5, axis))(x)
+        np.testing.assert_array_equal(mask, sorted_mask(np.asarray(x), 5, axis))
+    masks = alone(lambda *xs: topk.keep_largest_each(xs, [5, 7], -1))(x, y)
+    assert [int(jnp.count_nonzero(m)) for m in masks] == [12 * 5, 24 * 7]
+    both(x, jnp.int32(5), -1)
+    assert jax.device_count() > 1
+    assert seen == []
 
 
 def test_several_arrays_in_one_loop() -> None:

@@ -25,10 +25,12 @@ from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 
 from sparsetx.topk import bisection, pieces
+from sparsetx.topk.bisection import Arrays, Axes, Counts
 
 Axis = int | tuple[int, ...] | None
 # (x, k) -> threshold and cut of each row: what `bisection.py` finds (see `kernel.py`).
 Search = Callable[[jax.Array, int], tuple[jax.Array, jax.Array]]
+Find = Callable[[Arrays, Axes, Counts], tuple[Counts, Counts]]
 
 REMAT_NAMES = ("topk_threshold", "topk_cut")
 
@@ -60,7 +62,7 @@ def keep_largest_each(
 ) -> list[jax.Array]:
     """`keep_largest` of several arrays, decided together."""
     xs, ks = [check_array(x) for x in xs], [check_count(k) for k in ks]
-    masks = select([rank(x) for x in xs], ks, [axis] * len(xs))
+    masks = _masks(xs, ks, [axis] * len(xs))
     zeros = [jnp.zeros((), x.dtype) for x in xs]
     return [jnp.where(*one) for one in zip(masks, xs, zeros, strict=True)]
 
@@ -93,7 +95,7 @@ def keep_mask(x: jax.Array, k: int | jax.Array, axis: Axis = None) -> jax.Array:
 
 @functools.partial(jax.jit, static_argnames="axis", inline=True)
 def _keep_mask(x: jax.Array, k: int | jax.Array, axis: Axis) -> jax.Array:
-    return select([rank(x)], [k], [axis])[0]
+    return _masks([x], [k], [axis])[0]
 
 
 def nonfinite(x: jax.Array) -> jax.Array:
@@ -126,6 +128,24 @@ def select(
     All arrays are decided in one loop, so on many devices a pass costs one exchange
     of a few counts however many matrices there are.
     """
+    find = bisection.ends_by_bits if short else _ends_of_ranks
+    return _select(ranks, ks, axes, find)
+
+
+def _ends_of_ranks(ranks: Arrays, over: Axes, wanted: Counts) -> tuple[Counts, Counts]:
+    return bisection.ends(ranks, over, wanted, ranks, lambda r: r)
+
+
+def _masks(xs: Arrays, ks: Sequence[int | jax.Array], axes: Sequence[Axis]) -> Counts:
+    """`select` of the ranks of arrays."""
+    floats = [lax.stop_gradient(x) for x in xs]
+    find = functools.partial(bisection.ends, xs=floats, rank=rank)
+    return _select([rank(x) for x in xs], ks, axes, find)
+
+
+def _select(
+    ranks: Arrays, ks: Sequence[int | jax.Array], axes: Sequence[Axis], find: Find
+) -> Counts:
     over = [_normal_axes(r, axis) for r, axis in zip(ranks, axes, strict=True)]
     sizes = [
         math.prod(r.shape[i] for i in axis) for r, axis in zip(ranks, over, strict=True)
@@ -139,7 +159,6 @@ def select(
         jnp.broadcast_to(jnp.clip(k, 0, n), pieces.count_shape(r, axis))
         for r, axis, k, n in zip(ranks, over, ks, sizes, strict=True)
     ]
-    find = bisection.ends_by_bits if short else bisection.ends
     threshold, cut = find(ranks, over, wanted)
     threshold = [checkpoint_name(t, REMAT_NAMES[0]) for t in threshold]
     cut = [checkpoint_name(c, REMAT_NAMES[1]) for c in cut]

@@ -12,7 +12,8 @@ candidates and decides three bits. On a CPU the cost is the comparisons, so a pa
 one, 16 bits wide: the upper halves of ranks are decided first, then, among entries that
 have the upper half of the threshold, the lower ones. And the compiler adds up whole
 vector registers where a reduction is over a few of them; so a long row is counted in
-pieces, and the time for an entry does not grow with the width of its row.
+pieces, and the time for an entry does not grow with the width of its row. Rows are
+decided in blocks (`blocks.py`).
 """
 
 import functools
@@ -24,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from sparsetx.topk import pieces
+from sparsetx.topk import blocks, pieces
 from sparsetx.topk.pieces import Pieces
 
 HALF = 16  # bits
@@ -35,15 +36,25 @@ Counts = list[jax.Array]
 Counter = Callable[[Arrays], Counts]
 
 
-def ends(ranks: Arrays, over: Axes, wanted: Counts) -> tuple[Counts, Counts]:
+def ends(
+    ranks: Arrays, over: Axes, wanted: Counts, xs: Arrays, rank: blocks.Rank
+) -> tuple[Counts, Counts]:
     """Per slice: its threshold, the largest rank that at least `wanted` entries reach;
     and its cut, how many places must follow an entry at the threshold for it to be
-    kept. All arrays are decided in one loop."""
+    kept. All arrays are decided in one loop. `xs`: arrays whose `rank` is `ranks`,
+    for a machine that does better to rank some rows at a time."""
+    each = blocks.rows_of_each(xs, over, wanted)
+
+    def on_a_cpu(ranks: Counts, wanted: Counts, xs: Counts) -> tuple[Counts, Counts]:
+        if each:
+            return blocks.ends(_on_a_cpu, rank, each, xs, wanted)
+        return _on_a_cpu(over, ranks, wanted)
+
+    def elsewhere(ranks: Counts, wanted: Counts, _: Counts) -> tuple[Counts, Counts]:
+        return _elsewhere(over, ranks, wanted)
+
     found: tuple[Counts, Counts] = lax.platform_dependent(
-        list(ranks),
-        wanted,
-        cpu=functools.partial(_on_a_cpu, over),
-        default=functools.partial(_elsewhere, over),
+        list(ranks), wanted, list(xs), cpu=on_a_cpu, default=elsewhere
     )
     return found
 

@@ -33,7 +33,7 @@ class Pieces:
         shape = count_shape(ranks, axes)
         slices = max(math.prod(shape), 1)
         long = ranks.size // slices
-        if not _trailing(ranks, axes) or long < LANES:
+        if not in_rows(ranks, axes):
             return Pieces(ranks, shape, axes)
         wide = _piece(long)
         each = -(-long // wide)
@@ -75,10 +75,11 @@ class Pieces:
         return self.repeated(by_slice)
 
 
-def _trailing(ranks: jax.Array, axes: tuple[int, ...]) -> bool:
-    """Whether slices lie one after another on one device."""
-    trailing = axes == tuple(range(ranks.ndim - len(axes), ranks.ndim))
-    return trailing and on_one_device()
+def in_rows(x: jax.Array, axes: tuple[int, ...]) -> bool:
+    """Whether slices lie one after another on one device, and fill registers."""
+    trailing = axes == tuple(range(x.ndim - len(axes), x.ndim))
+    long = math.prod(x.shape[i] for i in axes)
+    return trailing and long >= LANES and on_one_device()
 
 
 def on_one_device() -> bool:
