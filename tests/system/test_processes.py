@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from sparsetx.system import signals
 from sparsetx.system.cpu import processes
 from sparsetx.system.errors import Refusal
 
@@ -64,7 +65,7 @@ def test_a_refusal_comes_back_as_it_is() -> None:
 
 
 def test_a_process_that_is_killed_is_missed() -> None:
-    with pytest.raises(RuntimeError, match="before its work was done"):
+    with pytest.raises(ChildProcessError, match="before its work was done"):
         processes.each(killed, range(6), 2)
 
 
@@ -91,6 +92,31 @@ def test_no_process_outlives_the_first(number: signal.Signals) -> None:
     while any(map(_alive, pids)):
         assert time.monotonic() < deadline, "a process is left"
         time.sleep(0.05)
+
+
+def test_ctrl_c_is_told_once_however_early_it_comes() -> None:
+    """A terminal sends it to all processes, also to those that are still starting."""
+    code = (
+        "from sparsetx.system import signals\n"
+        "from sparsetx.system.cpu import processes\n"
+        "from tests.system.test_processes import asleep\n"
+        "with signals.listening('test'):\n"
+        "    print('begun', flush=True)\n"
+        "    processes.each(asleep, [60.0, 60.0], 2)\n"
+    )
+    for wait in (0.05, 0.2, 0.5):
+        with subprocess.Popen(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, start_new_session=True,
+        ) as first:  # fmt: skip
+            assert first.stdout is not None
+            assert first.stdout.readline() == "begun\n"
+            time.sleep(wait)
+            os.killpg(first.pid, signal.SIGINT)
+            _, errors = first.communicate(timeout=60)
+        assert first.returncode == signals.INTERRUPTED
+        assert errors.count("stopped by Ctrl-C") == 1
+        assert "KeyboardInterrupt" not in errors
 
 
 def _alive(pid: int) -> bool:

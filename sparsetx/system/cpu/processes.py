@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, TypeVar
@@ -43,7 +44,7 @@ def each(
     left = iter(enumerate(pieces))
     with _started(function, count) as ends:
         for end in ends:
-            end.send(next(left))
+            _send(end, next(left))
         while len(found) < len(pieces):
             tell(len(found))
             ready = wait(ends)
@@ -51,17 +52,25 @@ def each(
                 number, one = _received(end)
                 found[number] = one
                 if (another := next(left, None)) is not None:
-                    end.send(another)
+                    _send(end, another)
     return [found[number] for number in range(len(pieces))]
+
+
+ENDED = "a process ended before its work was done: out of memory?"
+
+
+def _send(end: Connection, piece: tuple[int, Any]) -> None:
+    try:
+        end.send(piece)
+    except ConnectionError:
+        raise ChildProcessError(ENDED) from None
 
 
 def _received(end: Connection) -> tuple[int, Any]:
     try:
         number, one, error = end.recv()
-    except EOFError:
-        raise RuntimeError(
-            "a process ended before its work was done: out of memory?"
-        ) from None
+    except (EOFError, ConnectionError):
+        raise ChildProcessError(ENDED) from None
     if error is not None:
         raise error
     return number, one
@@ -85,7 +94,8 @@ def _started(function: Callable[[Any], Any], count: int) -> Iterator[list[Connec
                 process = context.Process(
                     target=_work, args=(function, theirs), daemon=True
                 )
-                process.start()
+                with _interrupts_held():
+                    process.start()
                 theirs.close()  # or the end of the process would not be seen
                 running.append(process)
                 ends.append(end)
@@ -96,8 +106,20 @@ def _started(function: Callable[[Any], Any], count: int) -> Iterator[list[Connec
                 process.join()
 
 
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """What starts in this block leaves Ctrl-C, which a terminal sends to all processes,
+    to the first one, from its first instruction on: what is held back is inherited. The
+    first one loses none: it comes to another thread, or when the block ends."""
+    resource_tracker.ensure_running()  # to start it would end what is held back
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _work(function: Callable[[Any], Any], end: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the first process says what happened
     with contextlib.suppress(BrokenPipeError, EOFError):  # it ended
         while True:
             number, piece = end.recv()
