@@ -12,7 +12,7 @@ import pytest
 from sparsetx import nodes
 from sparsetx.circuits.measure import ablations
 from sparsetx.circuits.search import mask_search, pruning
-from sparsetx.circuits.search.discretisation import Ranking
+from sparsetx.circuits.search.discretisation import Chosen
 from sparsetx.circuits.search.pruning import Aim, Case, Effort
 from sparsetx.system.progress import Progress
 from tests.circuits import compiled
@@ -23,6 +23,7 @@ MEANS = ablations.means(CONFIG, PARAMS, compiled.corpus())
 TRUE = nodes.flatten(CONFIG, {s: np.asarray(x) for s, x in compiled.mask().items()}) > 0
 EFFORT = Effort(rounds=((4, 75), (2, 75)), pairs=16, finalists=1)
 MEMORY = 1e9
+NOTHING = pruning.Found(Chosen(np.zeros(6, bool), np.inf), [])
 
 
 def case(name: str, seed: int) -> Case:
@@ -95,12 +96,12 @@ def test_hard_concrete_gates_find_it_too() -> None:
 
 def test_settings_are_drawn_around_the_best() -> None:
     aim = Aim(seed=3, effort=EFFORT)
-    first = pruning.proposals(aim, 0, 8, [], 1e-3)
-    assert first == pruning.proposals(aim, 0, 8, [], 1e-3)
+    first = pruning.proposals(aim, 0, 8, NOTHING, 1e-3)
+    assert first == pruning.proposals(aim, 0, 8, NOTHING, 1e-3)
     assert first[0][1] == mask_search.Settings(honest=1.0)
     assert first[1][1] == mask_search.Settings(1e-3, follows=1.0, honest=1.0)
     assert [settings.follows for _, settings in first] == [0.0, 1.0] * 4
-    faithful = pruning.proposals(aim.of("faithful"), 0, 4, [], 1e-4)
+    faithful = pruning.proposals(aim.of("faithful"), 0, 4, NOTHING, 1e-4)
     drawn = [settings for _, settings in faithful]
     assert drawn[0].k_coef == 1e-4
     assert all(settings.follows for settings in drawn)
@@ -108,19 +109,25 @@ def test_settings_are_drawn_around_the_best() -> None:
     few = mask_search.first_price({"q": np.zeros((2, 100))})
     assert few == mask_search.Settings.k_coef
     assert len({seed for seed, _ in first}) == 8
-    assert len({settings.k_coef for _, settings in first}) == 8
+    assert len({settings.k_coef for _, settings in first}) == 5
 
-    def scored(index: int, size: int | None) -> pruning._Scored:
-        seed, settings = first[index]
-        trial = pruning.Trial(0, 9, seed, settings, 0.1, size)
-        return pruning._Scored(trial, Ranking(np.arange(3), kept=2))
 
-    before = [scored(0, None), scored(1, 70), scored(2, 40), scored(3, 90)]
-    second = pruning.proposals(aim, 1, 4, before, 1e-3)
-    assert second[:2] == [first[2], first[1]]  # the better half is kept
-    assert {seed for seed, _ in second[2:]}.isdisjoint(seed for seed, _ in first)
-    for (_, near), (_, best) in zip(second[2:], second[:2], strict=True):
-        assert 0.2 < near.k_coef / best.k_coef < 5
+def test_a_round_after_a_circuit_begins_from_it() -> None:
+    """Settings then have a price that follows, and scores with more noise; without a
+    circuit the next round is like the first, of other seeds."""
+    aim = Aim(seed=3, effort=EFFORT)
+    chosen = Chosen(np.arange(6) < 2, 0.1)
+    again = pruning.proposals(aim, 1, 4, pruning.Found(chosen, []), 1e-3)
+    assert again[0][1].k_coef == 1e-3
+    assert all(settings.follows for _, settings in again)
+    assert {settings.init_scale for _, settings in again} == {pruning.NOISE}
+    assert len({settings.lr for _, settings in again}) == 4
+    other = pruning.proposals(aim, 1, 4, NOTHING, 1e-3)
+    first = pruning.proposals(aim, 0, 4, NOTHING, 1e-3)
+    assert other[:2] != first[:2]
+    assert [s for _, s in other[:2]] == [s for _, s in first[:2]]
+    np.testing.assert_array_equal(pruning._kept(chosen), chosen.mask)
+    assert pruning._kept(NOTHING.chosen).all()
 
 
 @pytest.mark.parametrize("holds", range(9))
@@ -131,15 +138,13 @@ def test_bisection_finds_the_last_mask_at_the_target(
     way = [np.arange(8) >= n for n in range(8)]
     asked: list[int] = []
 
-    def honesty(
-        cutter: object, mask: np.ndarray, errors: float, enough: float
-    ) -> float:
+    def figure(cutter: object, mask: np.ndarray, errors: float, enough: float) -> float:
         asked.append(8 - int(mask.sum()))
         return 0.1 if asked[-1] < holds else 0.2
 
-    monkeypatch.setattr(pruning, "_honesty", honesty)
+    monkeypatch.setattr(pruning, "_figure", figure)
     cutter: Any = None
-    found = pruning._smallest_honest(cutter, way, 0.15, 2.0)
+    found = pruning._smallest_reaching(cutter, way, 0.15, 2.0)
     if holds == 0:
         assert found is None
     else:
@@ -154,7 +159,7 @@ def test_h_is_that_of_the_worse_pool() -> None:
 
     class Judge:
         def __init__(self, level: float) -> None:
-            self.level, self.asked = level, 0
+            self.level, self.asked, self.honest = level, 0, True
 
         def tree_of(self, mask: np.ndarray) -> np.ndarray:
             return mask
@@ -168,7 +173,7 @@ def test_h_is_that_of_the_worse_pool() -> None:
     first, second = Judge(0.1), Judge(0.3)
     cutter: Any = types.SimpleNamespace(judge=first, second=second)
     mask = np.ones(3, bool)
-    assert pruning._honesty(cutter, mask, 0.0) == 0.3
-    assert pruning._honesty(cutter, mask, 1.0) == 1.3
-    assert pruning._honesty(cutter, mask, 1.0, enough=0.5) == 1.1
+    assert pruning._figure(cutter, mask, 0.0) == 0.3
+    assert pruning._figure(cutter, mask, 1.0) == 1.3
+    assert pruning._figure(cutter, mask, 1.0, enough=0.5) == 1.1
     assert (first.asked, second.asked) == (3, 2)
