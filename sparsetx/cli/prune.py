@@ -83,7 +83,8 @@ def how_to_search(add: Callable[..., Any]) -> None:
         "--rounds",
         default=ROUNDS,
         metavar="NxS,…",
-        help=f"lanes x steps of each round of the search (default: {ROUNDS})",
+        help="lanes x steps of each round of the search; those after the first begin "
+        f"from the best circuit so far (default: {ROUNDS})",
     )
     add(
         "--finalists",

@@ -109,7 +109,8 @@ class Evidence:
         tokens_BL = self.text(*self.few.asked.tokens_BL.shape)
         if tokens_BL is None:
             return None
-        return ablations.activations(self.config, self.params, tokens_BL, self.sites)
+        given = self.config, self.params, jnp.asarray(tokens_BL), self.sites
+        return ablations.activations(*given)
 
     @functools.cached_property
     def whole(self) -> Array:
