@@ -20,6 +20,7 @@ from sparsetx.circuits.search import (
     final_figures,
     pools,
     pruning,
+    verification,
 )
 from sparsetx.circuits.search.discretisation import Ranking
 from sparsetx.circuits.search.final_figures import Subject
@@ -155,8 +156,8 @@ def searched(
     found = []
     for cutter in pruning.cutters(*given, report):
         ranking = Ranking.of(cutter, SCORES[request.rank](cutter.judge), aim.target)
-        chosen = pruning.verified(cutter, ranking, aim)
-        found.append(Found(chosen, [], (pruning.size_of(cutter, chosen),)))
+        chosen = verification.verified(cutter, ranking, aim.kind, aim.target)
+        found.append(Found(chosen, [], (verification.size_of(cutter, chosen),)))
     return found
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from sparsetx import nodes
 from sparsetx.circuits.measure import ablations
-from sparsetx.circuits.search import mask_search, pruning
+from sparsetx.circuits.search import mask_search, pruning, verification
 from sparsetx.circuits.search.discretisation import Chosen
 from sparsetx.circuits.search.pruning import Aim, Case, Effort
 from sparsetx.system.progress import Progress
@@ -94,7 +94,7 @@ def test_a_target_out_of_reach() -> None:
 def test_where_lower_targets_do_not_help_more_nodes_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pruning, "TRIES", 0)
+    monkeypatch.setattr(verification, "TRIES", 0)
     effort = dataclasses.replace(EFFORT, rounds=((1, 25),))
     (found,) = run(Aim(effort=effort), [case("one", 1)])
     assert found.chosen.reached
@@ -159,9 +159,9 @@ def test_bisection_finds_the_last_mask_at_the_target(
         asked.append(8 - int(mask.sum()))
         return 0.1 if asked[-1] < holds else 0.2
 
-    monkeypatch.setattr(pruning, "_figure", figure)
+    monkeypatch.setattr(verification, "_figure", figure)
     cutter: Any = None
-    found = pruning._smallest_reaching(cutter, way, 0.15, 2.0)
+    found = verification._smallest_reaching(cutter, way, 0.15, 2.0)
     if holds == 0:
         assert found is None
     else:
@@ -190,7 +190,7 @@ def test_h_is_that_of_the_worse_pool() -> None:
     first, second = Judge(0.1), Judge(0.3)
     cutter: Any = types.SimpleNamespace(judge=first, second=second)
     mask = np.ones(3, bool)
-    assert pruning._figure(cutter, mask, 0.0) == 0.3
-    assert pruning._figure(cutter, mask, 1.0) == 1.3
-    assert pruning._figure(cutter, mask, 1.0, enough=0.5) == 1.1
+    assert verification._figure(cutter, mask, 0.0) == 0.3
+    assert verification._figure(cutter, mask, 1.0) == 1.3
+    assert verification._figure(cutter, mask, 1.0, enough=0.5) == 1.1
     assert (first.asked, second.asked) == (3, 2)
