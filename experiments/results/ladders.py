@@ -1,9 +1,12 @@
 """What circuits of two models hold under, and how large they are, as tables and picture.
 
     python experiments/results/ladders.py RUN OTHER --picture faithful.png
+    python experiments/results/ladders.py RUN OTHER RUN2 OTHER2   # two trainings of both
 
-The picture has a panel for each task: the edges of each circuit, and its worst loss, F,
-when other nodes are replaced in any of five ways; circuits below the line hold.
+With several trainings there is also a table of all, whose intervals are over trainings
+and tasks. The picture, of the first, has a panel for each task: the edges of each
+circuit, and its worst loss, F, when other nodes are replaced in any of five ways;
+circuits below the line hold.
 """
 
 import argparse
@@ -22,6 +25,7 @@ from sparsetx.system.errors import Refusal
 
 MARKS = {"plain": "o", "honest": "s", "faithful": "D"}
 COLOURS = ("#0b6bb8", "#b04a0a")
+COUNTS = ("edges", "pairs")
 
 
 def reached(model: Subject, task: str, kind: str) -> Facts | None:
@@ -69,23 +73,47 @@ def sizes(one: Subject, other: Subject, kind: str) -> Iterator[str]:
     """Edges and F of both models task by task, and the means with intervals."""
     yield f"| {kind} | {one.name}: edges, F | {other.name}: edges, F | ratio | in pairs |"
     yield "|---" * 5 + "|"
-    both = []
-    for task in one.tasks:
-        own, beside = reached(one, task, kind), reached(other, task, kind)
-        if not own or not beside:
-            continue
-        both.append((own.size, beside.size))
+    both = beside_each_other(one, other, kind)
+    for task, own, beside in both:
         told = [f"{f.size.edges:,}, {written(f.test.F)}" for f in (own, beside)]
         ratio = beside.size.edges / own.size.edges
         pairs = beside.size.pairs / own.size.pairs
         yield f"| {task} | {' | '.join(told)} | {ratio:.1f} | {pairs:.1f} |"
     if both:
-        ours, theirs = zip(*both, strict=True)
-        edges = [[size.edges for size in each] for each in (ours, theirs)]
-        pairs = [[size.pairs for size in each] for each in (ours, theirs)]
+        edges, pairs = (counts(both, name) for name in COUNTS)
         means = [str(size_means.geometric_mean(each)) for each in edges]
         ratios = [str(size_means.ratio(each[1], each[0])) for each in (edges, pairs)]
         yield f"| **geometric mean** | {' | '.join([*means, *ratios])} |"
+
+
+def beside_each_other(
+    one: Subject, other: Subject, kind: str
+) -> list[tuple[str, Facts, Facts]]:
+    """The circuits of the tasks for which both models have one."""
+    each = ((t, reached(one, t, kind), reached(other, t, kind)) for t in one.tasks)
+    return [(task, own, beside) for task, own, beside in each if own and beside]
+
+
+def counts(both: Sequence[tuple[str, Facts, Facts]], name: str) -> list[list[int]]:
+    """Of both models, a size for each task."""
+    return [
+        [getattr(facts.size, name) for facts in each]
+        for each in list(zip(*both, strict=True))[1:]
+    ]
+
+
+def trainings(models: Sequence[tuple[Subject, Subject]]) -> Iterator[str]:
+    """Ratios over several trainings of both models."""
+    yield f"| {len(models)} trainings | circuits | ratio in edges | in pairs of nodes |"
+    yield "|---" * 4 + "|"
+    for kind in KINDS:
+        each = [beside_each_other(*own, kind) for own in models]
+        cells = []
+        for name in COUNTS:
+            sizes = [counts(both, name) for both in each if both]
+            ratios = [(theirs, ours) for ours, theirs in sizes]
+            cells.append(str(size_means.ratio_of_trainings(ratios)) if ratios else "–")
+        yield f"| {kind} | {sum(map(len, each))} | {' | '.join(cells)} |"
 
 
 def picture(models: Sequence[Subject], path: Path) -> None:
@@ -126,9 +154,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("runs", nargs=2, metavar="RUN")
+    parser.add_argument("runs", nargs="+", metavar="RUN")
     parser.add_argument("--picture", type=Path)
     args = parser.parse_args()
+    if len(args.runs) % 2:
+        parser.error("wanted RUN OTHER for each training: an even number of runs")
     try:
         show(args.runs, args.picture)
     except (Refusal, OSError) as error:
@@ -141,11 +171,16 @@ def main() -> int:
 
 def show(runs: Sequence[str], path: Path | None) -> None:
     # A run's own circuits come first, those of shuffled weights and peers behind them.
-    one, other = (runs_and_circuits.subjects([run])[0] for run in runs)
-    for lines in (ladder(one), ladder(other), *(sizes(one, other, k) for k in KINDS)):
-        print("\n".join(lines), end="\n\n")
+    each = [runs_and_circuits.subjects([run])[0] for run in runs]
+    models = list(zip(each[::2], each[1::2], strict=True))
+    for one, other in models:
+        kinds = (sizes(one, other, k) for k in KINDS)
+        for lines in (ladder(one), ladder(other), *kinds):
+            print("\n".join(lines), end="\n\n")
+    if len(models) > 1:
+        print("\n".join(trainings(models)))
     if path:
-        picture((one, other), path)
+        picture(models[0], path)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """Searches of different effort and method side by side, all judged alike.
 
     python experiments/results/searches.py RUN OUT.jsonl --tasks A,B --kinds faithful \\
-        --methods learned,hard-concrete,integrated --efforts 1,2,4 --seeds 3
+        --methods learned,hard-concrete,integrated --rounds 8 --seeds 5
     python experiments/results/searches.py OUT.jsonl...   # the tables
 
 Every search is one line of OUT.jsonl; what is there is not searched again, so that it
 goes on after a kill. Pools are the same for all: only the seed of the search differs.
-An effort of 1 is two masks of 75 steps; the double has twice the steps, and from 8 on
-there are rounds. Baselines by attribution need none, and have one line.
+A search has rounds of two masks of 100 steps, each from the best circuit of those
+before, and a line has the size after each round: so it holds all smaller efforts too.
+Baselines by attribution need no search, and have one line.
 """
 
 import argparse
@@ -29,22 +30,18 @@ from sparsetx.circuits.search.pruning import Aim, Effort
 from sparsetx.system.errors import Refusal
 from sparsetx.system.progress import silent
 
-ROUNDS = {
-    1: ((2, 75),),
-    2: ((2, 150),),
-    4: ((2, 300),),
-    8: ((4, 150), (2, 300)),
-    16: ((4, 300), (2, 600)),
-}
+ROUND = 2, 100  # masks, steps
+SHOWN = 1, 2, 4, 8, 16  # rounds
+PAIRS, FINALISTS = 8, 1
 SIZES = Sizes(train=256, val=48, test=128, length=48)
-KEYS = ("run", "task", "kind", "method", "effort", "seed")
+KEYS = ("run", "task", "kind", "method", "rounds", "seed")
 
 
 def asked(args: argparse.Namespace) -> Iterator[tuple[Any, ...]]:
-    each = (args.kinds, args.methods, args.efforts, range(args.seeds), args.tasks)
-    for kind, method, effort, seed, task in itertools.product(*each):
-        if method not in SCORES or (effort, seed) == (args.efforts[0], 0):
-            yield task, kind, method, effort, seed
+    each = (args.kinds, args.methods, range(args.seeds), args.tasks)
+    for kind, method, seed, task in itertools.product(*each):
+        if method not in SCORES or seed == 0:
+            yield task, kind, method, 0 if method in SCORES else args.rounds, seed
 
 
 def search(args: argparse.Namespace) -> None:
@@ -53,13 +50,16 @@ def search(args: argparse.Namespace) -> None:
     drawn = {
         task: pools.drawn(task, run.tokenizer, config, SIZES, 0) for task in args.tasks
     }
-    means = node_means.of_run(run, args.out.parent / f"{Path(args.run).name}-means", silent)
+    means = node_means.of_run(
+        run, args.out.parent / f"{Path(args.run).name}-means", silent
+    )
     done = {tuple(row[key] for key in KEYS) for row in read(args.out)}
-    for task, kind, method, effort, seed in asked(args):
-        place = (args.run, task, kind, method, effort, seed)
+    for task, kind, method, rounds, seed in asked(args):
+        place = (args.run, task, kind, method, rounds, seed)
         if place in done:
             continue
-        aim = Aim(seed=seed, faithful=1.0, effort=Effort(ROUNDS[effort], 16, 1))
+        effort = Effort((ROUND,) * max(1, rounds), PAIRS, FINALISTS)
+        aim = Aim(seed=seed, faithful=1.0, effort=effort)
         request = Request(aim, SIZES, method, effective=False)
         own = Cutting(run, means, request)
         began = time.perf_counter()
@@ -72,7 +72,7 @@ def search(args: argparse.Namespace) -> None:
 
 
 def figures(told: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {"status": told.status}
+    found: dict[str, Any] = {"status": told.status, "best": told.history.best}
     if told.status == "reached":
         found |= {
             name: getattr(told.size, name) for name in ("edges", "edges_plus", "nodes")
@@ -89,38 +89,46 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def table(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """Quartiles of edges over seeds, by task, kind, method and effort; and what is kept
-    where a search may only improve on those of less effort with the same seed."""
-    yield "| run | task | kind | method | effort | reached | edges: quartiles | kept | s |"
+    """Quartiles of edges⁺ over seeds, by task, kind, method and rounds. A search that
+    has found no circuit counts as larger than all others."""
+    yield "| run | task | kind | method | rounds | reached | edges⁺: quartiles | apart | s |"
     yield "|---|---|---|---|---|---|---|---|---|"
-    best: dict[Any, float] = {}
-    rows = sorted(rows, key=lambda r: [r[key] for key in KEYS])
-    for place, own in itertools.groupby(rows, lambda r: [r[k] for k in KEYS[:-1]]):
+    place = (*(key for key in KEYS if key not in ("rounds", "seed")),)
+    rows = sorted(rows, key=lambda r: [r[key] for key in place])
+    for name, own in itertools.groupby(rows, lambda r: [r[key] for key in place]):
         group = list(own)
-        sizes = [r["edges"] for r in group if r["status"] == "reached"]
-        kept = []
-        for row in group:
-            which = (*(row[key] for key in KEYS if key != "effort"),)
-            size = row.get("edges", float("inf"))
-            best[which] = min(best.get(which, float("inf")), size)
-            kept.append(best[which])
-        three = (
-            " ".join(f"{x:.0f}" for x in statistics.quantiles(sizes, method="inclusive"))
-            if len(sizes) > 1
-            else " ".join(map(str, sizes))
-        )
-        seconds = statistics.median(r["seconds"] for r in group)
-        cells = (*place, f"{len(sizes)} of {len(group)}", three)
-        words = map(str, (*cells, f"{statistics.median(kept):.0f}", f"{seconds:.0f}"))
-        yield f"| {' | '.join(words)} |"
+        for rounds in SHOWN:
+            each = [
+                sizes(row)[rounds - 1] for row in group if len(sizes(row)) >= rounds
+            ]
+            if not each:
+                continue
+            reached = [size for size in each if size < float("inf")]
+            low, middle, high = quartiles(each)
+            apart = f"{(high - low) / middle:.0%}" if high < float("inf") else "–"
+            seconds = statistics.median(
+                row["seconds"] * rounds / len(sizes(row)) for row in group
+            )
+            shown = " ".join(
+                "–" if x == float("inf") else f"{x:.0f}" for x in (low, middle, high)
+            )
+            cells = (*name, rounds, f"{len(reached)} of {len(each)}", shown, apart)
+            yield f"| {' | '.join(map(str, (*cells, f'{seconds:.0f}')))} |"
+
+
+def sizes(row: dict[str, Any]) -> list[float]:
+    """Edges⁺ of the best circuit after each round."""
+    return [size if size > 0 else float("inf") for size in row["best"]]
+
+
+def quartiles(each: list[float]) -> tuple[float, float, float]:
+    """By rank, since some may be infinite."""
+    order, last = sorted(each), len(each) - 1
+    return order[last // 4], order[last // 2], order[-(-3 * last // 4)]
 
 
 def words(text: str) -> list[str]:
     return text.split(",")
-
-
-def numbers(text: str) -> list[int]:
-    return [int(word) for word in text.split(",")]
 
 
 def main() -> int:
@@ -132,7 +140,7 @@ def main() -> int:
     parser.add_argument("--tasks", type=words, default=[])
     parser.add_argument("--kinds", type=words, default=["faithful"])
     parser.add_argument("--methods", type=words, default=["learned"])
-    parser.add_argument("--efforts", type=numbers, default=[1, 2, 4])
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
     if not args.tasks:

@@ -88,7 +88,8 @@ class Curve:
 
 @dataclass(frozen=True)
 class History:
-    """Every lane of the search: an entry in each column."""
+    """Every lane of the search: an entry in each column. And `best`: the edges⁺ of the
+    smallest circuit after each round, -1 while there is none."""
 
     round: tuple[int, ...] = ()
     steps: tuple[int, ...] = ()
@@ -99,6 +100,7 @@ class History:
     temperature: tuple[float, ...] = ()
     loss: tuple[float, ...] = ()  # of its mask at the end of training
     edges_plus: tuple[int, ...] = ()  # at the target; -1 where it was not reached
+    best: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,32 @@ def ratio(above: Sequence[float], below: Sequence[float], seed: int = 0) -> Mean
     return _mean(one - other, seed)
 
 
+def ratio_of_trainings(
+    each: Sequence[tuple[Sequence[float], Sequence[float]]], seed: int = 0
+) -> Mean:
+    """The same over several trainings of both models, each with its own (above, below):
+    a draw takes trainings, and of each of them tasks."""
+    logs = [
+        np.log(np.maximum(np.asarray(above, float), 1.0))
+        - np.log(np.maximum(np.asarray(below, float), 1.0))
+        for above, below in each
+    ]
+    rng = np.random.default_rng(seed)
+    drawn = [
+        np.mean(
+            [
+                logs[i][rng.integers(0, len(logs[i]), len(logs[i]))].mean()
+                for i in rng.integers(0, len(logs), len(logs))
+            ]
+        )
+        for _ in range(DRAWS)
+    ]
+    middle = np.mean([x.mean() for x in logs])
+    ends = np.percentile(drawn, [2.5, 97.5])
+    value, low, high = map(float, np.exp([middle, *ends]))
+    return Mean(value, low, high, sum(map(len, logs)))
+
+
 def _mean(logs: np.ndarray, seed: int) -> Mean | None:
     if not len(logs):
         return None

@@ -83,15 +83,11 @@ def how_to_search(add: Callable[..., Any]) -> None:
         "--rounds",
         default=ROUNDS,
         metavar="NxS,…",
-        help=f"lanes x steps of each round of the search (default: {ROUNDS})",
+        help="lanes x steps of each round; the first begins with all nodes, others "
+        f"with the best circuit so far (default: {ROUNDS})",
     )
-    add(
-        "--finalists",
-        type=int,
-        default=2,
-        metavar="N",
-        help="best masks that are discretised and checked (default: 2)",
-    )
+    best = "best masks that are discretised and checked (default: 2)"
+    add("--finalists", type=int, default=2, metavar="N", help=best)
     add("--pairs", type=int, default=32, help="pairs per batch (default: 32)")
     add(
         "--pools",

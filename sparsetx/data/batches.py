@@ -24,16 +24,32 @@ def open_data(
     fingerprint: of the tokens that a run began on. If given, existing tokens are never
     overwritten: they may be those tokens, made by an older grammar.
     """
-    vocab, wanted = config.model.vocab_size, config.data
-    embedded = wanted.name in GENERATED  # needs no network and no files
-    tokens = wanted.tokens if embedded else None
-    request = Request(wanted.name, vocab=vocab, tokens=tokens, out=wanted.path)
+    request = _request(config)
+    embedded = request.name in GENERATED  # needs no network and no files
     if embedded and hosts.is_first_host() and not _enough(request, fingerprint):
         prepare(request, report)
     hosts.wait_for_all("data")
     return token_files.open_prepared(
-        request.folder, request.command, vocab, fingerprint
+        request.folder, request.command, request.vocab, fingerprint
     )
+
+
+def opened(config: RunConfig, fingerprint: str) -> token_files.Prepared | None:
+    """The tokens that a run began on, if they are here; nothing is prepared."""
+    request = _request(config)
+    try:
+        return token_files.open_prepared(
+            request.folder, request.command, request.vocab, fingerprint
+        )
+    except Refusal:
+        return None
+
+
+def _request(config: RunConfig) -> Request:
+    wanted = config.data
+    tokens = wanted.tokens if wanted.name in GENERATED else None
+    vocab = config.model.vocab_size
+    return Request(wanted.name, vocab=vocab, tokens=tokens, out=wanted.path)
 
 
 def _enough(request: Request, fingerprint: str | None) -> bool:

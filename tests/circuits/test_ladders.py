@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from sparsetx.circuits import circuit
-from sparsetx.circuits.facts import Facts
+from sparsetx.circuits.facts import KINDS, Facts
 from tests import runs
 from tests.circuits import known
 from tests.house import ROOT
@@ -52,6 +52,25 @@ def test_tables_and_picture(
         size = f"{facts.size.edges:,}, 0.321"
         assert f"| {facts.task} | {size} | {size} | 1.0 | 1.0 |" in out
     assert picture.stat().st_size > 5000
+    assert "trainings" not in out
+    monkeypatch.setattr(sys, "argv", ["ladders.py", *[str(run)] * 4])
+    assert ladders.main() == 0
+    last = capsys.readouterr().out.splitlines()[-len(KINDS) :]
+    kinds = {facts.search.kind for facts in cuts}
+    same = "1.0 [1.0, 1.0]"
+    for kind, line in zip(KINDS, last, strict=True):
+        nothing = ladders.written(None)
+        found = (2, same, same) if kind in kinds else (0, nothing, nothing)
+        assert line == f"| {kind} | {' | '.join(map(str, found))} |"
+
+
+def test_an_odd_number_of_runs_is_refused(
+    ladders: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["ladders.py", "one", "two", "three"])
+    with pytest.raises(SystemExit) as raised:
+        ladders.main()
+    assert raised.value.code == 2
 
 
 def row_of(facts: Facts) -> str:

@@ -180,6 +180,17 @@ def test_means_over_tasks() -> None:
     assert ratio.value == pytest.approx(22.627, rel=1e-3)
 
 
+def test_intervals_over_trainings_cover_how_these_differ() -> None:
+    same = ([160, 160], [10, 10])
+    once = size_means.ratio_of_trainings([same, same])
+    assert (once.value, once.low, once.high) == pytest.approx((16, 16, 16))
+    assert once.count == 4
+    other = ([40, 40], [10, 10])  # within a training no task differs
+    both = size_means.ratio_of_trainings([same, other])
+    assert both.value == pytest.approx(8)
+    assert (both.low, both.high) == pytest.approx((4, 16))
+
+
 @pytest.mark.slow
 def test_improving_keeps_the_smaller_circuit(
     done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -5,6 +5,9 @@ zero      other nodes are zero, also the constants that a circuit may depend on
 together  resampled: all other nodes have their values on one other prompt
 apart     resampled: each other node has its value on another prompt of its own, which
           separates nodes outside the circuit that act together
+text      resampled together, from running text instead of prompts of the task, where
+          the tokens of the run are here: nodes that say the same in all prompts of the
+          task are among the others too, and fail only here
 """
 
 from typing import Any
@@ -36,12 +39,16 @@ def ablation_kinds(evidence: Evidence) -> Entry:
     margins = {
         "mean": evidence.cut[None],
         "zero": evidence.margins(masked, zeros, once, ""),
-        "together": _resampled(evidence, _together),
-        "apart": _resampled(evidence, _apart),
+        "together": _resampled(evidence, _together, evidence.activations),
+        "apart": _resampled(evidence, _apart, evidence.activations),
     }
+    if evidence.on_text is not None:
+        margins["text"] = _resampled(evidence, _together, evidence.on_text)
     losses = {kind: float(losses_of(m).mean()) for kind, m in margins.items()}
     right = {kind: float(right_of(m).mean()) for kind, m in margins.items()}
     moved = max(losses["together"], losses["apart"])
+    on_text = losses.get("text")
+    text = "" if on_text is None else f", {on_text:.3f} with values of running text"
     verdict = thresholds.worst(
         thresholds.LOSS.verdict(moved / evidence.target),
         thresholds.AT_ZERO.verdict(right["zero"]),
@@ -54,7 +61,7 @@ def ablation_kinds(evidence: Evidence) -> Entry:
         verdict,
         f"The loss is {losses['mean']:.3f} under mean ablation, "
         f"{losses['together']:.3f} with other nodes resampled together, "
-        f"{losses['apart']:.3f} with each resampled apart; under zero ablation "
+        f"{losses['apart']:.3f} with each resampled apart{text}; under zero ablation "
         f"{100 * right['zero']:.0f}% of answers are right.",
         figures,
         {"whole model": loss_of(evidence.whole)},
@@ -62,8 +69,8 @@ def ablation_kinds(evidence: Evidence) -> Entry:
     )
 
 
-def _resampled(evidence: Evidence, kind: Any) -> Any:
-    shared = evidence.keep, evidence.activations
+def _resampled(evidence: Evidence, kind: Any, values: Nodes) -> Any:
+    shared = evidence.keep, values
     keys = jax.random.split(jax.random.key(evidence.search.seed), DRAWS)
     data = np.asarray(jax.random.key_data(keys))
     stage = f"{thresholds.ABLATION_KINDS}, {kind.__name__.strip('_')}"

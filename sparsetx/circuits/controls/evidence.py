@@ -31,6 +31,7 @@ from sparsetx.taps import Tap
 Array = npt.NDArray[Any]
 Kind = Callable[[Any, Any], Tap]
 Remeasure = Callable[[Any], Nodes]  # parameters -> their nodes' means
+Text = Callable[[int, int], Array | None]  # how many rows, of how many tokens -> tokens
 
 FEW = 32  # pairs, for controls with many draws
 ROOM = 5e8  # the most bytes of activations in a control
@@ -39,7 +40,8 @@ AT_ONCE = 4  # draws on a device in one call
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """`remeasure` is None where there is no text for means of other models."""
+    """`remeasure` is None where there is no text for means of other models; `text`
+    returns None where the run's tokens are not here."""
 
     subject: Subject
     train: Task
@@ -50,6 +52,7 @@ class Evidence:
     search: Search  # the settings that the circuit was found with
     name: str = ""
     remeasure: Remeasure | None = None
+    text: Text = lambda rows, length: None
     report: Reporter = silent
 
     @property
@@ -99,6 +102,15 @@ class Evidence:
         """Activations of the whole model on the few prompts."""
         tokens_BL = self.few.asked.tokens_BL
         return ablations.activations(self.config, self.params, tokens_BL, self.sites)
+
+    @functools.cached_property
+    def on_text(self) -> Nodes | None:
+        """The same on as many rows of running text, which need not be of the task."""
+        tokens_BL = self.text(*self.few.asked.tokens_BL.shape)
+        if tokens_BL is None:
+            return None
+        given = self.config, self.params, jnp.asarray(tokens_BL), self.sites
+        return ablations.activations(*given)
 
     @functools.cached_property
     def whole(self) -> Array:

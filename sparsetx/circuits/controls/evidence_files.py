@@ -10,7 +10,7 @@ from sparsetx.circuits import circuit
 from sparsetx.circuits.circuit import Circuit
 from sparsetx.circuits.controls.evidence import Evidence
 from sparsetx.circuits.facts import REACHED, Facts
-from sparsetx.circuits.measure import node_means
+from sparsetx.circuits.measure import node_means, running_text
 from sparsetx.circuits.search import batch_job, pools
 from sparsetx.circuits.search.cutting import Request
 from sparsetx.circuits.search.final_figures import Subject
@@ -52,6 +52,7 @@ def of_circuit(
         facts.search,
         facts.task,
         functools.partial(_remeasured, run, found, folder / FOLDER, report),
+        functools.partial(running_text.tokens, run),
         report,
     )
 

@@ -11,8 +11,8 @@ from sparsetx.circuits.controls import repeated_search, thresholds
 from sparsetx.circuits.controls.entry import Entry, not_run
 from sparsetx.circuits.controls.evidence import Evidence, loss_of
 from sparsetx.circuits.controls.repeated_search import Result, Searches
-from sparsetx.circuits.search import shuffled_weights
 from sparsetx.circuits.search.final_figures import Subject
+from sparsetx.model import shuffled_weights
 
 REDRAWS = 3
 TRIES = 5  # shuffles, while the model does the task without being pruned

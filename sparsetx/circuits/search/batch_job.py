@@ -22,7 +22,7 @@ from sparsetx.circuits import circuit
 from sparsetx.circuits.circuit import Circuit
 from sparsetx.circuits.facts import KINDS, REACHED, CircuitKind, Facts
 from sparsetx.circuits.measure import node_means
-from sparsetx.circuits.search import pools, shuffled_weights
+from sparsetx.circuits.search import pools
 from sparsetx.circuits.search.cutting import (
     Cutting,
     Request,
@@ -31,6 +31,7 @@ from sparsetx.circuits.search.cutting import (
     search_facts,
 )
 from sparsetx.circuits.search.pools import Drawn
+from sparsetx.model import shuffled_weights
 from sparsetx.run import Run, params_hash
 from sparsetx.system import fields, files, lock
 from sparsetx.system.errors import Refusal, refuse_all
@@ -81,8 +82,9 @@ def of_run(
 ) -> Job:
     """The job for a run, its weights shuffled if the request says so."""
     if request.shuffled is not None:
+        blocks_only = request.shuffled_part == "blocks"
         params = shuffled_weights.shuffled(
-            run.config.model, run.params, request.shuffled, request.shuffled_part
+            run.config.model, run.params, request.shuffled, blocks_only
         )
         run = dataclasses.replace(run, params=jax.tree.map(jax.numpy.asarray, params))
     job = Job(run, tasks, request, out, improve)

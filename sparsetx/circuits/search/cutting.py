@@ -20,6 +20,7 @@ from sparsetx.circuits.search import (
     final_figures,
     pools,
     pruning,
+    verification,
 )
 from sparsetx.circuits.search.discretisation import Ranking
 from sparsetx.circuits.search.final_figures import Subject
@@ -155,7 +156,8 @@ def searched(
     found = []
     for cutter in pruning.cutters(*given, report):
         ranking = Ranking.of(cutter, SCORES[request.rank](cutter.judge), aim.target)
-        found.append(Found(pruning.verified(cutter, ranking, aim), []))
+        chosen = verification.verified(cutter, ranking, aim.kind, aim.target)
+        found.append(Found(chosen, [], (verification.size_of(cutter, chosen),)))
     return found
 
 
@@ -293,6 +295,7 @@ def _history(found: Found) -> facts.History:
         seed=tuple(t.seed for t in trials),
         loss=tuple(t.loss for t in trials),
         edges_plus=tuple(-1 if t.edges_plus is None else t.edges_plus for t in trials),
+        best=tuple(-1 if size is None else size for size in found.best),
         k_coef=tuple(float(s.k_coef) for s in settings),
         lr=tuple(float(s.lr) for s in settings),
         init_bias=tuple(float(s.init_bias) for s in settings),

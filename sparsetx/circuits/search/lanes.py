@@ -95,16 +95,20 @@ def run(
     total: int,
     tell: Callable[[int], None] = lambda steps: None,
     price: Price | None = None,
+    kept: Nodes | None = None,
 ) -> tuple[Nodes, Any]:
-    """{site: [lane, layer, width]} scores and [lane] losses, after `total` steps.
+    """{site: [lane, layer, width]} scores and [lane] losses, after `total` steps that
+    begin from masks of the same shape, or from all nodes.
 
     `tell` is called with the number of lane-steps done since its last call.
     """
     count = len(lanes.seed)
     found = []
     for place in mesh.portions(count, deck.lanes):
-        own = jax.tree.map(lambda x, place=place: jnp.asarray(x)[place], lanes)
-        mask = mask_search.begin(deck.plan, own)
+        own, begun = jax.tree.map(
+            lambda x, place=place: jnp.asarray(x)[place], (lanes, kept)
+        )
+        mask = mask_search.begin(deck.plan, own, begun)
         loss = jnp.zeros(deck.lanes)
         for start in range(0, total, deck.plan.steps):
             times = jnp.full(deck.lanes, start), jnp.full(deck.lanes, float(total))

@@ -34,6 +34,7 @@ from sparsetx.nodes import Nodes
 BETA1, EPS, CLIP, WARMUP = 0.9, 1e-8, 1.0, 0.05
 MOVED = 0.75  # share of the pairs that are resampled
 APART = 0.5  # of these, each node from a prompt of its own
+OUTSIDE = 0.05  # below zero: where nodes begin that a mask does not keep
 DEAREST = 1.4  # nats: at first all nodes together cost no more
 # Hard-concrete gates (Louizos et al. 2018): the temperature, the ends of the interval
 # to which a sigmoid is stretched, and the log-odds of τ = 1.
@@ -105,21 +106,25 @@ def first_price(means: Nodes) -> float:
     return float(min(Settings.k_coef, DEAREST / sum(x.size for x in means.values())))
 
 
-def begin(plan: Plan, lanes: Lanes) -> Mask:
-    """Initial masks: τ ~ N(bias, scale²), from each lane's seed."""
+def begin(plan: Plan, lanes: Lanes, kept: Nodes | None = None) -> Mask:
+    """Initial masks: τ ~ N(bias, scale²), from each lane's seed. Nodes that [lane]
+    masks `kept` leave out begin below zero, but for the noise."""
     shapes = nodes.shapes(plan.config, plan.sites)
+    count = lanes.seed.shape[0]
+    kept = kept or {site: jnp.ones((count, *own)) for site, own in shapes.items()}
 
-    def one(seed: jax.Array, settings: Settings) -> Mask:
+    def one(seed: jax.Array, settings: Settings, kept: Nodes) -> Mask:
         key = jax.random.fold_in(jax.random.key(0), seed)
         tau, zero = {}, {}
         for i, (site, shape) in enumerate(sorted(shapes.items())):
             noise = jax.random.normal(jax.random.fold_in(key, i), shape)
-            tau[site] = settings.init_bias + settings.init_scale * noise
+            bias = jnp.where(kept[site] > 0, settings.init_bias, -OUTSIDE)
+            tau[site] = bias + settings.init_scale * noise
             zero[site] = jnp.zeros(shape)
         scores = ranked(plan, _clamped(tau))
         return Mask(scores, zero, zero, jnp.float32(0))
 
-    found: Mask = jax.vmap(one)(lanes.seed, lanes.settings)
+    found: Mask = jax.vmap(one)(lanes.seed, lanes.settings, kept)
     return found
 
 

@@ -1,10 +1,11 @@
 """Pruning: find the smallest circuits for the pools of some tasks, in rounds of lanes.
 
 No files are read or written. Instead of the paper's 256 trials one after another, there
-are rounds of successive halving: many settings for a few steps, then the better half of
-them, and new ones near the best, for more steps. A trial's score is the edges⁺ of its
-smallest circuit that reaches the target on the *val* pool; masks train on *train*, and
-*test* is not used here.
+are rounds. The masks of the first begin from all nodes; those of the next from the best
+circuit so far, with noise that lets some nodes in and some out, which finds exchanges
+that no removal does. A round never loses what earlier ones found. A trial's score is
+the edges⁺ of its smallest circuit that reaches the target on the *val* pool; masks
+train on *train*, and *test* is not used here.
 """
 
 import dataclasses
@@ -20,8 +21,13 @@ from sparsetx import nodes
 from sparsetx.circuits.facts import CircuitKind
 from sparsetx.circuits.measure import edges
 from sparsetx.circuits.measure.questions import Task
-from sparsetx.circuits.search import discretisation, lanes, mask_search
-from sparsetx.circuits.search.discretisation import Begin, Chosen, Cutter, Ranking
+from sparsetx.circuits.search import (
+    discretisation,
+    lanes,
+    mask_search,
+    verification,
+)
+from sparsetx.circuits.search.discretisation import Chosen, Cutter, Ranking
 from sparsetx.circuits.search.judge import Judge
 from sparsetx.circuits.search.lanes import Deck
 from sparsetx.circuits.search.mask_search import Gates, Plan, Settings
@@ -38,12 +44,7 @@ SPREAD = {
     "temperature": 0.3,
     "weight_decay": 0.5,
 }
-TRIES, TIGHTER = 6, 0.97  # again with lower targets, where H is above the target
-LONGER = 12  # lengths of the ranking that are tried where nothing else helps
-NEAR = 0.9  # of the target: H above that leaves no room for removals
-# H or F plus so many standard errors should reach the target; if nothing does, fewer.
-ERRORS = {"honest": (2.0, 1.0), "faithful": (1.5, 1.0, 0.5)}
-DRAWS = 16  # of stochastic ablation in H and F while circuits are chosen
+NOISE = 0.05  # of the scores that begin from a circuit: some nodes come, some go
 
 
 @dataclass(frozen=True)
@@ -108,10 +109,12 @@ class Trial:
 
 @dataclass(frozen=True)
 class Found:
-    """The best circuit of a task, if one was found, and all trials."""
+    """The best circuit of a task, if one was found, all trials, and the edges⁺ of the
+    best after each round."""
 
     chosen: Chosen
     history: list[Trial]
+    best: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -140,15 +143,18 @@ def prune(
     tasks = jax.tree.map(lambda *x: np.stack(x), *[case.train for case in cases])
     judged = cutters(config, params, means, cases, aim, report)
     progress, first = _Progress(report, cases, aim), mask_search.first_price(means)
-    scored: list[list[_Scored]] = [[] for _ in cases]
+    none = Chosen(np.zeros(nodes.count(config, deck.plan.sites), bool), np.inf)
+    found = [Found(none, []) for _ in cases]
     for number, (count, steps) in enumerate(aim.effort.rounds):
         progress.round = number
-        asked = [proposals(aim, number, count, own, first) for own in scored]
+        asked = [proposals(aim, number, count, own, first) for own in found]
         which = [(i, *lane) for i, own in enumerate(asked) for lane in own]
+        begun = np.stack([_kept(found[i].chosen) for i, *_ in which])
         tau, losses = lanes.run(
             deck, params, means, tasks, lanes.stacked(which), steps, progress.steps,
-            _price(aim, [judged[i] for i, *_ in which]),
+            _price(aim, [judged[i] for i, *_ in which]), judged[0].judge.tree(begun),
         )  # fmt: skip
+        scored: list[list[_Scored]] = [[] for _ in cases]
         for lane, (i, seed, settings) in enumerate(which):
             own = {site: x[lane] for site, x in tau.items()}
             ranking = Ranking.of(judged[i], own, aim.target)
@@ -157,9 +163,16 @@ def prune(
             trial = Trial(number, steps, seed, settings, float(losses[lane]), size)
             scored[i].append(_Scored(trial, ranking))
             progress.best(scored[i], i)
-    return [
-        _finish(cutter, own, aim) for cutter, own in zip(judged, scored, strict=True)
-    ]
+        found = [
+            _improved(cutter, before, own, aim)
+            for cutter, before, own in zip(judged, found, scored, strict=True)
+        ]
+    return found
+
+
+def _kept(chosen: Chosen) -> discretisation.Mask:
+    """The nodes that the masks of a round begin from."""
+    return chosen.mask if chosen.reached else np.ones_like(chosen.mask)
 
 
 def _price(aim: Aim, judged: Sequence[Cutter]) -> lanes.Price:
@@ -204,164 +217,53 @@ def cutters(
 
 
 def proposals(
-    aim: Aim, number: int, count: int, before: Sequence[_Scored], first: float
+    aim: Aim, number: int, count: int, before: Found, first: float
 ) -> list[tuple[int, Settings]]:
-    """(seed, settings) of a round: the better half of the last round, and settings
-    drawn around the best. In the first round, the defaults and settings around them; in
-    every other one, in faithful searches in all, the price follows the judge, from
-    `first` on. A fixed one finds the smaller circuits, if it ends below the target."""
+    """(seed, settings) of a round. Until there is a circuit: the defaults and settings
+    around them, of which in every other one, in faithful searches in all, the price
+    follows the judge, from `first` on. A fixed one finds the smaller circuits, if it
+    ends below the target. From a circuit, the price follows in all."""
     rng = np.random.default_rng([aim.seed, number])
-    centre = Settings(honest=aim.honest, faithful=aim.faithful)
-    following = dataclasses.replace(centre, k_coef=first, follows=1.0)
-    if aim.faithful:
-        centre = following
-    last = [s for s in before if s.trial.round == number - 1]
-    ranked = sorted(last, key=lambda s: s.rank)
-    kept = [(s.trial.seed, s.trial.settings) for s in ranked[: max(1, count // 2)]]
-    kept = kept[:count] or [(aim.seed, centre)]
-    width = 0.5**number
+    fixed = Settings(honest=aim.honest, faithful=aim.faithful)
+    following = dataclasses.replace(fixed, k_coef=first, follows=1.0)
+    again = before.chosen.reached
+    if again:
+        following = dataclasses.replace(following, init_scale=NOISE)
     drawn = []
-    for i in range(len(kept), count):
-        near = _near(kept[i % len(kept)][1], rng, width)
-        if number == 0 and i % 2 and not aim.faithful:
-            near = following if i == 1 else _near(following, rng, width)
-        drawn.append((aim.seed + 1000 * number + i, near))
-    return kept + drawn
+    for i in range(count):
+        centre = following if i % 2 or aim.faithful or again else fixed
+        drawn.append(centre if i < 2 and centre not in drawn else _near(centre, rng))
+    return [(aim.seed + 1000 * number + i, each) for i, each in enumerate(drawn)]
 
 
-def _near(settings: Settings, rng: np.random.Generator, width: float) -> Settings:
+def _near(settings: Settings, rng: np.random.Generator) -> Settings:
     return dataclasses.replace(
         settings,
         **{
-            name: float(getattr(settings, name) * np.exp(width * s * rng.normal()))
+            name: float(getattr(settings, name) * np.exp(s * rng.normal()))
             for name, s in SPREAD.items()
         },
     )
 
 
-def _finish(cutter: Cutter, scored: Sequence[_Scored], aim: Aim) -> Found:
-    """The smallest circuit of the best few trials, whose whole curves are measured.
-    Nodes are removed from the smallest mask of a trial that reaches the target, and
-    from a wide one: of two mechanisms that can stand in for each other, the first has
-    lost a part of one, often not of the larger, and no removal brings it back."""
+def _improved(
+    cutter: Cutter, before: Found, scored: Sequence[_Scored], aim: Aim
+) -> Found:
+    """The smallest circuit of the best few trials of a round, whose whole curves are
+    measured, or the one there was. Nodes are removed from the smallest mask of a trial
+    that reaches the target, and from a wide one: of two mechanisms that can stand in
+    for each other, the first has lost a part of one, often not of the larger, and no
+    removal brings it back."""
     finalists = sorted(scored, key=lambda s: s.rank)[: aim.effort.finalists]
-    found = [verified(cutter, s.ranking, aim) for s in finalists]
-    chosen = _smallest(cutter, found)
-    if chosen.reached:  # the last attempt reported may have gone too far
-        cutter.tell(1, 1, chosen.mask)
-    return Found(chosen, [s.trial for s in scored])
-
-
-def verified(cutter: Cutter, ranking: Ranking, aim: Aim) -> Chosen:
-    """The smallest circuit of a ranking; if honest, one whose H reaches the target."""
-    begins = discretisation.start, discretisation.wide
-    if not cutter.judge.honest:
-        given = cutter, ranking, aim.target
-        return _smallest(
-            cutter, [discretisation.choose(*given, begin=begin) for begin in begins]
-        )
-    for errors in ERRORS[aim.kind]:
-        each = [_honest(cutter, ranking, aim.target, errors, begin) for begin in begins]
-        found = [Chosen(*one, ranking.curve) for one in each if one]
-        if found:
-            return _smallest(cutter, found)
-    longer = _longer(cutter, ranking, aim.target, errors)
-    if longer:
-        return Chosen(*longer, ranking.curve)
-    none = np.zeros(len(ranking.order), bool)
-    return Chosen(none, min(p.loss for p in ranking.curve), ranking.curve)
-
-
-def _smallest(cutter: Cutter, found: Sequence[Chosen]) -> Chosen:
-    def rank(chosen: Chosen) -> tuple[float, float]:
-        size = cutter.sizes(chosen.mask[None]).edges_plus[0]
-        return (float(size) if chosen.reached else np.inf, chosen.loss)
-
-    return min(found, key=rank)
-
-
-def _honest(
-    cutter: Cutter, ranking: Ranking, target: float, errors: float, begin: Begin
-) -> tuple[discretisation.Mask, float] | None:
-    """A mask whose H (F, if it is to be faithful) reaches the target, and its H. The
-    judge's loss may be lower than H: where H of the starting circuit is above the
-    target, the judge's target is lowered in proportion."""
-    held = target
-    for _ in range(TRIES):
-        point = begin(cutter, ranking, held)
-        if point is None:
-            return None
-        mask = ranking.first(point.nodes)
-        honesty = _honesty(cutter, mask, errors, target)
-        if honesty <= target:
-            return _reduced(cutter, (mask, honesty), held, target, errors)
-        held = TIGHTER * min(point.loss, held * target / honesty)
-    return None
-
-
-def _longer(
-    cutter: Cutter, ranking: Ranking, target: float, errors: float
-) -> tuple[discretisation.Mask, float] | None:
-    """The same where lower targets do not help: the shortest part of the ranking found
-    whose H itself reaches the target, up to the whole model."""
-    counts = np.geomspace(len(ranking.order), 1, LONGER).round().astype(int)
-    found = discretisation.furthest(
-        [ranking.first(int(n)) for n in counts],
-        target,
-        lambda mask: _honesty(cutter, mask, errors, target),
-    )
-    if found is None:
-        return None
-    return _reduced(cutter, found, cutter.judge.one(found[0]), target, errors)
-
-
-def _reduced(
-    cutter: Cutter,
-    best: tuple[discretisation.Mask, float],
-    held: float,
-    target: float,
-    errors: float,
-) -> tuple[discretisation.Mask, float]:
-    """Remove nodes while H reaches the target: as many as the judge's target allows;
-    and where H is then still well below, more, with the judge's target raised."""
-    for _ in range(TRIES):
-        way = [each for each, _ in discretisation.clean(cutter, best[0], held)]
-        fewer = _smallest_honest(cutter, way, target, errors)
-        if fewer is None or fewer[0].sum() == best[0].sum():
-            return best
-        best = fewer
-        if best[1] > NEAR * target:
-            return best
-        held *= target / best[1]
-    return best
-
-
-def _smallest_honest(
-    cutter: Cutter, way: Sequence[discretisation.Mask], target: float, errors: float
-) -> tuple[discretisation.Mask, float] | None:
-    """Of masks in order of decreasing size, the last whose H reaches the target, and
-    its H. It usually is the very last, which is tried first."""
-
-    def honesty(mask: discretisation.Mask) -> float:
-        return _honesty(cutter, mask, errors, target)
-
-    last = honesty(way[-1])
-    if last <= target:
-        return way[-1], last
-    return discretisation.furthest(way[:-1], target, honesty)
-
-
-def _honesty(
-    cutter: Cutter, mask: discretisation.Mask, errors: float, enough: float = np.inf
-) -> float:
-    """H plus `errors` standard errors, on the pool where it is larger, since it should
-    hold on other prompts. If it is above `enough` on one, the other is left out."""
-    keep = cutter.judge.tree_of(mask)
-    worst = -np.inf
-    for judge in (cutter.judge, cutter.second):
-        if judge and worst <= enough:
-            worst = max(worst, judge.figures(keep, DRAWS, errors, enough)["worst"])
-    return worst
+    found = [
+        verification.verified(cutter, s.ranking, aim.kind, aim.target)
+        for s in finalists
+    ]
+    chosen = verification.smallest(cutter, [before.chosen, *found])
+    if chosen.reached:
+        cutter.tell(1, 1, chosen.mask)  # the last one told may have gone too far
+    trials = [*before.history, *(s.trial for s in scored)]
+    return Found(chosen, trials, (*before.best, verification.size_of(cutter, chosen)))
 
 
 class _Progress:

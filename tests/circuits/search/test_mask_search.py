@@ -53,6 +53,22 @@ def wide_means() -> dict[str, jax.Array]:
     return dict(ablations.means(CONFIG, PARAMS, compiled.corpus(), SITES))
 
 
+def test_masks_begin_from_all_nodes_or_from_some() -> None:
+    plan = deck(1, 1).plan
+    settings = Settings(init_bias=0.1, init_scale=0.02)
+    own = jax.tree.map(jnp.asarray, lanes.stacked([(0, 7, settings), (0, 8, settings)]))
+    every = mask_search.begin(plan, own).tau
+    kept = {s: jnp.zeros_like(x).at[:, :, ::3].set(1) for s, x in every.items()}
+    some = mask_search.begin(plan, own, kept).tau
+    for site, x in some.items():
+        inside = np.asarray(kept[site]) > 0
+        np.testing.assert_array_equal(x[inside], every[site][inside])
+        lower = every[site][~inside] - x[~inside]
+        np.testing.assert_allclose(lower, 0.1 + mask_search.OUTSIDE, atol=1e-6)
+        assert np.ptp(x[~inside]) > 0.02  # with noise, and one of its own for each lane
+        assert not np.array_equal(x[0], x[1])
+
+
 def test_hard_concrete_gates_are_open_as_often_as_is_counted() -> None:
     tau = {"out": jnp.linspace(-0.5, 0.5, 11)[None]}
     many = jax.vmap(lambda key: mask_search.hard_concrete(tau, key)[0]["out"])

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from sparsetx.circuits.facts import ShuffledPart
 from sparsetx.config import ModelConfig
 from sparsetx.model import parameters
 
@@ -20,14 +19,15 @@ def shuffled(
     config: ModelConfig,
     params: Mapping[str, Any],
     seed: int,
-    part: ShuffledPart = "all",
+    blocks_only: bool = False,
 ) -> Any:
-    """Permute the nonzero values of every matrix of every layer among their places."""
+    """Permute the nonzero values of every matrix of every layer among their places;
+    `blocks_only`: not those of the embedding and the unembedding."""
     rng = np.random.default_rng(seed)
     whole = dict(parameters.leaves(params))
     new = {}
     for parameter in parameters.table(config):
-        if parameter.kind != "matrix" or (part == "blocks" and not parameter.stacked):
+        if parameter.kind != "matrix" or (blocks_only and not parameter.stacked):
             continue
         w = np.array(whole[parameter.path])
         for each in w if parameter.stacked else w[None]:

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsetx.circuits.search.shuffled_weights import shuffled
 from sparsetx.model import parameters
+from sparsetx.model.shuffled_weights import shuffled
 from tests import small
 
 CONFIG = small.SMALL
@@ -42,7 +42,7 @@ def test_zeros_stay_and_values_move() -> None:
 def test_the_gentler_null_keeps_the_embeddings() -> None:
     params = sparse()
     before = dict(parameters.leaves(params))
-    after = dict(parameters.leaves(shuffled(CONFIG, params, seed=1, part="blocks")))
+    after = dict(parameters.leaves(shuffled(CONFIG, params, seed=1, blocks_only=True)))
     for path, w in before.items():
         moved = KINDS[path].kind == "matrix" and KINDS[path].stacked
         assert (after[path] != w).any() == moved
