@@ -146,9 +146,13 @@ def main() -> int:
     parser.add_argument("run", type=Path)
     parser.add_argument("--tasks", default=",".join(ATTACKS))
     args = parser.parse_args()
+    tasks = args.tasks.split(",")
+    if unknown := [task for task in tasks if task not in ATTACKS]:
+        known = ", ".join(ATTACKS)
+        parser.error(f"no attacks on {', '.join(unknown)}: there are some on {known}")
     try:
         run = load_run(args.run)
-        for task in args.tasks.split(","):
+        for task in tasks:
             print("\n".join(rows(run, task)), end="\n\n", flush=True)
     except (Refusal, OSError) as error:
         print(f"attacks.py: {error}", file=sys.stderr)
