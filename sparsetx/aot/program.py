@@ -55,6 +55,10 @@ class Target:
     config: RunConfig
     devices: Mesh
 
+    @property
+    def platform(self) -> str:
+        return mesh.platform_of(self.devices)
+
     def compiled(
         self, name: str, lowered: Any, tokens: int, given: Any = (), note: str = ""
     ) -> Compiled:
@@ -102,7 +106,7 @@ def on_a_device(tree: Any) -> float:
 def training(on: Target) -> Compiled:
     """The training step of `loop.fit`; it donates the state's buffers."""
     state = launch.state_shapes(on.config, on.devices)
-    step: Any = loop.step_function(on.config)
+    step: Any = loop.step_function(on.config, on.platform)
     with jax.set_mesh(on.devices):
         lowered = step.lower(state, _rows(on))
     return on.compiled("train", lowered, _tokens(on), state)
@@ -121,7 +125,7 @@ def attached(config: RunConfig, devices: Mesh) -> Tally:
 def evaluation(on: Target) -> Compiled:
     """A batch of the validation split."""
     params = launch.state_shapes(on.config, on.devices).params
-    one: Any = launch.eval_function(on.config)
+    one: Any = launch.eval_function(on.config, on.platform)
     with jax.set_mesh(on.devices):
         lowered = one.lower(params, _rows(on))
     return on.compiled("eval", lowered, _tokens(on))

@@ -22,6 +22,8 @@ from sparsetx.system.errors import Refusal
 DATA = "data"
 FSDP = "fsdp"
 LANE = "lane"  # of a search for circuits: whole models side by side
+# From how many MiB of a product on a weight is multiplied part by part.
+WINDOWED, NEVER = "xla_jf_spmd_threshold_for_windowed_einsum_mib", "1000000"
 
 
 def make(
@@ -44,6 +46,21 @@ def make(
         )
     sizes, axis_types = (data, config.fsdp), (AxisType.Auto, AxisType.Auto)
     return jax.make_mesh(sizes, (DATA, FSDP), axis_types=axis_types, devices=devices)
+
+
+def compiler_options(platform: str | None = None) -> dict[str, str]:
+    """For programs over a mesh. A TPU's compiler would not gather a weight that is
+    divided among chips, but multiply with part after part as these are passed round:
+    over a thousand small exchanges in a step. Gathered whole, layer by layer and in the
+    compute type, weights are fewer bytes, and products fuse with what is around them.
+    """
+    own = jax.default_backend() if platform is None else platform
+    return {WINDOWED: NEVER} if own == "tpu" else {}
+
+
+def platform_of(mesh: Mesh) -> str:
+    """Of its devices, which need not be attached."""
+    return str(mesh.devices.flat[0].platform)
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:

@@ -183,9 +183,12 @@ def _make(config: RunConfig, key: jax.Array, table: jax.Array | None) -> State:
 
 
 @functools.cache
-def eval_function(config: RunConfig) -> Callable[..., dict[str, jax.Array]]:
-    """The compiled evaluation of a batch."""
-    return jax.jit(functools.partial(eval_step, config))
+def eval_function(
+    config: RunConfig, platform: str | None = None
+) -> Callable[..., dict[str, jax.Array]]:
+    """The compiled evaluation of a batch; `platform` as in `loop.step_function`."""
+    options = mesh.compiler_options(platform)
+    return jax.jit(functools.partial(eval_step, config), compiler_options=options)
 
 
 def evaluation(config: RunConfig, feed: Feed, stop: Stop) -> Callable[..., Row | None]:

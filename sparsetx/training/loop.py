@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from sparsetx.config import RunConfig
+from sparsetx.model import mesh
 from sparsetx.run.metrics_log import Row
 from sparsetx.system.progress import Progress, Reporter, silent
 from sparsetx.training.speed import Speed, Yardstick
@@ -43,10 +44,14 @@ class Outlets:
 
 
 @functools.cache
-def step_function(run: RunConfig) -> Callable[[State, jax.Array], tuple[State, Any]]:
-    """The compiled step of a run; it donates (reuses) the buffers of its state."""
+def step_function(
+    run: RunConfig, platform: str | None = None
+) -> Callable[[State, jax.Array], tuple[State, Any]]:
+    """The compiled step of a run; it donates (reuses) the buffers of its state.
+    `platform`: of its devices, if these are not attached."""
     step = functools.partial(train_step, run)
-    return jax.jit(step, donate_argnums=0)
+    options = mesh.compiler_options(platform)
+    return jax.jit(step, donate_argnums=0, compiler_options=options)
 
 
 def fit(run: RunConfig, state: State, outlets: Outlets, owed: bool = False) -> State:

@@ -14,6 +14,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from sparsetx.aot import memory, operation_counts, program, report, roofline, topology
 from sparsetx.cli import experiment
 from sparsetx.config import MeshConfig, RunConfig
+from sparsetx.model import mesh
 from sparsetx.projection import project_matrix
 from tests.counted import recorded
 from tests.house import ROOT
@@ -137,3 +138,26 @@ def test_what_does_not_fit_is_said_in_numbers(tmp_path: Path) -> None:
     refused = pytest.raises(memory.TooLarge, match=r"sum: \d+\.\d+ GiB of 1\d\.\d+ GiB")
     with refused, memory.explained("sum"):
         large.compile()
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_weight_is_gathered_and_not_passed_round(ours: bool) -> None:
+    """Left to itself, the compiler multiplies with the parts of a divided weight."""
+    devices = mesh.make(
+        MeshConfig(fsdp=16), 16, topology.devices(topology.find("v5e-16"))
+    )
+    rows = mesh.batch_sharding(devices)
+    divided = NamedSharding(devices, PartitionSpec(None, mesh.FSDP))
+    x = jax.ShapeDtypeStruct((2**15, 1024), jnp.bfloat16, sharding=rows)
+    w = jax.ShapeDtypeStruct((1024, 4096), jnp.float32, sharding=divided)
+
+    def product(x: jax.Array, w: jax.Array) -> jax.Array:
+        y = jax.nn.gelu(x @ w.astype(x.dtype))
+        held: jax.Array = jax.lax.with_sharding_constraint(y, rows)
+        return held
+
+    options = mesh.compiler_options(mesh.platform_of(devices)) if ours else {}
+    compiled = jax.jit(product, compiler_options=options).lower(x, w).compile()
+    found = operation_counts.tally(compiled.as_text(), 16).by_kind
+    assert ("collective-permute" in found) == (not ours)
+    assert ("all-gather" in found) == ours

@@ -10,6 +10,8 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from sparsetx import topk
+from sparsetx.config import MeshConfig
+from sparsetx.model import mesh
 from sparsetx.projection import project_matrix
 from tests.collectives import collectives
 from tests.test_topk import values
@@ -77,3 +79,10 @@ def test_the_check_sees_a_gather() -> None:
         lambda x: jnp.where(jnp.abs(x) >= jnp.sort(jnp.abs(x).ravel())[-9_000], x, 0), x
     )
     assert max(size for _, size in collectives(compiled)) > LARGEST_RESULT
+
+
+def test_only_a_tpu_is_told_to_gather_weights() -> None:
+    assert mesh.compiler_options() == mesh.compiler_options("gpu") == {}
+    assert mesh.compiler_options("tpu") == {mesh.WINDOWED: mesh.NEVER}
+    here = mesh.make(MeshConfig(), 8)
+    assert mesh.platform_of(here) == "cpu"
