@@ -34,7 +34,7 @@ from sparsetx.training.step import init_state
 
 # {d_model: (layers, batch, context)}: about 2,000 tokens a step.
 SIZES = {128: (2, 24, 96), 256: (8, 16, 128), 512: (8, 8, 256), 1024: (4, 8, 256)}
-ROUNDS = {128: 15, 256: 9, 512: 7, 1024: 5}
+ROUNDS = {128: 15, 256: 9, 512: 9, 1024: 9}
 LARGE = 1024  # from this width on, models are sparser
 STEPS, ANNEALED = 1000, 5e-4  # the part of the steps after which budgets are final
 
