@@ -6,8 +6,7 @@ The paper predicts how its bracket circuit fails: it averages, so long lists dil
 it averages, and brackets that are no syntax count too. Here each attack changes the
 prompts of a task's test pool in one such way, and the table has the part of prompts that
 the model and each of its circuits then answer rightly, in brackets how much it changed
-for the same prompts. An answer stays right: what is added is no syntax, or is of another
-name.
+for the same prompts. An answer stays right: what is added changes nothing about it.
 """
 
 import argparse

@@ -19,16 +19,18 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from sparsetx import load_run
+from sparsetx.circuits.facts import KINDS, Rank
 from sparsetx.circuits.measure import node_means
 from sparsetx.circuits.search import cutting, pools
 from sparsetx.circuits.search.cutting import SCORES, Cutting, Request
 from sparsetx.circuits.search.pools import Sizes
 from sparsetx.circuits.search.pruning import Aim, Effort
-from sparsetx.system.errors import Refusal
+from sparsetx.system.errors import Refusal, refuse_all
 from sparsetx.system.progress import silent
+from sparsetx.tasks import table as tasks
 
 ROUND = 2, 100  # masks, steps
 SHOWN = 1, 2, 4, 8, 16  # rounds
@@ -58,7 +60,7 @@ def search(args: argparse.Namespace) -> None:
         place = (args.run, task, kind, method, rounds, seed)
         if place in done:
             continue
-        effort = Effort((ROUND,) * max(1, rounds), PAIRS, FINALISTS)
+        effort = Effort((ROUND,) * (rounds or 1), PAIRS, FINALISTS)
         aim = Aim(seed=seed, faithful=1.0, effort=effort)
         request = Request(aim, SIZES, method, effective=False)
         own = Cutting(run, means, request)
@@ -85,7 +87,18 @@ def figures(told: Any) -> dict[str, Any]:
 def read(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():  # nothing was searched yet
         return []
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    found = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict) or {*KEYS, "best", "seconds"} - set(row):
+            raise Refusal(
+                f"{path}, line {number}, is no search of this script's: take it out"
+            )
+        found.append(row)
+    return found
 
 
 def table(rows: list[dict[str, Any]]) -> Iterator[str]:
@@ -143,19 +156,39 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
-    if not args.tasks:
-        paths = [Path(args.run), *args.out]
-        print("\n".join(table([row for path in paths for row in read(path)])))
-        return 0
-    if len(args.out) != 1:
+    if args.tasks and len(args.out) != 1:
         parser.error("wanted one OUT.jsonl to write to, after RUN")
-    (args.out,) = args.out
     try:
-        search(args)
-    except Refusal as refusal:
-        print(f"searches.py: {refusal}", file=sys.stderr)
+        if args.tasks:
+            refuse_all("nothing to search", offences(args))
+            args.tasks, args.out = tasks.chosen(",".join(args.tasks)), args.out[0]
+            search(args)
+        else:
+            show([Path(args.run), *args.out])
+    except (Refusal, OSError) as error:
+        print(f"searches.py: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     return 0
+
+
+def offences(args: argparse.Namespace) -> list[str]:
+    for name, given, known in (
+        ("kinds", args.kinds, KINDS),
+        ("methods", args.methods, get_args(Rank)),
+    ):
+        wrong = [one for one in given if one not in known]
+        if wrong:
+            return [f"--{name} {','.join(wrong)}: wanted some of {', '.join(known)}"]
+    few = [name for name in ("rounds", "seeds") if getattr(args, name) < 1]
+    return [f"--{name} {getattr(args, name)}: wanted 1 or more" for name in few]
+
+
+def show(paths: list[Path]) -> None:
+    missing = [path for path in paths if not path.is_file()]
+    refuse_all("no searches to show", [f"{path} is no file" for path in missing])
+    print("\n".join(table([row for path in paths for row in read(path)])))
 
 
 if __name__ == "__main__":

@@ -290,5 +290,6 @@ class _Progress:
 
     def best(self, scored: Sequence[_Scored], case: int) -> None:
         sizes = [s.trial.edges_plus for s in scored if s.trial.edges_plus is not None]
-        if sizes:
-            self.sizes[self.cases[case].name] = min(sizes)
+        name = self.cases[case].name
+        if sizes:  # of this round; earlier ones may have had a smaller one
+            self.sizes[name] = min([*sizes, self.sizes.get(name, sizes[0])])
