@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import sparsetx
 from sparsetx.system import signals
@@ -131,8 +132,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _unraisable(what: "sys.UnraisableHookArgs") -> None:
-    """Silence threads of Orbax that are still running after a save failed."""
-    if "Event loop is closed" not in str(what.exc_value):
+    """Silence what Orbax left running when a save or a reading failed: it is said once,
+    by us, and its text may fill the pipe of a process that nobody reads."""
+    code = getattr(what.object, "cr_code", None)
+    abandoned = code is not None and "orbax" in Path(code.co_filename).parts
+    if not abandoned and "Event loop is closed" not in str(what.exc_value):
         sys.__unraisablehook__(what)
 
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,17 +76,18 @@ def output(process: "subprocess.Popen[str]", seconds: int = SECONDS) -> tuple[st
 
 
 def ended(*processes: "subprocess.Popen[str]") -> list[Ended]:
-    """How each ended; where one hangs, all are killed, saying where they stood."""
-    found = []
+    """How each ended; where one hangs, all are killed, saying where they stood. All are
+    read at once: one that fills a pipe which nobody reads would hang, and its peers."""
+    with futures.ThreadPoolExecutor(len(processes)) as readers:
+        reading = [readers.submit(output, process) for process in processes]
     try:
-        for process in processes:
-            found.append(_ended(process, *output(process)))
+        texts = [each.result() for each in reading]
     except subprocess.TimeoutExpired as hung:
         for process in processes:
             process.send_signal(signal.SIGABRT)
         stood = [_ended(p, *p.communicate()) for p in processes]
         raise AssertionError("\n".join(end.err for end in stood)) from hung
-    return found
+    return [_ended(p, *text) for p, text in zip(processes, texts, strict=True)]
 
 
 def _ended(process: "subprocess.Popen[str]", out: str, err: str) -> Ended:
