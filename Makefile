@@ -39,6 +39,8 @@ $(VENV)/installed: setup.cfg constraints.txt pyproject.toml
 # trained for fewer steps and needs a longer search.
 QUOTES := single_double_quote
 TASKS := $(QUOTES),for_while,if_ternary,fstring_brace,lambda_func,if_equals
+COMMA := ,
+RUN_CIRCUITS := $(patsubst %,runs/demo/circuits/%,$(subst $(COMMA), ,$(TASKS)))
 ROUNDS := --rounds 2x100 --pairs 8 --pools 256,48,128
 FAST_ROUNDS := --rounds 2x150 --pairs 16 --pools 256,48,128
 SEARCH := --finalists 1 --length 48 --no-effective $(if $(FAST),$(FAST_ROUNDS),$(ROUNDS))
@@ -66,7 +68,8 @@ demo: install ## train, prune, compare, and write a page (FAST=1: one model, one
 	@echo "open runs/demo/report.html in a browser"
 
 .PHONY: demo-fast demo-data demo-sparse demo-dense demo-quotes demo-circuits \
-  demo-dense-circuits demo-random-circuits demo-controls demo-other-circuits demo-page
+  demo-dense-circuits demo-random-circuits demo-controls demo-other-circuits \
+  demo-all-controls demo-page
 demo-fast:
 	$(call stage,sparse,train experiments/demo.py --run runs/demo train.steps=1400)
 	$(call stage,sparse,prune runs/demo --tasks $(QUOTES) $(SEARCH) --faithful)
@@ -90,7 +93,9 @@ demo-controls: demo-quotes demo-random-circuits
 	$(call half,controls,controls runs/demo/circuits/$(QUOTES) --quick)
 demo-other-circuits: demo-controls # those that demo-circuits has not started
 	$(call half,others,prune runs/demo --tasks $(TASKS) $(SEARCH))
-demo-page: demo-circuits demo-other-circuits
+demo-all-controls: demo-circuits demo-other-circuits # the first one's are there
+	$(call half,controls,controls $(RUN_CIRCUITS) --quick)
+demo-page: demo-all-controls
 	$(call stage,page,report runs/demo runs/demo_dense -o runs/demo/report.html)
 
 TOUR := experiments/pretrained/tinypython
