@@ -76,7 +76,8 @@ def of_circuits(paths: "list[Path]", out: str | None, task_file: str | None) -> 
         if facts.search.rank != "learned":
             words.append(f"by {facts.search.rank}")
         if facts.model.shuffled is not None:
-            words.append("shuffled weights")
+            of = "" if facts.model.shuffled_part == "all" else " of blocks"
+            words.append(f"shuffled weights{of}")
         label = f"{files.place(facts.model.run).name}: {', '.join(words)}"
         found.append(Drawn(label, facts, controls_file.load(path, facts)[0]))
     folder = files.place(out or paths[0] / "plots")

@@ -16,12 +16,13 @@ from matplotlib import pyplot as plt
 
 from sparsetx.circuits.controls import thresholds
 from sparsetx.circuits.controls.entry import Entry
-from sparsetx.circuits.facts import Facts
+from sparsetx.circuits.facts import REACHED, Facts
 from sparsetx.plots.training import COLOURS
 from sparsetx.system import files
 
 Row = tuple[Any, ...]
 GUESS = float(np.log(2))
+FEW = 4  # names that fit into the picture
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,11 @@ def _written(picture: Picture, circuits: Sequence[Drawn], folder: Path) -> list[
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize=8)
+        if len(shown) > FEW:  # they would cover what is drawn
+            figure.set_figheight(4 + 0.2 * len(shown))
+            figure.legend(frameon=False, fontsize=8, loc="outside lower left")
+        else:
+            axes.legend(frameon=False, fontsize=8)
     stem = folder / picture.name
     drawings = saved(figure, stem)
     text = io.StringIO()
@@ -103,10 +108,11 @@ def _sizes(axes: Any, one: Drawn, colour: str) -> list[Row]:
     rows = [
         ("ranking", curve.nodes[i], curve.edges_plus[i], curve.loss[i]) for i in order
     ]
-    rows.append(("circuit", size.nodes, size.edges_plus, one.facts.val.mean))
-    x, y = ([row[i] for row in rows[:-1]] for i in (2, 3))
+    x, y = ([row[i] for row in rows] for i in (2, 3))
     axes.plot(x, y, "-", marker=".", linewidth=1, color=colour, label=one.label)
-    axes.plot(*rows[-1][2:], "*", markersize=13, color=colour)
+    if one.facts.status == REACHED:
+        rows.append(("circuit", size.nodes, size.edges_plus, one.facts.val.mean))
+        axes.plot(*rows[-1][2:], "*", markersize=13, color=colour)
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Plots of training: every panel has a line of every run."""
+"""Plots: every panel of training has a line of every run; circuits have a star."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from matplotlib import image
 
-from sparsetx.plots import training
+from sparsetx.circuits.facts import NOT_REACHED, REACHED, Curve, Facts
+from sparsetx.plots import circuits, training
+from sparsetx.plots.circuits import Drawn
 
 ROWS = [
     {"step": 1, "loss": 3.0, "kept": 1.0, "lr": 0.1, "gradient_rms": 2.0},
@@ -56,3 +58,17 @@ def test_every_panel_has_a_line_of_every_run(
     ]  # fmt: skip
     legend = [t.get_text() for t in figure.axes[0].get_legend().get_texts()]
     assert legend == ["one", "two"]
+
+
+def test_only_a_circuit_that_was_found_has_a_star(tmp_path: Path) -> None:
+    curve = Curve(nodes=(1, 5), edges_plus=(2, 9), loss=(1.5, 0.9))
+    drawn = [
+        Drawn(str(number), Facts(status=status, curve=curve), {})
+        for number, status in enumerate([REACHED, NOT_REACHED] * 3)
+    ]
+    circuits.pictures(drawn, tmp_path)
+    rows = (tmp_path / "loss-versus-edges.csv").read_text().splitlines()[1:]
+    stars = [row.split(",")[0] for row in rows if row.split(",")[1] == "circuit"]
+    assert stars == ["0", "2", "4"]
+    assert len(rows) == 6 * 2 + 3
+    assert image.imread(tmp_path / "loss-versus-edges.png").std() > 0
