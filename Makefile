@@ -68,8 +68,7 @@ demo: install ## train, prune, compare, and write a page (FAST=1: one model, one
 	@echo "open runs/demo/report.html in a browser"
 
 .PHONY: demo-fast demo-data demo-sparse demo-dense demo-quotes demo-circuits \
-  demo-dense-circuits demo-random-circuits demo-controls demo-other-circuits \
-  demo-all-controls demo-page
+  demo-dense-circuits demo-random-circuits demo-other-circuits demo-controls demo-page
 demo-fast:
 	$(call stage,sparse,train experiments/demo.py --run runs/demo train.steps=1400)
 	$(call stage,sparse,prune runs/demo --tasks $(QUOTES) $(SEARCH) --faithful)
@@ -89,13 +88,11 @@ demo-dense-circuits: demo-dense
 	$(call half,dense,prune runs/demo_dense --tasks $(TASKS) $(SEARCH))
 demo-random-circuits: demo-sparse demo-dense-circuits
 	$(call half,random,prune runs/demo --shuffle 0 --tasks $(TASKS) $(SEARCH))
-demo-controls: demo-quotes demo-random-circuits
-	$(call half,controls,controls runs/demo/circuits/$(QUOTES) --quick)
-demo-other-circuits: demo-controls # those that demo-circuits has not started
+demo-other-circuits: demo-quotes demo-random-circuits # not those that others do
 	$(call half,others,prune runs/demo --tasks $(TASKS) $(SEARCH))
-demo-all-controls: demo-circuits demo-other-circuits # the first one's are there
+demo-controls: demo-circuits demo-other-circuits # at once, for they share programs
 	$(call half,controls,controls $(RUN_CIRCUITS) --quick)
-demo-page: demo-all-controls
+demo-page: demo-controls
 	$(call stage,page,report runs/demo runs/demo_dense -o runs/demo/report.html)
 
 TOUR := experiments/pretrained/tinypython
